@@ -1,0 +1,2 @@
+//! mpc-client
+fn main() {}

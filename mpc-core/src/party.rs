@@ -1,0 +1,91 @@
+//! What a protocol holds in its hands: a link and the security mode.
+
+use crate::error::Result;
+use crate::kernel::Kernel;
+use crate::link::Link;
+use crate::network::Meter;
+use crate::role::Role;
+use crate::security::{Claim, Security, Verified};
+
+/// One party in one branch of one session. Protocols are functions on it that all three parties call alike.
+pub struct Party {
+    link: Link,
+    security: Box<dyn Security>,
+    idle: Vec<Party>,
+    children: usize,
+}
+
+impl Party {
+    /// Starts a session.
+    pub fn new(link: Link, security: impl Security + 'static) -> Self {
+        Self { link, security: Box::new(security), idle: Vec::new(), children: 0 }
+    }
+
+    /// Which party this is.
+    pub fn role(&self) -> Role {
+        self.link.role()
+    }
+
+    /// The kernels to compute with.
+    pub fn kernel(&self) -> Kernel {
+        self.link.kernel()
+    }
+
+    /// The link that the instructions talk through.
+    pub fn link(&mut self) -> &mut Link {
+        &mut self.link
+    }
+
+    /// What the session cost this party so far.
+    pub fn meter(&self) -> Meter {
+        self.link.meter()
+    }
+
+    /// Offers a product to the security mode; the closure runs only where claims are wanted.
+    pub fn record(&mut self, claim: impl FnOnce() -> Claim) {
+        if self.security.wants_claims() {
+            self.security.record(claim());
+        }
+    }
+
+    /// Checks every product so far; the token allows unmasked openings.
+    pub fn verify(&mut self) -> Result<Verified> {
+        self.security.verify(&mut self.link)
+    }
+
+    /// Runs two independent pieces at the same time: rounds count as the longer of the two. The second gets a branch of
+    /// its own (own streams, own PRSS keys, own thread), which is kept for the next join.
+    ///
+    /// # Errors
+    /// The first piece's error, else the second's.
+    pub fn join<A, B: Send>(
+        &mut self,
+        first: impl FnOnce(&mut Party) -> Result<A>,
+        second: impl FnOnce(&mut Party) -> Result<B> + Send,
+    ) -> Result<(A, B)> {
+        let mut child = match self.idle.pop() {
+            Some(child) => child,
+            None => {
+                let link = self.link.child(self.children)?;
+                self.children += 1;
+                Party { link, security: self.security.branch(), idle: Vec::new(), children: 0 }
+            }
+        };
+        let (mine, theirs) = (self.meter(), child.meter());
+        let (a, b) = std::thread::scope(|scope| {
+            let running = scope.spawn(|| second(&mut child));
+            let a = first(self).and_then(|a| self.link.flush().map(|()| a));
+            (a, running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        let (a, b) = (a?, b?);
+        let theirs = Meter {
+            rounds: child.meter().rounds - theirs.rounds,
+            bytes_sent: child.meter().bytes_sent - theirs.bytes_sent,
+        };
+        self.link.absorb(theirs.rounds.saturating_sub(self.meter().rounds - mine.rounds), theirs.bytes_sent);
+        let recorded = std::mem::replace(&mut child.security, self.security.branch());
+        self.security.absorb(recorded);
+        self.idle.push(child);
+        Ok((a, b))
+    }
+}

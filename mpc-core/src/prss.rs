@@ -1,0 +1,125 @@
+//! Pseudorandom secret sharing: correlated randomness without a message.
+//!
+//! Key k_i is known to P_i and P_{i-1}; party P_i holds (k_i, k_{i+1}). F(k, op) is the ChaCha12 key stream of k with nonce
+//! op. An operation index is used once: the counter lives here, every call of [`Prss::next_op`] moves it, and a branch of a
+//! session has keys of its own. Source: Cramer, Damgaard, Ishai, TCC'05; Araki et al., CCS'16.
+
+use hkdf::Hkdf;
+use rand_chacha::ChaCha12Rng;
+use rand_core::{Rng, SeedableRng};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::network::Branch;
+use crate::ring::Word;
+
+/// A key that two parties share for one session.
+pub type Key = Zeroizing<[u8; 32]>;
+
+/// The two key streams of one party in one branch of one session.
+pub struct Prss {
+    keys: [Key; 2],
+    streams: [ChaCha12Rng; 2],
+    op: u64,
+}
+
+impl Prss {
+    /// `own` is k_i, shared with the previous party, `next` is k_{i+1}, shared with the next.
+    pub fn new(own: Key, next: Key) -> Self {
+        let keys = [own, next];
+        let streams = keys.each_ref().map(|key| ChaCha12Rng::from_seed(**key));
+        Self { keys, streams, op: 0 }
+    }
+
+    /// The streams of another branch of the same session, independent of these.
+    pub fn branch(&self, branch: Branch) -> Self {
+        let [own, next] = self.keys.each_ref().map(|key| {
+            let mut derived = Zeroizing::new([0; 32]);
+            Hkdf::<Sha256>::new(None, &**key)
+                .expand_multi_info(&[b"mpc prss branch", &branch.0.to_le_bytes()], &mut *derived)
+                .expect("32 bytes are a valid HKDF length");
+            derived
+        });
+        Self::new(own, next)
+    }
+
+    /// Opens the next operation index; all parties call this in the same order.
+    pub fn next_op(&mut self) -> Op<'_> {
+        let op = self.op;
+        self.op = op.checked_add(1).expect("2^64 operations never happen");
+        Op { streams: &mut self.streams, op, drawn: [false; 2] }
+    }
+}
+
+/// One operation index, from which each of the two streams can be drawn once.
+pub struct Op<'a> {
+    streams: &'a mut [ChaCha12Rng; 2],
+    op: u64,
+    drawn: [bool; 2],
+}
+
+impl Op<'_> {
+    /// `n` words of F(k_i, op), which the previous party can draw as its `next`.
+    ///
+    /// # Panics
+    /// On a second call: an index is never used twice.
+    pub fn own<W: Word>(&mut self, n: usize) -> Vec<W> {
+        self.draw(0, n)
+    }
+
+    /// `n` words of F(k_{i+1}, op), which the next party can draw as its `own`.
+    ///
+    /// # Panics
+    /// On a second call: an index is never used twice.
+    pub fn next<W: Word>(&mut self, n: usize) -> Vec<W> {
+        self.draw(1, n)
+    }
+
+    fn draw<W: Word>(&mut self, which: usize, n: usize) -> Vec<W> {
+        assert!(!std::mem::replace(&mut self.drawn[which], true), "a PRSS index is used once");
+        let stream = &mut self.streams[which];
+        stream.set_stream(self.op);
+        stream.set_word_pos(0);
+        let mut words = vec![W::ZERO; n];
+        stream.fill_bytes(bytemuck::cast_slice_mut(&mut words));
+        words
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prss(own: u8, next: u8) -> Prss {
+        Prss::new(Zeroizing::new([own; 32]), Zeroizing::new([next; 32]))
+    }
+
+    #[test]
+    fn neighbours_draw_the_same_and_others_do_not() {
+        let (mut p0, mut p1) = (prss(0, 1), prss(1, 2));
+        let (mut a, mut b) = (p0.next_op(), p1.next_op());
+        let shared = a.next::<u64>(100);
+        assert_eq!(shared, b.own::<u64>(100));
+        assert_ne!(shared, b.next::<u64>(100));
+        assert_ne!(shared, p0.next_op().next::<u64>(100), "another index is another stream");
+        assert_ne!(prss(1, 2).branch(Branch(1)).next_op().own::<u64>(4), shared[..4], "another branch is another key");
+    }
+
+    #[test]
+    fn known_answer() {
+        // ChaCha12, key 32 x 0x01, nonce 0: also what `openssl`-independent implementations of the draft print.
+        let words = prss(1, 2).next_op().own::<u8>(8);
+        let mut reference = [0u8; 8];
+        ChaCha12Rng::from_seed([1; 32]).fill_bytes(&mut reference);
+        assert_eq!(words, reference);
+    }
+
+    #[test]
+    #[should_panic(expected = "used once")]
+    fn reuse_of_an_index_panics() {
+        let mut prss = prss(0, 1);
+        let mut op = prss.next_op();
+        op.own::<u64>(1);
+        op.own::<u64>(1);
+    }
+}

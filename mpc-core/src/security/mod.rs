@@ -1,0 +1,70 @@
+//! What stands between a product and its opening.
+//!
+//! Every product is offered as a [`Claim`]; nothing unmasked is opened without the [`Verified`] token that
+//! [`Security::verify`] hands out. Passive security keeps no claims. An active one records them and checks them in
+//! batches; the protocols do not know which of the two they run under.
+
+mod passive;
+
+pub use passive::Passive;
+
+use crate::error::Result;
+use crate::kernel::ConvGeometry;
+use crate::link::Link;
+use crate::ring::{Arithmetic, Boolean};
+use crate::sharing::Share;
+
+/// Operands and result of a product, by reference to the shares that the party holds anyway.
+#[derive(Debug, Clone)]
+pub struct Operands<D, W: crate::ring::Word> {
+    /// Left operand.
+    pub x: Share<D, W>,
+    /// Right operand.
+    pub y: Share<D, W>,
+    /// What the parties say the product is.
+    pub z: Share<D, W>,
+}
+
+/// "z is the product of x and y."
+#[derive(Debug, Clone)]
+pub enum Claim {
+    /// Bitwise and of bit planes.
+    And(Operands<Boolean, u64>),
+    /// Elementwise product over Z_2^8 (tests on small rings).
+    Mul8(Operands<Arithmetic, u8>),
+    /// Elementwise product over Z_2^16.
+    Mul16(Operands<Arithmetic, u16>),
+    /// Elementwise product over Z_2^32.
+    Mul32(Operands<Arithmetic, u32>),
+    /// Elementwise product over Z_2^64.
+    Mul64(Operands<Arithmetic, u64>),
+    /// Matrix product over Z_2^64: x is `[m, k]`, y is `[k, n]`.
+    MatMul(Operands<Arithmetic, u64>),
+    /// Convolution over Z_2^64: x is `[batch, in_channels, h, w]`, y are the weights.
+    Conv(Box<ConvGeometry>, Operands<Arithmetic, u64>),
+}
+
+/// Proof that every claim recorded so far was checked, or that the session is passive and has none.
+#[derive(Debug)]
+pub struct Verified(());
+
+/// What a session does about cheating.
+pub trait Security: Send {
+    /// Whether [`Security::record`] wants to hear about products at all.
+    fn wants_claims(&self) -> bool;
+
+    /// Takes note of a product. Called only where [`Security::wants_claims`].
+    fn record(&mut self, claim: Claim);
+
+    /// An empty record for a branch of the same session.
+    fn branch(&self) -> Box<dyn Security>;
+
+    /// Takes over what a branch recorded.
+    fn absorb(&mut self, branch: Box<dyn Security>);
+
+    /// Checks everything recorded and forgets it.
+    ///
+    /// # Errors
+    /// [`Error::Cheating`](crate::Error::Cheating) where a claim is false.
+    fn verify(&mut self, link: &mut Link) -> Result<Verified>;
+}

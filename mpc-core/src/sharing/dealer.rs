@@ -1,0 +1,119 @@
+//! What the owner of a secret does: split it into shares, and put the answer together again.
+
+use rand_chacha::ChaCha12Rng;
+use rand_core::{Rng, SeedableRng};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use super::{Share, slice, tensor};
+use crate::error::{Error, Result};
+use crate::ring::{Domain, Tensor, Word};
+use crate::role::Role;
+
+/// 32 bytes from which a component is expanded.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct Seed(pub [u8; 32]);
+
+impl std::fmt::Debug for Seed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seed(..)")
+    }
+}
+
+impl Seed {
+    /// A fresh seed from the operating system.
+    pub fn fresh() -> Result<Self> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(|e| Error::invalid("operating system randomness", e.to_string()))?;
+        Ok(Self(bytes))
+    }
+}
+
+/// A component as it travels: in full, or as the seed it is expanded from.
+#[derive(Debug, Clone)]
+pub enum Component<W> {
+    /// Expand with [`expand`].
+    Seed(Seed),
+    /// As it is.
+    Explicit(Tensor<W>),
+}
+
+impl<W: Word> Component<W> {
+    /// The component itself.
+    pub fn expand(&self, shape: &[usize]) -> Tensor<W> {
+        match self {
+            Component::Seed(seed) => expand(seed, shape),
+            Component::Explicit(tensor) => tensor.clone(),
+        }
+    }
+}
+
+/// What one party is given: its two components.
+#[derive(Debug, Clone)]
+pub struct Dealt<W> {
+    /// x_i.
+    pub own: Component<W>,
+    /// x_{i+1}.
+    pub next: Component<W>,
+}
+
+/// Splits `secret` for the three parties: components 0 and 1 are seeds, component 2 travels in full, so that the whole
+/// costs two tensors of traffic (P1 and P2 one each).
+pub fn share<D: Domain, W: Word>(secret: &Tensor<W>) -> Result<[Dealt<W>; 3]> {
+    let (s0, s1) = (Seed::fresh()?, Seed::fresh()?);
+    let (x0, x1) = (expand::<W>(&s0, secret.shape()), expand::<W>(&s1, secret.shape()));
+    let x2 = secret.iter().zip(slice(&x0)).zip(slice(&x1)).map(|((&x, &a), &b)| D::sub(D::sub(x, a), b)).collect();
+    let x2 = tensor(secret.shape(), x2);
+    let components = [Component::Seed(s0), Component::Seed(s1), Component::Explicit(x2)];
+    Ok(Role::ALL
+        .map(|role| Dealt { own: components[role.index()].clone(), next: components[role.next().index()].clone() }))
+}
+
+/// The pseudorandom tensor of a seed: ChaCha12 key stream, little endian, row-major.
+pub fn expand<W: Word>(seed: &Seed, shape: &[usize]) -> Tensor<W> {
+    let mut data = vec![W::ZERO; shape.iter().product()];
+    ChaCha12Rng::from_seed(seed.0).fill_bytes(bytemuck::cast_slice_mut(&mut data));
+    tensor(shape, data)
+}
+
+/// Adds up the components of all three parties after comparing the two copies of each.
+///
+/// # Errors
+/// [`Error::Cheating`] where copies differ, [`Error::Invalid`] where shapes do. Nobody can say whose copy is wrong.
+pub fn reconstruct<D: Domain, W: Word>(parts: &[Share<D, W>; 3]) -> Result<Tensor<W>> {
+    for role in Role::ALL {
+        let (mine, theirs) = (&parts[role.index()], &parts[role.next().index()]);
+        if mine.shape() != theirs.shape() {
+            return Err(Error::invalid("output", "the parties returned tensors of different shapes"));
+        }
+        if mine.next() != theirs.own() {
+            return Err(Error::Cheating { step: "reconstruct" });
+        }
+    }
+    let [x0, x1, x2] = parts.each_ref().map(|part| slice(part.own()));
+    let sum = x0.iter().zip(x1).zip(x2).map(|((&a, &b), &c)| D::add(D::add(a, b), c)).collect();
+    Ok(tensor(parts[0].shape(), sum))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::{Arithmetic, Boolean};
+
+    fn round_trip<D: Domain>() {
+        let secret = tensor(&[2, 3], vec![0u64, 1, u64::MAX, 1 << 63, 7, 12345]);
+        let parts = share::<D, u64>(&secret)
+            .unwrap()
+            .map(|dealt| Share::<D, u64>::new(dealt.own.expand(secret.shape()), dealt.next.expand(secret.shape())));
+        assert_eq!(reconstruct(&parts).unwrap(), secret);
+
+        let mut tampered = parts.clone();
+        tampered[1] = tampered[1].add_constant(Role::P0, 1);
+        assert_eq!(reconstruct(&tampered), Err(Error::Cheating { step: "reconstruct" }));
+    }
+
+    #[test]
+    fn shares_and_reconstructs_in_both_domains() {
+        round_trip::<Arithmetic>();
+        round_trip::<Boolean>();
+    }
+}

@@ -1,0 +1,47 @@
+//! `cluster.toml`: who the three parties are and how to recognise them.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// The three parties in the order of their roles.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cluster {
+    /// P0, P1, P2.
+    pub parties: Vec<PartyEntry>,
+}
+
+/// How to reach one party and which key it must have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartyEntry {
+    /// A name for people, for example the organisation's.
+    pub name: String,
+    /// `host:port`, UDP. A list, so that several workers fit later; the first is used today.
+    pub addresses: Vec<String>,
+    /// Fingerprints of the keys this party may present, as `mpc-party init` prints them (`sha256:` and 64 hex digits).
+    pub fingerprints: Vec<String>,
+}
+
+impl Cluster {
+    /// Reads and validates a `cluster.toml`.
+    pub fn load(path: &Path) -> Result<Self> {
+        let what = || path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|e| Error::invalid(what(), e.to_string()))?;
+        let cluster: Self = toml::from_str(&text).map_err(|e| Error::invalid(what(), e.to_string()))?;
+        if cluster.parties.len() != 3 {
+            let reason = format!("names {} parties; a cluster has exactly three", cluster.parties.len());
+            return Err(Error::invalid(what(), reason));
+        }
+        for (index, party) in cluster.parties.iter().enumerate() {
+            if party.addresses.is_empty() || party.fingerprints.is_empty() {
+                let reason = format!("party {index} ({}) needs at least one address and one fingerprint", party.name);
+                return Err(Error::invalid(what(), reason));
+            }
+        }
+        Ok(cluster)
+    }
+}

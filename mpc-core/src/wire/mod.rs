@@ -1,0 +1,4 @@
+//! What travels besides shares: control messages, framed and size-limited, and the file that names the parties.
+
+pub mod cluster;
+pub mod message;

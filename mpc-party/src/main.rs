@@ -1,0 +1,2 @@
+//! mpc-party
+fn main() {}
