@@ -5,6 +5,7 @@
 pub mod error;
 pub mod kernel;
 pub mod link;
+pub mod model;
 pub mod network;
 pub mod party;
 pub mod prss;

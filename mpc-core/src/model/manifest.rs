@@ -1,0 +1,419 @@
+//! The manifest of a model: what goes in, how a file becomes it, what comes out and who may see it.
+//!
+//! One `manifest.toml` stands beside the `model.onnx` of every model folder. It is public: the three servers and
+//! every client read the same text.
+//!
+//! ```
+//! let manifest = mpc_core::model::Manifest::parse(r#"
+//!     format = 1
+//!     name = "digits"
+//!     title = "The digit in a picture"
+//!     task = "classify"
+//!     labels = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]
+//!     reveal = "label"
+//!     security = "passive"
+//!     licence = "open"
+//!     [preprocess]
+//!     kind = "image"
+//!     channels = "grey"
+//!     mean = [0.5]
+//!     std = [0.25]
+//!     [input]
+//!     shape = [1, 28, 28]
+//!     range = 2.0
+//!     [bounds]
+//!     policy = "proved"
+//! "#)?;
+//! assert_eq!(manifest.labels.len(), 10);
+//! # Ok::<(), mpc_core::Error>(())
+//! ```
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::ring::fixed;
+
+/// File name of the manifest in a model's folder.
+pub const FILE: &str = "manifest.toml";
+/// The version of the manifest format that this code reads.
+pub const FORMAT: u32 = 1;
+/// Longest manifest that is read, in bytes.
+const MAX_BYTES: u64 = 256 << 10;
+/// Most values in one sample.
+const MAX_SAMPLE: usize = 1 << 24;
+
+/// Everything that is declared about a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Version of this format, [`FORMAT`].
+    pub format: u32,
+    /// Short name: lower-case letters, digits and hyphens, at most 64.
+    pub name: String,
+    /// One line for people.
+    pub title: String,
+    /// The command that answers with this model.
+    pub task: Task,
+    /// One label per output of the network, in its order.
+    pub labels: Vec<String>,
+    /// What the client learns.
+    pub reveal: Reveal,
+    /// The weakest security that the model may be evaluated with.
+    pub security: Security,
+    /// What the weights may be used for.
+    pub licence: Licence,
+    /// How a file becomes the input of the network.
+    pub preprocess: Preprocess,
+    /// Shape and range of the input.
+    pub input: Input,
+    /// How a recording is cut; audio only.
+    pub windows: Option<Windows>,
+    /// Where the bounds of intermediate values may come from.
+    pub bounds: Bounds,
+}
+
+/// What a model answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Task {
+    /// The emotion in a recording.
+    Emotion,
+    /// The class of an input.
+    Classify,
+}
+
+/// What the client learns about the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reveal {
+    /// The position of the largest output only.
+    Label,
+    /// Every output of the network.
+    Scores,
+}
+
+/// What the three servers are trusted with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Security {
+    /// They follow the protocol; one of them may look at what it holds.
+    Passive,
+    /// One of them may deviate: the evaluation aborts.
+    Active,
+}
+
+/// What may be done with the weights; the folder's LICENSE has the words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Licence {
+    /// Redistribution with attribution.
+    Open,
+    /// No commercial use.
+    NonCommercial,
+    /// Use with credit to the source of the data.
+    Credit,
+    /// Research only.
+    Research,
+}
+
+/// How a file becomes the input of the network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Preprocess {
+    /// A recording: mono at `rate`, silence trimmed, spectral features of overlapping frames.
+    Audio(Audio),
+    /// A picture: cropped, resized, one or three channels.
+    Image(Image),
+}
+
+/// Parameters of the features of a recording. The input is `[bands, frames]` or `[1, bands, frames]`, with the
+/// number of MFCC coefficients in the place of the bands where `coefficients` is given.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audio {
+    /// Sampling rate that everything is brought to, in Hz.
+    pub rate: u32,
+    /// Silence is what lies this many dB below the loudest 25 ms; it is cut at both ends.
+    pub trim_db: f32,
+    /// Length of a frame and of its FFT, in samples.
+    pub frame: usize,
+    /// Distance between frames, in samples.
+    pub hop: usize,
+    /// Number of mel bands.
+    pub bands: usize,
+    /// Lower edge of the lowest band, in Hz.
+    pub low_hz: f32,
+    /// Upper edge of the highest band, in Hz.
+    pub high_hz: f32,
+    /// Powers below this count as this, in dB relative to a power of 1.
+    pub floor_db: f32,
+    /// Where given, this many cepstral coefficients (MFCC) instead of the mel bands.
+    pub coefficients: Option<usize>,
+    /// Subtracted from the features in dB: one value, or one per row.
+    pub mean: Vec<f32>,
+    /// Divides the result: one value, or one per row.
+    pub std: Vec<f32>,
+}
+
+/// Parameters of a picture. The input is `[channels, height, width]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Image {
+    /// Grey or colour.
+    pub channels: Channels,
+    /// Subtracted from the intensities in 0..1: one value, or one per channel.
+    pub mean: Vec<f32>,
+    /// Divides the result: one value, or one per channel.
+    pub std: Vec<f32>,
+}
+
+/// The channels of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Channels {
+    /// One channel of luminance.
+    Grey,
+    /// Red, green and blue.
+    Rgb,
+}
+
+/// Shape and range of one sample (of one window, for audio).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// Shape without the batch dimension.
+    pub shape: Vec<usize>,
+    /// Largest magnitude of an input value; features are clipped to it.
+    pub range: f32,
+    /// Fractional bits of the fixed-point encoding.
+    #[serde(default = "default_frac_bits")]
+    pub frac_bits: u32,
+}
+
+fn default_frac_bits() -> u32 {
+    fixed::FRAC_BITS
+}
+
+/// How a recording is cut into windows as long as the input's last dimension; their outputs are added inside the
+/// computation. The number of windows is public.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Windows {
+    /// Largest distance between the starts of windows, in frames, as long as `max` allows it.
+    pub hop: usize,
+    /// Most windows of one recording.
+    pub max: usize,
+}
+
+/// Where the bounds of intermediate values may come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "policy", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Bounds {
+    /// From the weights and the declared input range only.
+    Proved,
+    /// From samples too, with at least these margins.
+    Calibrated {
+        /// Bits added to the largest value seen, for the width of comparisons; at least 8.
+        comparison_margin: u32,
+        /// Bits added to the largest value seen, for what must fit the ring; at least 10.
+        ring_margin: u32,
+    },
+}
+
+impl Manifest {
+    /// Reads and checks the manifest in a model's folder.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join(FILE);
+        let fail = |reason: String| Error::invalid(path.display().to_string(), reason);
+        let size = std::fs::metadata(&path).map_err(|e| fail(e.to_string()))?.len();
+        if size > MAX_BYTES {
+            return Err(fail(format!("{size} bytes are too many, at most {MAX_BYTES}")));
+        }
+        let text = std::fs::read_to_string(&path).map_err(|e| fail(e.to_string()))?;
+        Self::parse(&text).map_err(|e| fail(e.to_string()))
+    }
+
+    /// Parses and checks the text of a manifest. An error names the field.
+    pub fn parse(text: &str) -> Result<Self> {
+        let manifest: Self = toml::from_str(text).map_err(|e| Error::invalid("manifest", e.to_string().trim_end()))?;
+        manifest.validate()?;
+        Ok(manifest)
+    }
+
+    /// Number of values in one sample.
+    pub fn sample_len(&self) -> usize {
+        self.input.shape.iter().product()
+    }
+
+    /// Checks what the types cannot say.
+    pub fn validate(&self) -> Result<()> {
+        require(self.format == FORMAT, "format", || format!("is {}, this program reads {FORMAT}", self.format))?;
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let named = (1..=64).contains(&self.name.len()) && self.name.chars().all(plain);
+        require(named, "name", || "must be 1 to 64 lower-case letters, digits and hyphens".into())?;
+        require(single_line(&self.title), "title", || "must be one line".into())?;
+        require((2..=65536).contains(&self.labels.len()), "labels", || "must be 2 to 65536".into())?;
+        require(self.labels.iter().all(|l| single_line(l)), "labels", || "must be one line each".into())?;
+        self.input.validate()?;
+        match &self.preprocess {
+            Preprocess::Audio(audio) => audio.validate(&self.input.shape)?,
+            Preprocess::Image(image) => image.validate(&self.input.shape)?,
+        }
+        let audio = matches!(self.preprocess, Preprocess::Audio(_));
+        require(audio == self.windows.is_some(), "windows", || "belongs to preprocess.kind = \"audio\"".into())?;
+        if let Some(windows) = &self.windows {
+            require(windows.hop > 0, "windows.hop", || "must not be 0".into())?;
+            require((1..=256).contains(&windows.max), "windows.max", || "must be 1 to 256".into())?;
+        }
+        if let Bounds::Calibrated { comparison_margin, ring_margin } = self.bounds {
+            require((8..=32).contains(&comparison_margin), "bounds.comparison_margin", || "must be 8 to 32".into())?;
+            require((10..=32).contains(&ring_margin), "bounds.ring_margin", || "must be 10 to 32".into())?;
+        }
+        Ok(())
+    }
+}
+
+impl Input {
+    fn validate(&self) -> Result<()> {
+        let len = self.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+        let fits = (1..=4).contains(&self.shape.len()) && len.is_some_and(|n| (1..=MAX_SAMPLE).contains(&n));
+        require(fits, "input.shape", || format!("must be 1 to 4 dimensions with 1 to {MAX_SAMPLE} values"))?;
+        require((4..=24).contains(&self.frac_bits), "input.frac_bits", || "must be 4 to 24".into())?;
+        let range = self.range.is_finite() && self.range > 0.0 && self.range <= 65536.0;
+        require(range, "input.range", || "must be above 0 and at most 65536".into())
+    }
+}
+
+impl Audio {
+    /// Rows of the feature matrix: mel bands, or cepstral coefficients.
+    pub fn rows(&self) -> usize {
+        self.coefficients.unwrap_or(self.bands)
+    }
+
+    fn validate(&self, shape: &[usize]) -> Result<()> {
+        require((4000..=96000).contains(&self.rate), "preprocess.rate", || "must be 4000 to 96000 Hz".into())?;
+        require((10.0..=120.0).contains(&self.trim_db), "preprocess.trim_db", || "must be 10 to 120".into())?;
+        require((16..=16384).contains(&self.frame), "preprocess.frame", || "must be 16 to 16384 samples".into())?;
+        let hop = (1..=self.frame).contains(&self.hop);
+        require(hop, "preprocess.hop", || "must be 1 to preprocess.frame samples".into())?;
+        require((2..=512).contains(&self.bands), "preprocess.bands", || "must be 2 to 512".into())?;
+        let band = self.low_hz >= 0.0 && self.low_hz < self.high_hz && self.high_hz <= self.rate as f32 / 2.0;
+        require(band, "preprocess.low_hz, high_hz", || "must be 0 <= low < high <= rate / 2".into())?;
+        require((-200.0..=0.0).contains(&self.floor_db), "preprocess.floor_db", || "must be -200 to 0".into())?;
+        let coefficients = self.coefficients.is_none_or(|n| (1..=self.bands).contains(&n));
+        require(coefficients, "preprocess.coefficients", || "must be 1 to preprocess.bands".into())?;
+        validate_scale(&self.mean, &self.std, self.rows())?;
+        let fits = matches!(shape, &[rows, _] | &[1, rows, _] if rows == self.rows());
+        require(fits, "input.shape", || format!("must be [{0}, frames] or [1, {0}, frames]", self.rows()))
+    }
+}
+
+impl Image {
+    fn validate(&self, shape: &[usize]) -> Result<()> {
+        validate_scale(&self.mean, &self.std, self.channels.count())?;
+        let fits = matches!(*shape, [c, h, w] if c == self.channels.count() && h <= 4096 && w <= 4096);
+        require(fits, "input.shape", || {
+            format!("must be [{}, height, width], at most 4096 pixels each way", self.channels.count())
+        })
+    }
+}
+
+impl Channels {
+    /// How many.
+    pub fn count(self) -> usize {
+        match self {
+            Channels::Grey => 1,
+            Channels::Rgb => 3,
+        }
+    }
+}
+
+/// Checks normalisation constants: one, or one per row.
+fn validate_scale(mean: &[f32], std: &[f32], rows: usize) -> Result<()> {
+    let count = |n: usize| n == 1 || n == rows;
+    let mean = count(mean.len()) && mean.iter().all(|v| v.is_finite());
+    require(mean, "preprocess.mean", || format!("must be 1 or {rows} finite numbers"))?;
+    let std = count(std.len()) && std.iter().all(|v| v.is_finite() && *v >= 1e-6);
+    require(std, "preprocess.std", || format!("must be 1 or {rows} numbers of at least 0.000001"))
+}
+
+fn single_line(text: &str) -> bool {
+    (1..=200).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+fn require(holds: bool, field: &str, reason: impl FnOnce() -> String) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::invalid(format!("manifest field {field}"), reason())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMOTION: &str = r#"
+        format = 1
+        name = "emotion"
+        title = "The emotion in a recording"
+        task = "emotion"
+        labels = ["calm", "angry"]
+        reveal = "label"
+        security = "passive"
+        licence = "non-commercial"
+        [preprocess]
+        kind = "audio"
+        rate = 16000
+        trim_db = 40.0
+        frame = 512
+        hop = 256
+        bands = 40
+        low_hz = 50.0
+        high_hz = 8000.0
+        floor_db = -80.0
+        mean = [-30.0]
+        std = [20.0]
+        [input]
+        shape = [40, 128]
+        range = 4.0
+        [windows]
+        hop = 64
+        max = 16
+        [bounds]
+        policy = "calibrated"
+        comparison_margin = 8
+        ring_margin = 10
+    "#;
+
+    #[test]
+    fn reads_back_what_it_writes() {
+        let manifest = Manifest::parse(EMOTION).unwrap();
+        assert_eq!(manifest.input.frac_bits, 16);
+        assert_eq!(Manifest::parse(&toml::to_string(&manifest).unwrap()).unwrap(), manifest);
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        for (from, to, field) in [
+            ("format = 1", "format = 2", "format"),
+            ("name = \"emotion\"", "name = \"../x\"", "name"),
+            ("labels = [\"calm\", \"angry\"]", "labels = [\"calm\"]", "labels"),
+            ("reveal = \"label\"", "reveal = \"all\"", "reveal"),
+            ("rate = 16000", "rate = 1", "preprocess.rate"),
+            ("rate = 16000", "rate = 16000\nrat = 1", "rat"),
+            ("high_hz = 8000.0", "high_hz = 9000.0", "high_hz"),
+            ("std = [20.0]", "std = [0.0]", "preprocess.std"),
+            ("mean = [-30.0]", "mean = [nan]", "preprocess.mean"),
+            ("mean = [-30.0]", "mean = [1.0, 2.0]", "preprocess.mean"),
+            ("shape = [40, 128]", "shape = [41, 128]", "input.shape"),
+            ("shape = [40, 128]", "shape = [40, 9223372036854775807]", "input.shape"),
+            ("range = 4.0", "range = inf", "input.range"),
+            ("hop = 64", "hop = 0", "windows.hop"),
+            ("comparison_margin = 8", "comparison_margin = 7", "bounds.comparison_margin"),
+            ("ring_margin = 10", "ring_margin = 10\nfoo = 1", "foo"),
+        ] {
+            assert!(EMOTION.contains(from), "{from}");
+            let error = Manifest::parse(&EMOTION.replacen(from, to, 1)).unwrap_err().to_string();
+            assert!(error.contains(field), "{to}: {error}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! What is known about a model: its manifest.
+
+pub mod manifest;
+
+pub use manifest::Manifest;
