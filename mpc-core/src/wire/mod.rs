@@ -3,3 +3,5 @@
 pub mod cluster;
 pub mod codec;
 pub mod message;
+#[cfg(feature = "quic")]
+pub mod stream;

@@ -1,0 +1,170 @@
+//! Control messages and shares on a byte stream; see [`message`](super::message) for who sends what.
+//!
+//! No length costs memory before as many bytes arrived. The caller sets the deadline.
+
+use std::io::{Error, ErrorKind, Result};
+
+use bytemuck::cast_slice;
+use ndarray::IxDyn;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use zeroize::Zeroizing;
+
+use super::codec;
+use super::message::Versioned;
+use crate::ring::Tensor;
+use crate::sharing::{Component, Dealt, Seed};
+
+const SEED: u8 = 0;
+const EXPLICIT: u8 = 1;
+
+/// Writes one control message.
+pub async fn send<T: Serialize>(stream: &mut (impl AsyncWrite + Unpin), message: &T) -> Result<()> {
+    let body = codec::encode(message).map_err(invalid)?;
+    let length = u32::try_from(body.len()).map_err(invalid)?;
+    stream.write_all(&length.to_le_bytes()).await?;
+    stream.write_all(&body).await
+}
+
+/// Reads one control message of at most `limit` bytes.
+///
+/// # Errors
+/// `InvalidData` where it is longer or cannot be decoded, `UnexpectedEof` where the stream ends within.
+pub async fn receive<T: DeserializeOwned>(stream: &mut (impl AsyncRead + Unpin), limit: usize) -> Result<T> {
+    codec::decode(&receive_frame(stream, limit).await?).map_err(invalid)
+}
+
+/// Reads the first control message on a stream, which tells its sender's version.
+///
+/// # Errors
+/// As [`receive`]; another version is `InvalidData` with a text that names both.
+pub async fn receive_first<T: DeserializeOwned>(stream: &mut (impl AsyncRead + Unpin), limit: usize) -> Result<T> {
+    Versioned::decode(&receive_frame(stream, limit).await?).map_err(invalid)
+}
+
+/// Writes both components of a share that its owner dealt.
+pub async fn send_dealt(stream: &mut (impl AsyncWrite + Unpin), dealt: &Dealt<u64>) -> Result<()> {
+    for component in [&dealt.own, &dealt.next] {
+        match component {
+            Component::Seed(seed) => {
+                stream.write_u8(SEED).await?;
+                stream.write_all(&seed.0).await?;
+            }
+            Component::Explicit(tensor) => {
+                stream.write_u8(EXPLICIT).await?;
+                send_words(stream, tensor).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads both components of a dealt share of this shape.
+///
+/// # Errors
+/// `InvalidData` on an unknown kind of component, `UnexpectedEof` where the stream ends within.
+pub async fn receive_dealt(stream: &mut (impl AsyncRead + Unpin), shape: &[usize]) -> Result<Dealt<u64>> {
+    Ok(Dealt { own: receive_component(stream, shape).await?, next: receive_component(stream, shape).await? })
+}
+
+/// Writes the elements of a tensor.
+///
+/// # Panics
+/// If the tensor is not in standard layout, which no share is.
+pub async fn send_words(stream: &mut (impl AsyncWrite + Unpin), tensor: &Tensor<u64>) -> Result<()> {
+    stream.write_all(cast_slice(tensor.as_slice().expect("standard layout"))).await
+}
+
+/// Reads the elements of a tensor of this shape.
+///
+/// # Errors
+/// `UnexpectedEof` where the stream ends within.
+pub async fn receive_words(stream: &mut (impl AsyncRead + Unpin), shape: &[usize]) -> Result<Tensor<u64>> {
+    let words = shape.iter().try_fold(8usize, |n, &side| n.checked_mul(side));
+    let bytes = receive_bytes(stream, words.ok_or_else(|| invalid("a tensor larger than memory"))?).await?;
+    let words = bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
+    Ok(Tensor::from_shape_vec(IxDyn(shape), words).expect("as many elements as the shape says"))
+}
+
+async fn receive_component(stream: &mut (impl AsyncRead + Unpin), shape: &[usize]) -> Result<Component<u64>> {
+    match stream.read_u8().await? {
+        SEED => {
+            let mut seed = Seed([0; 32]);
+            stream.read_exact(&mut seed.0).await?;
+            Ok(Component::Seed(seed))
+        }
+        EXPLICIT => Ok(Component::Explicit(receive_words(stream, shape).await?)),
+        other => Err(invalid(format!("a component of unknown kind {other}"))),
+    }
+}
+
+async fn receive_frame(stream: &mut (impl AsyncRead + Unpin), limit: usize) -> Result<Zeroizing<Vec<u8>>> {
+    let length = stream.read_u32_le().await? as usize;
+    if length > limit {
+        return Err(invalid(format!("a message of {length} bytes where at most {limit} are allowed")));
+    }
+    receive_bytes(stream, length).await
+}
+
+/// Reads exactly `length` bytes into a buffer that grows as they arrive.
+async fn receive_bytes(stream: &mut (impl AsyncRead + Unpin), length: usize) -> Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    stream.take(length as u64).read_to_end(&mut bytes).await?;
+    if bytes.len() < length {
+        let text = format!("the stream ended after {} of {length} bytes", bytes.len());
+        return Err(Error::new(ErrorKind::UnexpectedEof, text));
+    }
+    Ok(bytes)
+}
+
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::new(ErrorKind::InvalidData, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::Arithmetic;
+    use crate::sharing::share;
+    use crate::wire::message::{MAX_CONTROL, PROTOCOL_VERSION, Request};
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn messages_and_dealt_shares_round_trip() {
+        block_on(async {
+            let secret = Tensor::from_shape_vec(IxDyn(&[2, 3]), vec![0u64, 1, 2, u64::MAX, 7, 1 << 63]).unwrap();
+            for dealt in share::<Arithmetic, u64>(&secret).unwrap() {
+                let mut bytes = Vec::new();
+                send(&mut bytes, &Versioned::new(Request::Status)).await.unwrap();
+                send_dealt(&mut bytes, &dealt).await.unwrap();
+                let mut stream = &bytes[..];
+                assert_eq!(receive_first::<Request>(&mut stream, MAX_CONTROL).await.unwrap(), Request::Status);
+                let got = receive_dealt(&mut stream, &[2, 3]).await.unwrap();
+                assert_eq!(got.own.expand(&[2, 3]), dealt.own.expand(&[2, 3]));
+                assert_eq!(got.next.expand(&[2, 3]), dealt.next.expand(&[2, 3]));
+                assert!(stream.is_empty());
+                assert!(receive_dealt(&mut &bytes[..bytes.len() - 1], &[2, 3]).await.is_err(), "cut short");
+            }
+        });
+    }
+
+    #[test]
+    fn lengths_and_versions_are_checked_first() {
+        block_on(async {
+            let huge = u32::MAX.to_le_bytes();
+            let error = receive::<Request>(&mut &huge[..], MAX_CONTROL).await.unwrap_err();
+            assert!(error.to_string().contains("4294967295 bytes"), "{error}");
+            assert!(receive_words(&mut &[0u8; 8][..], &[1 << 60]).await.is_err(), "no memory for 2^63 bytes");
+            assert!(receive_words(&mut &[0u8; 8][..], &[1 << 40, 1 << 40]).await.is_err());
+
+            let mut bytes = Vec::new();
+            send(&mut bytes, &Versioned { version: PROTOCOL_VERSION + 1, body: Request::Status }).await.unwrap();
+            let error = receive_first::<Request>(&mut &bytes[..], MAX_CONTROL).await.unwrap_err();
+            assert!(error.to_string().contains("version 2") && error.to_string().contains("version 1"), "{error}");
+        });
+    }
+}
