@@ -6,9 +6,17 @@
 pub mod memory;
 
 #[cfg(feature = "quic")]
+pub mod endpoint;
+#[cfg(feature = "quic")]
+pub mod frame;
+#[cfg(feature = "quic")]
 pub mod identity;
 #[cfg(feature = "quic")]
+pub mod mesh;
+#[cfg(feature = "quic")]
 pub mod quic;
+#[cfg(feature = "quic")]
+mod tls;
 
 use crate::error::Result;
 use crate::role::Role;

@@ -1,0 +1,166 @@
+//! The QUIC endpoint of a process: one I/O thread, transport settings, calling a party and telling why it failed.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use quinn::congestion::CubicConfig;
+use quinn::{Connection, ConnectionError, Endpoint, EndpointConfig, TokioRuntime, TransportConfig, VarInt};
+use rustls::pki_types::CertificateDer;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::identity::{Fingerprint, Identity};
+use super::tls;
+use crate::error::{Error, Result};
+use crate::role::Role;
+use crate::wire::cluster::PartyEntry;
+
+/// A peer that is silent for so long is given up; keep-alives go out five times as often.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Application error codes that close a connection; the reason phrase beside them is for people.
+pub mod close {
+    use quinn::VarInt;
+
+    /// The work is done, or the process ends in order.
+    pub const DONE: VarInt = VarInt::from_u32(0);
+    /// The certificate is not one that this party serves.
+    pub const NOT_TRUSTED: VarInt = VarInt::from_u32(1);
+    /// The same peer has connected again.
+    pub const REPLACED: VarInt = VarInt::from_u32(2);
+    /// Too many connections or streams.
+    pub const BUSY: VarInt = VarInt::from_u32(3);
+    /// The other side broke the protocol.
+    pub const PROTOCOL: VarInt = VarInt::from_u32(4);
+}
+
+/// The thread that moves all packets of a process: a current-thread runtime. Protocol threads poll their streams
+/// themselves and only wait for this thread's wake-ups.
+pub struct Io {
+    handle: Handle,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Io {
+    /// Starts the thread `quic-io`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the operating system gives no thread or no poller.
+    pub fn start() -> Result<Self> {
+        let failed = |e: std::io::Error| Error::invalid("I/O thread", e.to_string());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel();
+        let run = move || drop(runtime.block_on(stopped));
+        let thread = std::thread::Builder::new().name("quic-io".into()).spawn(run).map_err(failed)?;
+        Ok(Self { handle, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// To spawn tasks on the thread, or to `block_on` from another one.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl Drop for Io {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic there was reported when it happened, and there is no caller to hand it to.
+            drop(thread.join());
+        }
+    }
+}
+
+/// An endpoint that calls and is called, on a bound UDP socket. Call within the runtime.
+///
+/// # Errors
+/// [`Error::Invalid`] on a socket or identity that cannot be used.
+pub fn serve(socket: UdpSocket, identity: &Identity) -> Result<Endpoint> {
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls::server(identity)?));
+    config.transport_config(Arc::new(transport()));
+    config.max_incoming(1024);
+    let endpoint = Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime));
+    endpoint.map_err(|e| Error::invalid("UDP socket", e.to_string()))
+}
+
+/// An endpoint that only calls, on any free port. Call within the runtime.
+///
+/// # Errors
+/// [`Error::Invalid`] where no UDP socket can be had.
+pub fn caller() -> Result<Endpoint> {
+    let any = |address: &str| address.parse::<SocketAddr>().map_err(std::io::Error::other).and_then(Endpoint::client);
+    any("[::]:0").or_else(|_| any("0.0.0.0:0")).map_err(|e| Error::invalid("UDP socket", e.to_string()))
+}
+
+/// Connects to the party `role` described by `entry`, which must show one of the keys listed there.
+///
+/// # Errors
+/// [`Error::Transport`] in step `connect`: the name does not resolve, nobody answers, or the wrong key (both are named).
+pub async fn connect(endpoint: &Endpoint, identity: &Identity, role: Role, entry: &PartyEntry) -> Result<Connection> {
+    let failed = |reason: String| Error::Transport { peer: role, step: "connect", reason };
+    let address = entry.addresses.first().map_or("", String::as_str);
+    let at = |reason: String| failed(format!("{address}: {reason}"));
+    let expected = entry.fingerprints.iter().map(|text| text.parse()).collect::<Result<Vec<Fingerprint>>>()?;
+    let mut config = quinn::ClientConfig::new(Arc::new(tls::client(identity, &expected)?));
+    config.transport_config(Arc::new(transport()));
+    let resolved = tokio::net::lookup_host(address).await.map_err(|e| at(e.to_string()))?.next();
+    let resolved = resolved.ok_or_else(|| at("the name has no address".into()))?;
+    // The name in the hello is not looked at: keys are pinned.
+    let connecting = endpoint.connect_with(config, resolved, "party").map_err(|e| at(e.to_string()))?;
+    connecting.await.map_err(|e| at(explain(&e)))
+}
+
+/// The fingerprint of the key at the other end of a connection.
+pub fn peer_fingerprint(connection: &Connection) -> Option<Fingerprint> {
+    let chain = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
+    Fingerprint::of_certificate(chain.first()?).ok()
+}
+
+/// Closes a connection with a reason that the other side will read.
+pub fn refuse(connection: &Connection, code: VarInt, reason: &str) {
+    connection.close(code, reason.as_bytes());
+}
+
+/// One line for people on why a connection ended.
+pub fn explain(error: &ConnectionError) -> String {
+    /// TLS alert `no_application_protocol` (RFC 7301) as a QUIC error code (RFC 9001, 4.8).
+    const NO_COMMON_VERSION: u64 = 0x100 + 120;
+    match error {
+        ConnectionError::TimedOut => "no answer; it may be down or cut off".into(),
+        ConnectionError::ApplicationClosed(closed) => String::from_utf8_lossy(&closed.reason).into_owned(),
+        ConnectionError::LocallyClosed => "this side closed the connection".into(),
+        ConnectionError::Reset => "it has restarted".into(),
+        ConnectionError::TransportError(e) if u64::from(e.code) == NO_COMMON_VERSION => other_version(),
+        ConnectionError::ConnectionClosed(e) if u64::from(e.error_code) == NO_COMMON_VERSION => other_version(),
+        ConnectionError::TransportError(e) => e.reason.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn other_version() -> String {
+    "it speaks another version of the protocol; update the older side".into()
+}
+
+/// Large windows, because a layer is sent in one message; short timers, because parties are near or at least awake.
+fn transport() -> TransportConfig {
+    const WINDOW: u32 = 32 << 20;
+    let mut congestion = CubicConfig::default();
+    congestion.initial_window(1 << 20);
+    let mut config = TransportConfig::default();
+    config
+        .max_idle_timeout(Some(VarInt::from_u32(IDLE_TIMEOUT.as_millis() as u32).into()))
+        .keep_alive_interval(Some(IDLE_TIMEOUT / 5))
+        .initial_rtt(Duration::from_millis(5))
+        .stream_receive_window(VarInt::from_u32(WINDOW))
+        .receive_window(VarInt::from_u32(WINDOW))
+        .send_window(u64::from(WINDOW))
+        .max_concurrent_uni_streams(VarInt::from_u32(4096))
+        .max_concurrent_bidi_streams(VarInt::from_u32(256))
+        .datagram_receive_buffer_size(None)
+        .congestion_controller_factory(Arc::new(congestion));
+    config
+}
