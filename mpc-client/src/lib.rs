@@ -1,1 +1,3 @@
 //! mpc-client
+
+pub mod preprocess;
