@@ -3,6 +3,7 @@
 //! Notation: x = x0 + x1 + x2 mod 2^64, party Pi holds (x_i, x_{i+1}); the same with xor for bits.
 
 pub mod error;
+pub mod inference;
 pub mod kernel;
 pub mod link;
 pub mod model;
