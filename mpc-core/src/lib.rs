@@ -9,6 +9,7 @@ pub mod link;
 pub mod model;
 pub mod network;
 pub mod party;
+pub mod protocol;
 pub mod prss;
 pub mod ring;
 pub mod role;

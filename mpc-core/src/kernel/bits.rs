@@ -31,7 +31,7 @@ impl Kernel {
         if n == 0 {
             return Vec::new();
         }
-        assert!(planes.len() % per_plane == 0 && planes.len() / per_plane <= W::BITS as usize);
+        assert!(planes.len().is_multiple_of(per_plane) && planes.len() / per_plane <= W::BITS as usize);
         let word = |e: usize| {
             let planes = planes.chunks_exact(per_plane).enumerate();
             planes.fold(0, |word, (p, plane)| word | (plane[e / 64] >> (e % 64) & 1) << p)

@@ -44,6 +44,23 @@ pub enum Claim {
     Conv(Box<ConvGeometry>, Operands<Arithmetic, u64>),
 }
 
+macro_rules! claim_from {
+    ($($domain:ty, $word:ty => $variant:ident;)*) => {$(
+        impl From<Operands<$domain, $word>> for Claim {
+            fn from(operands: Operands<$domain, $word>) -> Self {
+                Claim::$variant(operands)
+            }
+        }
+    )*};
+}
+claim_from! {
+    Boolean, u64 => And;
+    Arithmetic, u8 => Mul8;
+    Arithmetic, u16 => Mul16;
+    Arithmetic, u32 => Mul32;
+    Arithmetic, u64 => Mul64;
+}
+
 /// Proof that every claim recorded so far was checked, or that the session is passive and has none.
 #[derive(Debug)]
 pub struct Verified(());

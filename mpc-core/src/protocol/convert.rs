@@ -1,0 +1,93 @@
+//! From bits to numbers.
+//!
+//! Pi holds (b_i, b_{i+1}) of a bit b = b0 ^ b1 ^ b2. Each b_j is known to two parties, so (b_j, 0, 0) in slot j is an arithmetic
+//! sharing for free, and xor is a ^ b = a + b - 2ab.
+//!
+//! **B2A.**
+//! 1. d = b0 ^ b1 = b0 + b1 - 2 b0 b1: P0 knows both factors, one element in total.
+//! 2. b = d ^ b2 = d + b2 - 2 d b2: a trivial sharing times a full one, two elements in total.
+//!
+//! **Bit injection** b x:
+//! 1. d as above and u = b2 x at the same time: three elements in total.
+//! 2. b x = d (x - 2u) + u, because b = d + b2 - 2 d b2: one element per party.
+//!
+//! Two rounds each. Private because only reshares talk. Sources: Mohassel, Rindal, CCS'18, section 5.4, in the sparse form of
+//! [`reshare`](super::reshare).
+
+use super::bits::unpack;
+use super::product::{component, mul, send_component_pair, send_trivial_times};
+use crate::error::Result;
+use crate::party::Party;
+use crate::ring::{Arithmetic, Word};
+use crate::role::Role;
+use crate::security::{Claim, Operands};
+use crate::sharing::{ArithmeticShare, BitShare, Share};
+
+/// The bits of every plane as numbers 0 or 1 of Z_2^w: shape `[planes, n]`. 2 rounds, 1 element.
+pub fn to_arithmetic<W: Word>(party: &mut Party, bits: &BitShare, n: usize) -> Result<ArithmeticShare<W>>
+where
+    Claim: From<Operands<Arithmetic, W>>,
+{
+    let words = component_words::<W>(party, bits, n);
+    let pair = send_component_pair(party, Role::P0, &words)?;
+    party.link().count_round();
+    let pair = pair.receive(party)?;
+    let d = xor_of_first_two(party.role(), &words, &pair);
+
+    let product = send_trivial_times(party, Role::P2, last_component(party.role(), &words), &d)?;
+    party.link().count_round();
+    let product = product.receive(party)?;
+    let last = component(party.role(), Role::P2, &words);
+    Ok(d.add(&last).sub(&product.scale(W::from_u64(2))))
+}
+
+/// b x for one plane of bits, as many as x has elements. 2 rounds, 2 elements.
+///
+/// # Panics
+/// If `bit` is not one plane for the elements of x.
+pub fn inject<W: Word>(party: &mut Party, bit: &BitShare, x: &ArithmeticShare<W>) -> Result<ArithmeticShare<W>>
+where
+    Claim: From<Operands<Arithmetic, W>>,
+{
+    assert_eq!(bit.shape(), [1, x.len().div_ceil(64)], "one bit for each element");
+    let words = component_words::<W>(party, bit, x.len()).reshape(x.shape());
+    let pair = send_component_pair(party, Role::P0, &words)?;
+    let u = send_trivial_times(party, Role::P2, last_component(party.role(), &words), x)?;
+    party.link().count_round();
+    let pair = pair.receive(party)?;
+    let u = u.receive(party)?;
+
+    let d = xor_of_first_two(party.role(), &words, &pair);
+    let product = mul(party, &d, &x.sub(&u.scale(W::from_u64(2))))?;
+    Ok(product.add(&u))
+}
+
+/// `bit ? a : b`, elementwise. 2 rounds, 2 elements.
+pub fn select<W: Word>(
+    party: &mut Party,
+    bit: &BitShare,
+    a: &ArithmeticShare<W>,
+    b: &ArithmeticShare<W>,
+) -> Result<ArithmeticShare<W>>
+where
+    Claim: From<Operands<Arithmetic, W>>,
+{
+    Ok(inject(party, bit, &a.sub(b))?.add(b))
+}
+
+/// The components b_j as numbers; as an arithmetic sharing it stands for b0 + b1 + b2, not for b.
+fn component_words<W: Word>(party: &Party, bits: &BitShare, n: usize) -> ArithmeticShare<W> {
+    let words = unpack::<W>(party.kernel(), bits, n);
+    Share::new(words.own().clone(), words.next().clone())
+}
+
+/// b2 where this party knows it (P2 and P1), anything elsewhere.
+fn last_component<W: Word>(role: Role, words: &ArithmeticShare<W>) -> &crate::ring::Tensor<W> {
+    if role == Role::P2 { words.own() } else { words.next() }
+}
+
+/// b0 + b1 - 2 b0 b1.
+fn xor_of_first_two<W: Word>(role: Role, words: &ArithmeticShare<W>, pair: &ArithmeticShare<W>) -> ArithmeticShare<W> {
+    let first_two = component(role, Role::P0, words).add(&component(role, Role::P1, words));
+    first_two.sub(&pair.scale(W::from_u64(2)))
+}

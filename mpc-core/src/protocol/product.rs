@@ -1,0 +1,164 @@
+//! Products of two shared values under any bilinear map f: elementwise (arithmetic or and), matrix product, convolution.
+//!
+//! Pi holds (x_i, x_{i+1}) and (y_i, y_{i+1}).
+//!
+//! 1. Pi computes z_i = f(x_i, y_i + y_{i+1}) + f(x_{i+1}, y_i) and the parties [`reshare`](super::reshare) z.
+//!
+//! The nine terms f(x_a, y_b) occur once each. Local work is two calls of f; the message is one element of the *result*, so a
+//! dot product costs one element however long it is. Private because the reshare is. Every product is offered to the
+//! security mode as a claim. Source: Araki et al., CCS'16; Mohassel, Rindal, CCS'18 (ABY3).
+//!
+//! **With a trivial operand.** A component u_j that Pj and P_{j-1} know is a sharing for free, (u_j, 0, 0) in slot j. Then z_{j+1} is
+//! zero and two elements travel in total; if both operands are trivial, in slots j and j + 1, only Pj contributes: one element.
+
+use super::reshare::{Contributors, Pending, reshare, send};
+use crate::error::Result;
+use crate::kernel::ConvGeometry;
+use crate::party::Party;
+use crate::ring::{Arithmetic, Domain, Tensor, Word};
+use crate::role::Role;
+use crate::security::{Claim, Operands};
+use crate::sharing::{ArithmeticShare, Share, combine, slice};
+
+/// A product whose message is on its way; several can share a round.
+#[must_use = "the peers wait for this product to be received"]
+pub struct PendingProduct<D, W: Word> {
+    x: Share<D, W>,
+    y: Share<D, W>,
+    z: Pending<D, W>,
+}
+
+impl<D: Domain, W: Word> PendingProduct<D, W>
+where
+    Claim: From<Operands<D, W>>,
+{
+    /// Waits for the product and records the claim.
+    pub fn receive(self, party: &mut Party) -> Result<Share<D, W>> {
+        let Self { x, y, z } = self;
+        let z = z.receive(party)?;
+        party.record(|| Operands { x, y, z: z.clone() }.into());
+        Ok(z)
+    }
+}
+
+/// Elementwise product of two sharings of one shape: modulo 2^w, or bitwise and. 1 round, 1 element.
+///
+/// # Panics
+/// If the shapes differ.
+pub fn mul<D: Domain, W: Word>(party: &mut Party, x: &Share<D, W>, y: &Share<D, W>) -> Result<Share<D, W>>
+where
+    Claim: From<Operands<D, W>>,
+{
+    let pending = send_mul(party, x, y)?;
+    party.link().count_round();
+    pending.receive(party)
+}
+
+/// First half of [`mul`], to share a round with others.
+///
+/// # Panics
+/// If the shapes differ.
+pub fn send_mul<D: Domain, W: Word>(
+    party: &mut Party,
+    x: &Share<D, W>,
+    y: &Share<D, W>,
+) -> Result<PendingProduct<D, W>> {
+    assert_eq!(x.shape(), y.shape(), "operands have one shape");
+    let (xs, ys) = ([slice(x.own()), slice(x.next())], [slice(y.own()), slice(y.next())]);
+    let z = party.kernel().cross_product::<D, W>(xs, ys);
+    let z = send(party, x.shape(), Some(z), Contributors::ALL)?;
+    Ok(PendingProduct { x: x.clone(), y: y.clone(), z })
+}
+
+/// First half of the product of the trivial sharing of `component` in slot `slot` with `y`. 2 elements in total.
+/// P(slot+1) passes anything of the right shape as `component`.
+///
+/// # Panics
+/// If the shapes differ.
+pub fn send_trivial_times<D: Domain, W: Word>(
+    party: &mut Party,
+    slot: Role,
+    component: &Tensor<W>,
+    y: &Share<D, W>,
+) -> Result<PendingProduct<D, W>> {
+    let role = party.role();
+    let z = if role == slot {
+        let pair = combine(y.own(), y.next(), D::add);
+        Some(combine(component, &pair, D::mul).iter().copied().collect())
+    } else if role == slot.prev() {
+        Some(combine(component, y.own(), D::mul).iter().copied().collect())
+    } else {
+        None
+    };
+    let z = send(party, y.shape(), z, Contributors::all_but(slot.next()))?;
+    Ok(PendingProduct { x: Share::trivial(role, slot, component), y: y.clone(), z })
+}
+
+/// First half of the product of the components in slots `slot` and `slot + 1` of `x`, which P(slot) knows both.
+/// 1 element in total.
+pub fn send_component_pair<D: Domain, W: Word>(
+    party: &mut Party,
+    slot: Role,
+    x: &Share<D, W>,
+) -> Result<PendingProduct<D, W>> {
+    let role = party.role();
+    let z = (role == slot).then(|| combine(x.own(), x.next(), D::mul).iter().copied().collect());
+    let z = send(party, x.shape(), z, Contributors::only(slot))?;
+    Ok(PendingProduct { x: component(role, slot, x), y: component(role, slot.next(), x), z })
+}
+
+/// The trivial sharing of component `slot` of `x`.
+pub(super) fn component<D: Domain, W: Word>(role: Role, slot: Role, x: &Share<D, W>) -> Share<D, W> {
+    Share::trivial(role, slot, if role == slot { x.own() } else { x.next() })
+}
+
+/// Matrix product over Z_2^64: x is `[m, k]`, y is `[k, n]`, the result `[m, n]`. Fractional bits add up. 1 round, 1 element of
+/// the result.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn matmul(party: &mut Party, x: &ArithmeticShare, y: &ArithmeticShare) -> Result<ArithmeticShare> {
+    let (&[m, k], &[rows, n]) = (x.shape(), y.shape()) else { panic!("matmul takes matrices") };
+    assert_eq!(k, rows, "inner dimensions agree");
+    let kernel = party.kernel();
+    let z = bilinear(party, x, y, &[m, n], |a, b, c| kernel.gemm([m, k, n], a, b, c))?;
+    party.record(|| Claim::MatMul(Operands { x: x.clone(), y: y.clone(), z: z.clone() }));
+    Ok(z)
+}
+
+/// Convolution over Z_2^64: x is `[batch, in_channels, h, w]`, `w` as [`ConvGeometry`] says, the result
+/// `[batch, out_channels, out_h, out_w]`. Fractional bits add up. 1 round, 1 element of the result.
+///
+/// # Panics
+/// If the shapes do not fit the geometry.
+pub fn conv(
+    party: &mut Party,
+    geometry: &ConvGeometry,
+    x: &ArithmeticShare,
+    w: &ArithmeticShare,
+) -> Result<ArithmeticShare> {
+    let (batch, [h, width]) = (x.shape()[0], geometry.output());
+    let kernel = party.kernel();
+    let shape = [batch, geometry.out_channels, h, width];
+    let z = bilinear(party, x, w, &shape, |a, b, c| kernel.conv(geometry, batch, a, b, c))?;
+    party.record(|| {
+        let operands = Operands { x: x.clone(), y: w.clone(), z: z.clone() };
+        Claim::Conv(Box::new(geometry.clone()), operands)
+    });
+    Ok(z)
+}
+
+/// Local part and reshare of a product whose kernel adds f(a, b) to c.
+fn bilinear(
+    party: &mut Party,
+    x: &ArithmeticShare,
+    y: &ArithmeticShare,
+    shape: &[usize],
+    add_product: impl Fn(&[u64], &[u64], &mut [u64]),
+) -> Result<ArithmeticShare> {
+    let mut z = vec![0; shape.iter().product()];
+    let pair = combine(y.own(), y.next(), Arithmetic::add);
+    add_product(slice(x.own()), slice(&pair), &mut z);
+    add_product(slice(x.next()), slice(y.own()), &mut z);
+    reshare(party, shape, z)
+}

@@ -1,0 +1,79 @@
+//! max(x, 0), optionally clipped from above and truncated on the way.
+//!
+//! Pi holds (x_i, x_{i+1}), |x| < 2^(k-1).
+//!
+//! 1. ... At the same time: the sign of x ([`msb`]), and x / 2^m ([`truncate`]), which does not depend on it and is done before it.
+//! 2. ... The inverted sign times the truncated value ([`inject`]), two rounds.
+//!
+//! With a ceiling c, min(max(x, 0), c) = relu(x) - relu(x - c): both comparisons in one batch. Rounds: those of the comparison plus
+//! two, however large the layer. Private because its parts are and their composition opens nothing.
+
+use super::bits::not;
+use super::compare::msb;
+use super::convert::inject;
+use super::truncate::truncate;
+use crate::error::Result;
+use crate::party::Party;
+use crate::ring::{Arithmetic, Tensor, Word};
+use crate::security::{Claim, Operands};
+use crate::sharing::{ArithmeticShare, Share, slice, tensor};
+
+/// max(x, 0) / 2^`rescale` for |x| < 2^(k-1), and at most `ceiling` (in units of the result, positive) where one is given.
+/// `rescale` 0 truncates nothing.
+///
+/// # Panics
+/// Where [`msb`] or [`truncate`] do, and if the ceiling is not below 2^(w-3-rescale).
+pub fn relu<W: Word>(
+    party: &mut Party,
+    x: &ArithmeticShare<W>,
+    k: u32,
+    rescale: u32,
+    ceiling: Option<W>,
+) -> Result<ArithmeticShare<W>>
+where
+    Claim: From<Operands<Arithmetic, W>>,
+{
+    let role = party.role();
+    let Some(ceiling) = ceiling else {
+        let (sign, value) = sign_and_value(party, x, x, k, rescale)?;
+        return inject(party, &not(role, &sign), &value);
+    };
+    let bits = W::BITS - (0..W::BITS).rev().take_while(|&b| ceiling.shr(b) == W::ZERO).count() as u32;
+    assert!(bits + rescale <= W::BITS - 3, "a ceiling below 2^{}", W::BITS - 3 - rescale);
+    let below = |x: &ArithmeticShare<W>, by: W| x.add_constant(role, W::ZERO.wrapping_sub(by));
+
+    let k = k.max(bits + rescale + 1) + 1;
+    let both = concat(&[x, &below(x, ceiling.shl(rescale))]);
+    let (sign, value) = sign_and_value(party, &both, x, k.min(W::BITS), rescale)?;
+    let both = inject(party, &not(role, &sign), &concat(&[&value, &below(&value, ceiling)]))?;
+    Ok(both.map(|t| {
+        let (upper, lower) = slice(t).split_at(x.len());
+        tensor(x.shape(), upper.iter().zip(lower).map(|(&a, &b)| a.wrapping_sub(b)).collect())
+    }))
+}
+
+/// The signs of `compared` and, in their shadow, `x` divided by 2^`rescale`.
+fn sign_and_value<W: Word>(
+    party: &mut Party,
+    compared: &ArithmeticShare<W>,
+    x: &ArithmeticShare<W>,
+    k: u32,
+    rescale: u32,
+) -> Result<(crate::sharing::BitShare, ArithmeticShare<W>)>
+where
+    Claim: From<Operands<Arithmetic, W>>,
+{
+    if rescale == 0 {
+        return Ok((msb(party, compared, k)?, x.clone()));
+    }
+    party.join(|party| msb(party, compared, k), |party| truncate(party, x, rescale))
+}
+
+/// Sharings of one shape along a new first axis, flat.
+pub(super) fn concat<W: Word>(parts: &[&ArithmeticShare<W>]) -> ArithmeticShare<W> {
+    let join = |component: fn(&ArithmeticShare<W>) -> &Tensor<W>| {
+        let data: Vec<W> = parts.iter().flat_map(|part| slice(component(part)).iter().copied()).collect();
+        tensor(&[data.len()], data)
+    };
+    Share::new(join(Share::own), join(Share::next))
+}

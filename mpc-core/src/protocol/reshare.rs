@@ -1,0 +1,109 @@
+//! From an additive 3-of-3 sharing back to a replicated one.
+//!
+//! Pi holds z_i with z = z0 + z1 + z2, and wants (z'_i, z'_{i+1}) with the same sum.
+//!
+//! 1. Pi sets z'_i = z_i + F(k_i) - F(k_{i+1}), sends it to P_{i-1}, and receives z'_{i+1} from P_{i+1}.
+//!
+//! The masks add up to zero. P_{i-1} does not know k_{i+1}, so what it receives is uniform to it. One round, one element
+//! per party. Source: Araki et al., CCS'16, section 2.2.
+//!
+//! **Sparse.** Where the shape of the operands makes z_j publicly zero, key k_{j+1} is left out for everybody. Then z'_j is
+//! F(k_j) or zero, which P_{j-1} computes itself, and Pj sends nothing. The messages that remain keep a mask that their
+//! receiver does not know: P_{i-1} receives z'_i only where Pi contributes, and exactly then k_{i+1} is in.
+
+use crate::error::Result;
+use crate::party::Party;
+use crate::ring::{Domain, Word};
+use crate::role::Role;
+use crate::sharing::{Share, tensor};
+
+/// Which parties' additive parts may differ from zero; public, by the shape of the operands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contributors([bool; 3]);
+
+impl Contributors {
+    /// All three: one element per party.
+    pub const ALL: Self = Self([true; 3]);
+
+    /// One party: one element in total.
+    pub const fn only(role: Role) -> Self {
+        let mut parties = [false; 3];
+        parties[role.index()] = true;
+        Self(parties)
+    }
+
+    /// All but one party: two elements in total.
+    pub const fn all_but(role: Role) -> Self {
+        let mut parties = [true; 3];
+        parties[role.index()] = false;
+        Self(parties)
+    }
+
+    /// Whether `role` contributes.
+    pub const fn contains(self, role: Role) -> bool {
+        self.0[role.index()]
+    }
+}
+
+/// A reshare whose message is on its way; several can share a round.
+#[must_use = "the peers wait for this reshare to be received"]
+pub struct Pending<D, W> {
+    shape: Vec<usize>,
+    own: Vec<W>,
+    /// The next component where no message brings it.
+    next: Option<Vec<W>>,
+    domain: std::marker::PhantomData<D>,
+}
+
+/// Reshares `z`, this party's additive part of a tensor of `shape`. 1 round, 1 element.
+pub fn reshare<D: Domain, W: Word>(party: &mut Party, shape: &[usize], z: Vec<W>) -> Result<Share<D, W>> {
+    let pending = send(party, shape, Some(z), Contributors::ALL)?;
+    party.link().count_round();
+    pending.receive(party)
+}
+
+/// First half of a (sparse) reshare: masks and sends. `z` is `Some` exactly at the contributors. Whoever starts a round of
+/// reshares counts it once with [`Link::count_round`](crate::link::Link::count_round).
+///
+/// # Panics
+/// If `z` and `contributors` disagree or `z` does not fit `shape`.
+pub fn send<D: Domain, W: Word>(
+    party: &mut Party,
+    shape: &[usize],
+    z: Option<Vec<W>>,
+    contributors: Contributors,
+) -> Result<Pending<D, W>> {
+    let (role, n) = (party.role(), shape.iter().product());
+    assert_eq!(z.is_some(), contributors.contains(role), "contributors, and they alone, bring a part");
+    let masks = |key: Role| contributors.contains(key.prev());
+    let mut op = party.link().prss().next_op();
+    let mine = masks(role).then(|| op.own::<W>(n));
+    let theirs = masks(role.next()).then(|| op.next::<W>(n));
+
+    let mut own = z.unwrap_or_else(|| vec![W::ZERO; n]);
+    assert_eq!(own.len(), n, "as many elements as the shape says");
+    if let Some(mask) = &mine {
+        own.iter_mut().zip(mask).for_each(|(z, &m)| *z = D::add(*z, m));
+    }
+    if contributors.contains(role) {
+        let mask = theirs.as_ref().expect("the key after a contributor is in");
+        own.iter_mut().zip(mask).for_each(|(z, &m)| *z = D::sub(*z, m));
+        party.link().send(role.prev(), &own)?;
+    }
+    let next = (!contributors.contains(role.next())).then(|| theirs.unwrap_or_else(|| vec![W::ZERO; n]));
+    Ok(Pending { shape: shape.to_vec(), own, next, domain: std::marker::PhantomData })
+}
+
+impl<D: Domain, W: Word> Pending<D, W> {
+    /// Second half: waits for the component of the next party.
+    pub fn receive(self, party: &mut Party) -> Result<Share<D, W>> {
+        let next = match self.next {
+            Some(next) => next,
+            None => {
+                let from = party.role().next();
+                party.link().recv(from, self.own.len())?
+            }
+        };
+        Ok(Share::new(tensor(&self.shape, self.own), tensor(&self.shape, next)))
+    }
+}

@@ -1,0 +1,214 @@
+//! Every protocol against plain arithmetic: exhaustively on the 8-bit ring, at random on Z_2^64.
+
+use mpc_core::error::Result;
+use mpc_core::protocol::{argmax::argmax, compare, convert, open, pool, product, relu::relu, truncate::truncate};
+use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, Word};
+use mpc_core::sharing::{Share, reconstruct};
+use mpc_core::testing::{deal, three_parties};
+use mpc_core::{Party, network::Meter};
+use ndarray::IxDyn;
+use proptest::prelude::*;
+
+fn tensor<W: Word>(shape: &[usize], data: Vec<W>) -> Tensor<W> {
+    Tensor::from_shape_vec(IxDyn(shape), data).expect("as many elements as the shape says")
+}
+
+/// Runs a protocol on fresh shares of `inputs` and reconstructs; also what each party spent.
+fn run<D: Domain, W: Word, E: Domain, V: Word>(
+    seed: u8,
+    inputs: &[Tensor<W>],
+    protocol: impl Fn(&mut Party, &[Share<D, W>]) -> Result<Share<E, V>> + Sync,
+) -> (Tensor<V>, [Meter; 3]) {
+    let dealt: Vec<[Share<D, W>; 3]> = inputs.iter().map(deal).collect();
+    let results = three_parties(seed, |party| {
+        let shares: Vec<_> = dealt.iter().map(|d| d[party.role().index()].clone()).collect();
+        let share = protocol(party, &shares)?;
+        Ok((share, party.meter()))
+    });
+    let results = results.map(|r| r.expect("an honest run succeeds"));
+    let meters = results.each_ref().map(|(_, meter)| *meter);
+    (reconstruct(&results.map(|(share, _)| share)).expect("consistent shares"), meters)
+}
+
+/// Every value of the 8-bit ring in [-2^(bits-1), 2^(bits-1)), many times over, so that sharings vary.
+fn all_bytes(bits: u32, times: usize) -> Vec<u8> {
+    let half = 1i32 << (bits - 1);
+    (0..times).flat_map(|_| (-half..half).map(|x| x as u8)).collect()
+}
+
+#[test]
+fn products_on_the_whole_8_bit_ring() {
+    let pairs: Vec<(u8, u8)> = (0..=255).flat_map(|a| (0..=255).map(move |b| (a, b))).collect();
+    let x = tensor(&[pairs.len()], pairs.iter().map(|p| p.0).collect());
+    let y = tensor(&[pairs.len()], pairs.iter().map(|p| p.1).collect());
+    let (z, meters) = run::<Arithmetic, u8, Arithmetic, u8>(1, &[x, y], |p, s| product::mul(p, &s[0], &s[1]));
+    assert!(z.iter().zip(&pairs).all(|(&z, &(a, b))| z == a.wrapping_mul(b)));
+    assert_eq!(meters, [Meter { rounds: 1, bytes_sent: pairs.len() as u64 }; 3]);
+}
+
+#[test]
+fn sign_on_every_width_of_the_8_bit_ring() {
+    for (k, rounds) in [(1, 0), (2, 1), (3, 2), (4, 3), (5, 4), (6, 4), (7, 5), (8, 5)] {
+        let values = all_bytes(k, 40);
+        let x = tensor(&[values.len()], values.clone());
+        let (sign, meters) = run::<Arithmetic, u8, Boolean, u64>(k as u8, &[x], |p, s| compare::msb(p, &s[0], k));
+        for (i, &v) in values.iter().enumerate() {
+            assert_eq!(sign.as_slice().unwrap()[i / 64] >> (i % 64) & 1, u64::from((v as i8) < 0), "k = {k}, x = {v}");
+        }
+        assert!(meters.iter().all(|m| m.rounds == rounds), "k = {k}: {meters:?}");
+    }
+}
+
+#[test]
+fn truncation_is_never_off_by_more_than_one_and_a_half() {
+    for m in 1..=5 {
+        // |x| + 2^(m-1) <= 2^6 on the 8-bit ring.
+        let limit = 64 - (1i32 << (m - 1));
+        let values: Vec<i32> = (0..200).flat_map(|_| -limit..=limit).collect();
+        let x = tensor(&[values.len()], values.iter().map(|&v| v as u8).collect());
+        let (y, meters) = run::<Arithmetic, u8, Arithmetic, u8>(m as u8, &[x], |p, s| truncate(p, &s[0], m));
+        let mut seen = std::collections::BTreeSet::new();
+        for (&v, &y) in values.iter().zip(&y) {
+            let error = f64::from(y as i8) - f64::from(v) / f64::from(1 << m);
+            assert!(error > -1.5 && error <= 1.5, "m = {m}, x = {v}: {}", y as i8);
+            seen.insert(i32::from(y as i8) - (v + (1 << (m - 1)) - 1).div_euclid(1 << m));
+        }
+        // Three remainders of one bit never add up to two carries.
+        let roundings = if m == 1 { vec![0, 1] } else { vec![-1, 0, 1] };
+        assert_eq!(seen.into_iter().collect::<Vec<_>>(), roundings, "the rounding depends on the shares, m = {m}");
+        assert!(meters.iter().all(|m| m.rounds == 4));
+    }
+}
+
+#[test]
+fn truncation_at_the_edges_of_z64() {
+    let limit = (1i64 << 62) - (1 << 15);
+    let values = [0, 1, -1, limit, -limit, 65536, -65536, 12345678912345, -98765432198765].repeat(100);
+    let x = tensor(&[values.len()], values.iter().map(|&v| v as u64).collect());
+    let (y, _) = run::<Arithmetic, u64, Arithmetic, u64>(9, &[x], |p, s| truncate(p, &s[0], 16));
+    for (&v, &y) in values.iter().zip(&y) {
+        let error = (i128::from(y as i64) << 16) - i128::from(v);
+        assert!(2 * error > -3 << 16 && 2 * error <= 3 << 16, "{v} became {}", y as i64);
+    }
+}
+
+#[test]
+fn bits_become_numbers() {
+    let bits: Vec<u64> = (0..10).map(|i| 0x9e37_79b9_7f4a_7c15u64.rotate_left(i)).collect();
+    let n = 5 * 64 - 3;
+    let planes = tensor(&[2, 5], bits.clone());
+    let (numbers, meters) =
+        run::<Boolean, u64, Arithmetic, u16>(3, &[planes], |p, s| convert::to_arithmetic(p, &s[0], n));
+    for (i, &number) in numbers.iter().enumerate() {
+        let (plane, e) = (i / n, i % n);
+        assert_eq!(u64::from(number), bits[plane * 5 + e / 64] >> (e % 64) & 1);
+    }
+    let total: u64 = meters.iter().map(|m| m.bytes_sent).sum();
+    assert_eq!(total, 3 * 2 * 2 * n as u64, "one and two elements in total for each bit");
+}
+
+#[test]
+fn relu_on_the_8_bit_ring_with_and_without_ceiling() {
+    let values = all_bytes(6, 100);
+    let x = tensor(&[values.len()], values.clone());
+    for ceiling in [None, Some(6u8)] {
+        let (y, _) =
+            run::<Arithmetic, u8, Arithmetic, u8>(5, std::slice::from_ref(&x), |p, s| relu(p, &s[0], 6, 0, ceiling));
+        for (&v, &y) in values.iter().zip(&y) {
+            let expected = (v as i8).max(0).min(ceiling.map_or(i8::MAX, |c| c as i8));
+            assert_eq!(y as i8, expected, "ceiling {ceiling:?}, x = {}", v as i8);
+        }
+    }
+}
+
+#[test]
+fn select_takes_either_side() {
+    let (a, b) = (tensor(&[4], vec![1u64, 2, 3, 4]), tensor(&[4], vec![50u64, 60, 70, 80]));
+    let (y, _) = run::<Arithmetic, u64, Arithmetic, u64>(6, &[a, b], |p, s| {
+        let bit = Share::<Boolean, u64>::public(p.role(), &tensor(&[1, 1], vec![0b0110]));
+        convert::select(p, &bit, &s[0], &s[1])
+    });
+    assert_eq!(y.as_slice().unwrap(), [50, 2, 3, 80]);
+}
+
+#[test]
+fn masked_opening_is_the_value_plus_the_mask() {
+    let x = tensor(&[100], (0..100u64).map(|i| i * i).collect());
+    let (y, meters) = run::<Arithmetic, u64, Arithmetic, u64>(7, std::slice::from_ref(&x), |p, s| {
+        let (opened, mask) = open::open_masked(p, &s[0])?;
+        Ok(Share::public(p.role(), &opened).sub(&mask))
+    });
+    assert_eq!(y, x);
+    assert_eq!(meters, [Meter { rounds: 1, bytes_sent: 800 }; 3]);
+}
+
+#[test]
+fn opening_needs_the_token_and_gives_the_value() {
+    let x = tensor(&[3], vec![7u64, 8, u64::MAX]);
+    let dealt = deal::<Arithmetic, u64>(&x);
+    let opened = three_parties(8, |p| {
+        let verified = p.verify()?;
+        open::open(p, &dealt[p.role().index()], &verified)
+    });
+    assert!(opened.into_iter().all(|o| o.as_ref() == Ok(&x)));
+}
+
+#[test]
+fn matmul_equals_the_clear_product() {
+    let x = tensor(&[3, 4], (0..12u64).map(|i| i.wrapping_mul(0x1234_5678_9abc_def1)).collect());
+    let y = tensor(&[4, 5], (0..20u64).map(|i| i.wrapping_sub(7)).collect());
+    let (z, meters) =
+        run::<Arithmetic, u64, Arithmetic, u64>(10, &[x.clone(), y.clone()], |p, s| product::matmul(p, &s[0], &s[1]));
+    for i in 0..3 {
+        for j in 0..5 {
+            let dot = (0..4).fold(0u64, |sum, l| sum.wrapping_add(x[[i, l]].wrapping_mul(y[[l, j]])));
+            assert_eq!(z[[i, j]], dot);
+        }
+    }
+    assert_eq!(meters, [Meter { rounds: 1, bytes_sent: 15 * 8 }; 3]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn relu_and_truncation_on_z64(seed: u8, values in prop::collection::vec(-(1i64 << 39)..1 << 39, 1..300)) {
+        let x = tensor(&[values.len()], values.iter().map(|&v| v as u64).collect());
+        let (y, _) = run::<Arithmetic, u64, Arithmetic, u64>(seed, &[x], |p, s| relu(p, &s[0], 40, 16, None));
+        for (&v, &y) in values.iter().zip(&y) {
+            let expected = v.max(0) as f64 / 65536.0;
+            prop_assert!((y as i64 as f64 - expected).abs() <= 1.5, "{} became {}", v, y as i64);
+        }
+    }
+
+    #[test]
+    fn argmax_is_the_first_largest(
+        seed: u8,
+        rows in 1usize..9,
+        classes in 1usize..20,
+        values in prop::collection::vec(-20i64..20, 8 * 19),
+    ) {
+        let data = &values[..rows * classes];
+        let x = tensor(&[rows, classes], data.iter().map(|&v| v as u64).collect());
+        let (labels, _) = run::<Arithmetic, u64, Boolean, u64>(seed, &[x], |p, s| argmax(p, &s[0], 6));
+        for (row, &label) in data.chunks(classes).zip(&labels) {
+            let largest = row.iter().max().unwrap();
+            prop_assert_eq!(label as usize, row.iter().position(|v| v == largest).unwrap());
+        }
+    }
+
+    #[test]
+    fn maximum_of_any_number_of_candidates(
+        seed: u8,
+        count in 1usize..10,
+        values in prop::collection::vec(-1000i64..1000, 70),
+    ) {
+        let candidates: Vec<_> = (0..count)
+            .map(|i| tensor(&[7], values[7 * i..7 * i + 7].iter().map(|&v| v as u64).collect()))
+            .collect();
+        let (y, _) = run::<Arithmetic, u64, Arithmetic, u64>(seed, &candidates, |p, s| pool::max(p, s, 11));
+        for (j, &y) in y.iter().enumerate() {
+            prop_assert_eq!(y as i64, (0..count).map(|i| values[7 * i + j]).max().unwrap());
+        }
+    }
+}
