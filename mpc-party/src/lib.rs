@@ -1,1 +1,3 @@
-//! mpc-party
+//! One of the three servers that evaluate a secret-shared network on secret-shared inputs.
+
+pub mod store;
