@@ -253,7 +253,8 @@ impl Store {
     }
 
     fn unseal(&self, name: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
-        let damaged = || anyhow!("a record in the share store does not match its seal: wrong key, or the file was changed");
+        let damaged =
+            || anyhow!("a record in the share store does not match its seal: wrong key, or the file was changed");
         let (nonce, body) = sealed.split_at_checked(NONCE).ok_or_else(damaged)?;
         let nonce = XNonce::try_from(nonce).map_err(|_| damaged())?;
         let value = self.cipher.decrypt(&nonce, Payload { msg: body, aad: name });

@@ -32,16 +32,24 @@ impl Cluster {
         let what = || path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|e| Error::invalid(what(), e.to_string()))?;
         let cluster: Self = toml::from_str(&text).map_err(|e| Error::invalid(what(), e.to_string()))?;
-        if cluster.parties.len() != 3 {
-            let reason = format!("names {} parties; a cluster has exactly three", cluster.parties.len());
-            return Err(Error::invalid(what(), reason));
+        cluster.validate().map_err(|reason| Error::invalid(what(), reason))?;
+        Ok(cluster)
+    }
+
+    /// Whether there are three parties, each with an address and a fingerprint.
+    ///
+    /// # Errors
+    /// What is wrong, in one line.
+    pub fn validate(&self) -> Result<(), String> {
+        if self.parties.len() != 3 {
+            return Err(format!("names {} parties; a cluster has exactly three", self.parties.len()));
         }
-        for (index, party) in cluster.parties.iter().enumerate() {
+        for (index, party) in self.parties.iter().enumerate() {
             if party.addresses.is_empty() || party.fingerprints.is_empty() {
                 let reason = format!("party {index} ({}) needs at least one address and one fingerprint", party.name);
-                return Err(Error::invalid(what(), reason));
+                return Err(reason);
             }
         }
-        Ok(cluster)
+        Ok(())
     }
 }
