@@ -48,6 +48,11 @@ impl Party {
         }
     }
 
+    /// Hands over the claims recorded and not yet checked.
+    pub fn take_claims(&mut self) -> Vec<Claim> {
+        self.security.take()
+    }
+
     /// Checks every product so far; the token allows unmasked openings.
     pub fn verify(&mut self) -> Result<Verified> {
         self.security.verify(&mut self.link)
@@ -83,8 +88,7 @@ impl Party {
             bytes_sent: child.meter().bytes_sent - theirs.bytes_sent,
         };
         self.link.absorb(theirs.rounds.saturating_sub(self.meter().rounds - mine.rounds), theirs.bytes_sent);
-        let recorded = std::mem::replace(&mut child.security, self.security.branch());
-        self.security.absorb(recorded);
+        child.take_claims().into_iter().for_each(|claim| self.security.record(claim));
         self.idle.push(child);
         Ok((a, b))
     }

@@ -5,15 +5,15 @@
 //! sent (which betray a mask used twice). Everything is seeded: a failure is a failure every time.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use mpc_core::error::Result;
 use mpc_core::kernel::ConvGeometry;
-use mpc_core::network::{Network, memory};
+use mpc_core::network::Network;
 use mpc_core::protocol::{argmax::argmax, compare, convert, open, pool, product, relu::relu, truncate::truncate};
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, Word};
+use mpc_core::security::Passive;
 use mpc_core::sharing::Share;
-use mpc_core::testing::{Tap, run_parties};
+use mpc_core::testing::{Hook, Tap, mesh, party, run_parties};
 use mpc_core::{Party, Role};
 use ndarray::IxDyn;
 
@@ -45,20 +45,18 @@ fn view<D: Domain, W: Word>(
         };
         secrets.iter().map(|&s| Share::new(component(s, role), component(s, role.next()))).collect()
     };
-    let networks = memory::mesh(Duration::from_secs(60)).map(|network| -> Box<dyn Network> {
+    let parties = mesh().map(|network| {
         if network.role() != observer {
-            return Box::new(network);
+            return party(network, 11, Passive);
         }
         let seen = seen.clone();
-        Box::new(Tap::new(
-            network,
-            Arc::new(move |message| {
-                let entry = Seen { received: message.to == observer, bytes: message.bytes.to_vec() };
-                seen.lock().expect("no panic while locked").push(entry);
-            }),
-        ))
+        let hook: Hook = Arc::new(move |message| {
+            let entry = Seen { received: message.to == observer, bytes: message.bytes.to_vec() };
+            seen.lock().expect("no panic while locked").push(entry);
+        });
+        party(Tap::new(network, hook), 11, Passive)
     });
-    let results = run_parties(networks, [[11; 32], [22; 32], [33; 32]], |party| {
+    let results = run_parties(parties, |party| {
         let shares = shares(party.role());
         protocol(party, &shares)
     });

@@ -76,8 +76,8 @@ pub trait Security: Send {
     /// An empty record for a branch of the same session.
     fn branch(&self) -> Box<dyn Security>;
 
-    /// Takes over what a branch recorded.
-    fn absorb(&mut self, branch: Box<dyn Security>);
+    /// Hands over what was recorded and not yet checked, in order; a branch does so when it joins.
+    fn take(&mut self) -> Vec<Claim>;
 
     /// Checks everything recorded and forgets it.
     ///

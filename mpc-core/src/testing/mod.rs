@@ -8,12 +8,13 @@ use zeroize::Zeroizing;
 
 use crate::error::Result;
 use crate::link::Link;
-use crate::network::{Network, memory};
+use crate::network::Network;
+use crate::network::memory::{self, MemoryNetwork};
 use crate::party::Party;
 use crate::prss::Prss;
 use crate::ring::{Domain, Tensor, Word};
 use crate::role::Role;
-use crate::security::Passive;
+use crate::security::{Passive, Security};
 use crate::sharing::{Share, share};
 pub use tap::{Hook, Message, Tap};
 
@@ -22,25 +23,28 @@ pub use tap::{Hook, Message, Tap};
 /// # Panics
 /// If a party panics.
 pub fn three_parties<T: Send>(seed: u8, program: impl Fn(&mut Party) -> Result<T> + Sync) -> [Result<T>; 3] {
-    let keys = [0, 1, 2].map(|i| [seed.wrapping_mul(3).wrapping_add(i); 32]);
-    let networks = memory::mesh(Duration::from_secs(60)).map(|network| Box::new(network) as Box<dyn Network>);
-    run_parties(networks, keys, program)
+    run_parties(mesh().map(|network| party(network, seed, Passive)), program)
 }
 
-/// Runs `program` as P0, P1 and P2, passively secure, over the given networks, with key k_i for each i.
+/// An in-memory mesh that gives up after a minute.
+pub fn mesh() -> [MemoryNetwork; 3] {
+    memory::mesh(Duration::from_secs(60))
+}
+
+/// The party at the end of `network`, with session keys derived from `seed`.
+pub fn party(network: impl Network + 'static, seed: u8, security: impl Security + 'static) -> Party {
+    let key = |role: Role| Zeroizing::new([seed.wrapping_mul(3).wrapping_add(role.index() as u8); 32]);
+    let prss = Prss::new(key(network.role()), key(network.role().next()));
+    Party::new(Link::new(Box::new(network), prss), security)
+}
+
+/// Runs `program` at all three parties at once.
 ///
 /// # Panics
 /// If a party panics.
-pub fn run_parties<T: Send>(
-    networks: [Box<dyn Network>; 3],
-    keys: [[u8; 32]; 3],
-    program: impl Fn(&mut Party) -> Result<T> + Sync,
-) -> [Result<T>; 3] {
-    let key = |role: Role| Zeroizing::new(keys[role.index()]);
+pub fn run_parties<T: Send>(parties: [Party; 3], program: impl Fn(&mut Party) -> Result<T> + Sync) -> [Result<T>; 3] {
     std::thread::scope(|scope| {
-        let running = networks.map(|network| {
-            let role = network.role();
-            let mut party = Party::new(Link::new(network, Prss::new(key(role), key(role.next()))), Passive);
+        let running = parties.map(|mut party| {
             let program = &program;
             scope.spawn(move || program(&mut party))
         });

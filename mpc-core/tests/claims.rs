@@ -1,0 +1,150 @@
+//! Every protocol offers its products as claims, in the same order at all parties, and each claim is true of the shares it names.
+
+use mpc_core::Party;
+use mpc_core::error::Result;
+use mpc_core::kernel::{ConvGeometry, Kernel};
+use mpc_core::link::Link;
+use mpc_core::protocol::{argmax::argmax, pool, product, relu::relu};
+use mpc_core::ring::{Arithmetic, Domain, Tensor, Word};
+use mpc_core::security::{Claim, Operands, Passive, Security, Verified};
+use mpc_core::sharing::{ArithmeticShare, Share, reconstruct};
+use mpc_core::testing::{deal, mesh, party, run_parties};
+use ndarray::IxDyn;
+
+/// Keeps every claim for the test to look at.
+#[derive(Default)]
+struct Recorder(Vec<Claim>);
+
+impl Security for Recorder {
+    fn wants_claims(&self) -> bool {
+        true
+    }
+
+    fn record(&mut self, claim: Claim) {
+        self.0.push(claim);
+    }
+
+    fn branch(&self) -> Box<dyn Security> {
+        Box::new(Recorder::default())
+    }
+
+    fn take(&mut self) -> Vec<Claim> {
+        std::mem::take(&mut self.0)
+    }
+
+    fn verify(&mut self, link: &mut Link) -> Result<Verified> {
+        Passive.verify(link)
+    }
+}
+
+/// The claims of all three parties, claim by claim.
+fn claims_of(
+    inputs: &[Tensor<u64>],
+    protocol: impl Fn(&mut Party, &[ArithmeticShare]) -> Result<()> + Sync,
+) -> Vec<[Claim; 3]> {
+    let dealt: Vec<[ArithmeticShare; 3]> = inputs.iter().map(deal).collect();
+    let parties = mesh().map(|network| party(network, 3, Recorder::default()));
+    let claims = run_parties(parties, |party| {
+        let shares: Vec<_> = dealt.iter().map(|d| d[party.role().index()].clone()).collect();
+        protocol(party, &shares)?;
+        Ok(party.take_claims())
+    });
+    let [a, b, c] = claims.map(|claims| claims.expect("an honest run succeeds"));
+    assert!(a.len() == b.len() && b.len() == c.len(), "all parties record the same claims");
+    a.into_iter().zip(b).zip(c).map(|((a, b), c)| [a, b, c]).collect()
+}
+
+/// x, y and z of a claim in the clear.
+fn clear<D: Domain, W: Word>(operands: [&Operands<D, W>; 3]) -> [Tensor<W>; 3] {
+    let value = |pick: fn(&Operands<D, W>) -> &Share<D, W>| {
+        reconstruct(&operands.map(|o| pick(o).clone())).expect("the operands of a claim are consistent sharings")
+    };
+    [value(|o| &o.x), value(|o| &o.y), value(|o| &o.z)]
+}
+
+fn assert_elementwise<D: Domain, W: Word>(operands: [&Operands<D, W>; 3]) {
+    let [x, y, z] = clear(operands);
+    assert!(x.iter().zip(&y).zip(&z).all(|((&x, &y), &z)| D::mul(x, y) == z), "a false claim");
+}
+
+/// Checks the claim; its kind and number of results.
+fn check(claim: &[Claim; 3]) -> (&'static str, usize) {
+    let kernel = Kernel::detect();
+    match claim {
+        [Claim::And(a), Claim::And(b), Claim::And(c)] => assert_elementwise([a, b, c]),
+        [Claim::Mul16(a), Claim::Mul16(b), Claim::Mul16(c)] => assert_elementwise([a, b, c]),
+        [Claim::Mul64(a), Claim::Mul64(b), Claim::Mul64(c)] => assert_elementwise([a, b, c]),
+        [Claim::MatMul(a), Claim::MatMul(b), Claim::MatMul(c)] => {
+            let [x, y, z] = clear::<Arithmetic, u64>([a, b, c]);
+            let mut product = vec![0; z.len()];
+            let shape = [x.shape()[0], x.shape()[1], y.shape()[1]];
+            kernel.gemm(shape, x.as_slice().unwrap(), y.as_slice().unwrap(), &mut product);
+            assert_eq!(z.as_slice().unwrap(), product);
+        }
+        [Claim::Conv(g, a), Claim::Conv(_, b), Claim::Conv(_, c)] => {
+            let [x, y, z] = clear::<Arithmetic, u64>([a, b, c]);
+            let mut product = vec![0; z.len()];
+            kernel.conv(g, x.shape()[0], x.as_slice().unwrap(), y.as_slice().unwrap(), &mut product);
+            assert_eq!(z.as_slice().unwrap(), product);
+        }
+        other => panic!("the parties recorded different claims: {other:?}"),
+    }
+    match &claim[0] {
+        Claim::And(o) => ("and", o.z.len()),
+        Claim::Mul16(o) => ("mul16", o.z.len()),
+        Claim::Mul64(o) => ("mul64", o.z.len()),
+        Claim::MatMul(o) => ("matmul", o.z.len()),
+        Claim::Conv(_, o) => ("conv", o.z.len()),
+        other => panic!("unexpected claim {other:?}"),
+    }
+}
+
+fn count(claims: &[(&str, usize)], kind: &str) -> usize {
+    claims.iter().filter(|(k, _)| *k == kind).map(|(_, n)| n).sum()
+}
+
+fn numbers(shape: &[usize]) -> Tensor<u64> {
+    let n: usize = shape.iter().product();
+    let data = (0..n as u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40).wrapping_sub(1 << 23)).collect();
+    Tensor::from_shape_vec(IxDyn(shape), data).expect("as many elements as the shape says")
+}
+
+#[test]
+fn a_truncated_relu_makes_seven_products_and_its_ands() {
+    let n = 128;
+    let claims = claims_of(&[numbers(&[n])], |p, s| relu(p, &s[0], 40, 16, None).map(drop));
+    let claims: Vec<_> = claims.iter().map(check).collect();
+    assert_eq!(count(&claims, "mul16") / n + count(&claims, "mul64") / n, 7);
+    assert_eq!(count(&claims, "and"), (145 + 3) * n / 64);
+}
+
+#[test]
+fn linear_layers_make_one_claim_each() {
+    let claims = claims_of(&[numbers(&[3, 4]), numbers(&[4, 5])], |p, s| product::matmul(p, &s[0], &s[1]).map(drop));
+    assert_eq!(claims.iter().map(check).collect::<Vec<_>>(), [("matmul", 15)]);
+
+    let geometry = ConvGeometry {
+        in_channels: 2,
+        out_channels: 3,
+        groups: 1,
+        input: [1, 9],
+        kernel: [1, 3],
+        stride: [1, 2],
+        dilation: [1, 1],
+        pad_begin: [0, 1],
+        pad_end: [0, 1],
+    };
+    let inputs = [numbers(&[2, 2, 1, 9]), numbers(&[3, 2, 1, 3])];
+    let claims = claims_of(&inputs, |p, s| product::conv(p, &geometry, &s[0], &s[1]).map(drop));
+    assert_eq!(claims.iter().map(check).collect::<Vec<_>>(), [("conv", 2 * 3 * 5)]);
+}
+
+#[test]
+fn pooling_and_argmax_claims_are_true() {
+    let candidates: Vec<_> =
+        (0..5).map(|i| numbers(&[20]).mapv(|x| x.rotate_left(i) % (1 << 20)).into_shared()).collect();
+    let claims = claims_of(&candidates, |p, s| pool::max(p, s, 25).map(drop));
+    assert!(claims.iter().map(check).any(|(kind, _)| kind == "mul64"));
+    let claims = claims_of(&[numbers(&[6, 8])], |p, s| argmax(p, &s[0], 25).map(drop));
+    assert!(claims.iter().map(check).all(|(kind, _)| kind == "and"));
+}
