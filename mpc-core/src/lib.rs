@@ -1,6 +1,48 @@
 //! Three-party computation on secret-shared tensors, and neural networks on top of it.
 //!
-//! Notation: x = x0 + x1 + x2 mod 2^64, party Pi holds (x_i, x_{i+1}); the same with xor for bits.
+//! Three parties P0, P1, P2 that do not collude compute on numbers that none of them knows. A secret x is split as
+//! x = x0 + x1 + x2 mod 2^64; party Pi holds (x_i, x_{i+1}). The same with xor for bits.
+//!
+//! From the ground up, each module uses only those before it:
+//!
+//! | module | what |
+//! |---|---|
+//! | [`error`], [`role`], [`ring`] | kinds of failure; P0, P1, P2; words, domains and fixed point |
+//! | [`kernel`] | local compute: matrix products, convolutions, bit transposes |
+//! | [`sharing`], [`prss`] | replicated shares of tensors; correlated randomness without a message |
+//! | [`network`] | exact-length messages between the parties, in memory or over QUIC |
+//! | [`link`], [`security`], [`party`] | what a protocol holds in its hands |
+//! | [`protocol`] | one file per protocol |
+//! | [`model`] | manifest, graph, ONNX import, bounds |
+//! | [`inference`] | one evaluator over clear and secret-shared values |
+//! | [`wire`] | control messages and the file that names the parties |
+//!
+//! Three parties multiply two secrets and take the sign of the result:
+//!
+//! ```
+//! # #[cfg(feature = "testing")] {
+//! use mpc_core::protocol::{compare, product};
+//! use mpc_core::ring::{Arithmetic, Boolean, Tensor};
+//! use mpc_core::sharing::{Share, reconstruct};
+//! use mpc_core::testing::{deal, three_parties};
+//! use ndarray::IxDyn;
+//!
+//! let secret = |values: Vec<i64>| {
+//!     let words = values.into_iter().map(|v| v as u64).collect();
+//!     Tensor::from_shape_vec(IxDyn(&[3]), words).unwrap()
+//! };
+//! let x: [Share<Arithmetic, u64>; 3] = deal(&secret(vec![5, -6, 7]));
+//! let y: [Share<Arithmetic, u64>; 3] = deal(&secret(vec![2, 3, -4]));
+//!
+//! let signs = three_parties(0, |party| {
+//!     let i = party.role().index();
+//!     let product = product::mul(party, &x[i], &y[i])?;
+//!     compare::msb(party, &product, 8)
+//! });
+//! let signs: [Share<Boolean, u64>; 3] = signs.map(Result::unwrap);
+//! assert_eq!(reconstruct(&signs).unwrap()[[0, 0]] & 0b111, 0b110); // 10, -18, -28
+//! # }
+//! ```
 
 pub mod error;
 pub mod inference;
