@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::party::Party;
 use crate::ring::{Boolean, Tensor, Word};
 use crate::role::Role;
-use crate::sharing::{ArithmeticShare, Share, slice, tensor};
+use crate::sharing::{ArithmeticShare, Share, gather, slice, tensor};
 
 /// The index of the largest element of each row of `x` (`[rows, classes]`, |x| < 2^(k-1)): shape `[rows]`, Boolean-shared words.
 ///
@@ -80,13 +80,12 @@ fn wins(role: Role, less: &Share<Boolean, u8>, classes: usize) -> Share<Boolean,
 
 /// The given columns of a matrix with `width` columns, flat.
 fn columns(t: &Tensor<u8>, width: usize, range: Range<usize>) -> Tensor<u8> {
-    let data: Vec<u8> = slice(t).chunks_exact(width).flat_map(|row| row[range.clone()].iter().copied()).collect();
-    tensor(&[data.len()], data)
+    let rows = t.len() / width;
+    gather(&[rows * range.len()], slice(t).chunks_exact(width).map(|row| &row[range.clone()]))
 }
 
 /// Two matrices of `rows` rows next to each other, flat.
 fn side_by_side(a: &Tensor<u8>, b: &Tensor<u8>, rows: usize) -> Tensor<u8> {
-    let row = |t: &Tensor<u8>, r: usize| slice(t)[r * t.len() / rows..(r + 1) * t.len() / rows].to_vec();
-    let data: Vec<u8> = (0..rows).flat_map(|r| [row(a, r), row(b, r)].concat()).collect();
-    tensor(&[data.len()], data)
+    let row = |t, r| &slice(t)[r * t.len() / rows..(r + 1) * t.len() / rows];
+    gather(&[a.len() + b.len()], (0..rows).flat_map(|r| [row(a, r), row(b, r)]))
 }

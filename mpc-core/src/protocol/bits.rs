@@ -1,38 +1,33 @@
 //! Local handling of bit planes: nothing here talks.
 
 use crate::kernel::Kernel;
-use crate::ring::{Boolean, Word};
+use crate::ring::{Boolean, Tensor, Word};
 use crate::role::Role;
-use crate::sharing::{ArithmeticShare, BitShare, Share, slice, tensor};
+use crate::sharing::{ArithmeticShare, BitShare, Share, gather, slice, tensor};
 
 /// The bits of the *components* of x as a Boolean sharing: planes `from..to` of x_0 ^ x_1 ^ x_2 (not of x).
 pub fn component_planes<W: Word>(kernel: Kernel, x: &ArithmeticShare<W>, from: usize, to: usize) -> BitShare {
     let words = x.len().div_ceil(64);
-    let planes = |component| {
-        let shifted = slice(component).iter().map(|c: &W| c.shr(from as u32)).collect::<Vec<_>>();
+    let planes = |component: &Tensor<W>| {
+        let shifted: Vec<W> = slice(component).iter().map(|c| c.shr(from as u32)).collect();
         tensor(&[to - from, words], kernel.to_planes(&shifted, to - from))
     };
     Share::new(planes(x.own()), planes(x.next()))
 }
 
 /// The rows of `bits` (a `[planes, words]` sharing) with these indices, in this order.
-pub fn select_planes(bits: &BitShare, planes: impl Iterator<Item = usize> + Clone) -> BitShare {
+pub fn select_planes(bits: &BitShare, planes: impl ExactSizeIterator<Item = usize> + Clone) -> BitShare {
     let words = bits.shape()[1];
-    bits.map(|t| {
-        let data: Vec<u64> = planes.clone().flat_map(|p| slice(t)[p * words..][..words].iter().copied()).collect();
-        tensor(&[data.len() / words.max(1), words], data)
-    })
+    bits.map(|t| gather(&[planes.len(), words], planes.clone().map(|p| &slice(t)[p * words..][..words])))
 }
 
 /// The rows of several sharings below each other.
 pub fn stack(parts: &[&BitShare]) -> BitShare {
-    let words = parts[0].shape()[1];
-    let rows = parts.iter().map(|part| part.shape()[0]).sum();
-    let concat = |component: fn(&BitShare) -> &crate::ring::Tensor<u64>| {
-        let data = parts.iter().flat_map(|part| slice(component(part)).iter().copied()).collect();
-        tensor(&[rows, words], data)
-    };
-    Share::new(concat(Share::own), concat(Share::next))
+    let shape = [parts.iter().map(|part| part.shape()[0]).sum(), parts[0].shape()[1]];
+    Share::new(
+        gather(&shape, parts.iter().map(|part| slice(part.own()))),
+        gather(&shape, parts.iter().map(|part| slice(part.next()))),
+    )
 }
 
 /// The complement of every bit.

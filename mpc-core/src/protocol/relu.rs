@@ -14,9 +14,9 @@ use super::convert::inject;
 use super::truncate::truncate;
 use crate::error::Result;
 use crate::party::Party;
-use crate::ring::{Arithmetic, Tensor, Word};
+use crate::ring::{Arithmetic, Word};
 use crate::security::{Claim, Operands};
-use crate::sharing::{ArithmeticShare, Share, slice, tensor};
+use crate::sharing::{ArithmeticShare, BitShare, Share, gather, slice, tensor};
 
 /// max(x, 0) / 2^`rescale` for |x| < 2^(k-1), and at most `ceiling` (in units of the result, positive) where one is given.
 /// `rescale` 0 truncates nothing.
@@ -59,7 +59,7 @@ fn sign_and_value<W: Word>(
     x: &ArithmeticShare<W>,
     k: u32,
     rescale: u32,
-) -> Result<(crate::sharing::BitShare, ArithmeticShare<W>)>
+) -> Result<(BitShare, ArithmeticShare<W>)>
 where
     Claim: From<Operands<Arithmetic, W>>,
 {
@@ -69,11 +69,11 @@ where
     party.join(|party| msb(party, compared, k), |party| truncate(party, x, rescale))
 }
 
-/// Sharings of one shape along a new first axis, flat.
+/// The elements of several sharings one after the other, flat.
 pub(super) fn concat<W: Word>(parts: &[&ArithmeticShare<W>]) -> ArithmeticShare<W> {
-    let join = |component: fn(&ArithmeticShare<W>) -> &Tensor<W>| {
-        let data: Vec<W> = parts.iter().flat_map(|part| slice(component(part)).iter().copied()).collect();
-        tensor(&[data.len()], data)
-    };
-    Share::new(join(Share::own), join(Share::next))
+    let shape = [parts.iter().map(|part| part.len()).sum()];
+    Share::new(
+        gather(&shape, parts.iter().map(|part| slice(part.own()))),
+        gather(&shape, parts.iter().map(|part| slice(part.next()))),
+    )
 }

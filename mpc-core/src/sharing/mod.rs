@@ -165,3 +165,13 @@ pub(crate) fn slice<W>(tensor: &Tensor<W>) -> &[W] {
 pub(crate) fn tensor<W: Word>(shape: &[usize], data: Vec<W>) -> Tensor<W> {
     Tensor::from_shape_vec(IxDyn(shape), data).expect("as many elements as the shape says")
 }
+
+/// A tensor of `shape` over the given pieces, one after the other.
+///
+/// # Panics
+/// If the number of elements differs.
+pub(crate) fn gather<'a, W: Word>(shape: &[usize], pieces: impl Iterator<Item = &'a [W]>) -> Tensor<W> {
+    let mut data = Vec::with_capacity(shape.iter().product());
+    pieces.for_each(|piece| data.extend_from_slice(piece));
+    tensor(shape, data)
+}
