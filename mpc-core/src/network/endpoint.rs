@@ -104,7 +104,7 @@ pub async fn connect(endpoint: &Endpoint, identity: &Identity, role: Role, entry
     let failed = |reason: String| Error::Transport { peer: role, step: "connect", reason };
     let address = entry.addresses.first().map_or("", String::as_str);
     let at = |reason: String| failed(format!("{address}: {reason}"));
-    let expected = entry.fingerprints.iter().map(|text| text.parse()).collect::<Result<Vec<Fingerprint>>>()?;
+    let expected = pins(entry)?;
     let mut config = quinn::ClientConfig::new(Arc::new(tls::client(identity, &expected)?));
     config.transport_config(Arc::new(transport()));
     let resolved = tokio::net::lookup_host(address).await.map_err(|e| at(e.to_string()))?.next();
@@ -112,6 +112,14 @@ pub async fn connect(endpoint: &Endpoint, identity: &Identity, role: Role, entry
     // The name in the hello is not looked at: keys are pinned.
     let connecting = endpoint.connect_with(config, resolved, "party").map_err(|e| at(e.to_string()))?;
     connecting.await.map_err(|e| at(explain(&e)))
+}
+
+/// The keys that a party may show.
+///
+/// # Errors
+/// [`Error::Invalid`] on text that is no fingerprint.
+pub fn pins(entry: &PartyEntry) -> Result<Vec<Fingerprint>> {
+    entry.fingerprints.iter().map(|text| text.parse()).collect()
 }
 
 /// The fingerprint of the key at the other end of a connection.
@@ -145,9 +153,20 @@ fn other_version() -> String {
     "it speaks another version of the protocol; update the older side".into()
 }
 
+/// Memory that one connection may make this process hold, in either direction.
+const WINDOW: u32 = 32 << 20;
+
+/// The same for a peer: every session's largest layer at once, in one message each.
+const PEER_WINDOW: u32 = 1 << 30;
+
+/// Lets a connection, now known to be a peer's, carry the sessions.
+pub(super) fn widen(connection: &Connection) {
+    connection.set_receive_window(VarInt::from_u32(PEER_WINDOW));
+    connection.set_send_window(u64::from(PEER_WINDOW));
+}
+
 /// Large windows, because a layer is sent in one message; short timers, because parties are near or at least awake.
 fn transport() -> TransportConfig {
-    const WINDOW: u32 = 32 << 20;
     let mut congestion = CubicConfig::default();
     congestion.initial_window(1 << 20);
     let mut config = TransportConfig::default();
@@ -155,7 +174,7 @@ fn transport() -> TransportConfig {
         .max_idle_timeout(Some(VarInt::from_u32(IDLE_TIMEOUT.as_millis() as u32).into()))
         .keep_alive_interval(Some(IDLE_TIMEOUT / 5))
         .initial_rtt(Duration::from_millis(5))
-        .stream_receive_window(VarInt::from_u32(WINDOW))
+        .stream_receive_window(VarInt::from_u32(PEER_WINDOW / 4))
         .receive_window(VarInt::from_u32(WINDOW))
         .send_window(u64::from(WINDOW))
         .max_concurrent_uni_streams(VarInt::from_u32(4096))

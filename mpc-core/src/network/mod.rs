@@ -16,6 +16,8 @@ pub mod mesh;
 #[cfg(feature = "quic")]
 pub mod quic;
 #[cfg(feature = "quic")]
+mod session;
+#[cfg(feature = "quic")]
 mod tls;
 
 use crate::error::Result;
