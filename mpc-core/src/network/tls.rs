@@ -23,37 +23,45 @@ use crate::wire::message::ALPN;
 
 /// A server that shows `identity` and asks every caller for a certificate.
 pub(super) fn server(identity: &Identity) -> Result<QuicServerConfig> {
-    let provider = Arc::new(provider());
-    let verifier = Arc::new(AnyKey(provider.signature_verification_algorithms));
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&TLS13])
-        .map_err(unusable)?
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(vec![identity.certificate().clone()], identity.private_key())
-        .map_err(unusable)?;
-    config.alpn_protocols = vec![ALPN.to_vec()];
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 0;
-    config.max_early_data_size = 0;
-    QuicServerConfig::try_from(Arc::new(config)).map_err(|e| Error::invalid("TLS configuration", e.to_string()))
+    QuicServerConfig::try_from(Arc::new(server_config(identity)?)).map_err(|e| unusable(&e))
 }
 
 /// A caller that shows `identity` and accepts a server with one of the `expected` keys.
 pub(super) fn client(identity: &Identity, expected: &[Fingerprint]) -> Result<QuicClientConfig> {
+    QuicClientConfig::try_from(Arc::new(client_config(identity, expected)?)).map_err(|e| unusable(&e))
+}
+
+fn server_config(identity: &Identity) -> Result<ServerConfig> {
+    let provider = Arc::new(provider());
+    let verifier = Arc::new(AnyKey(provider.signature_verification_algorithms));
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])
+        .map_err(|e| unusable(&e))?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(vec![identity.certificate().clone()], identity.private_key())
+        .map_err(|e| unusable(&e))?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config.max_early_data_size = 0;
+    Ok(config)
+}
+
+fn client_config(identity: &Identity, expected: &[Fingerprint]) -> Result<ClientConfig> {
     let provider = Arc::new(provider());
     let algorithms = provider.signature_verification_algorithms;
     let verifier = Arc::new(PinnedKey { algorithms, expected: expected.to_vec() });
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])
-        .map_err(unusable)?
+        .map_err(|e| unusable(&e))?
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_client_auth_cert(vec![identity.certificate().clone()], identity.private_key())
-        .map_err(unusable)?;
+        .map_err(|e| unusable(&e))?;
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.resumption = Resumption::disabled();
     config.enable_early_data = false;
-    QuicClientConfig::try_from(Arc::new(config)).map_err(|e| Error::invalid("TLS configuration", e.to_string()))
+    Ok(config)
 }
 
 fn provider() -> CryptoProvider {
@@ -61,8 +69,8 @@ fn provider() -> CryptoProvider {
     CryptoProvider { kx_groups, ..aws_lc_rs::default_provider() }
 }
 
-fn unusable(error: rustls::Error) -> Error {
-    Error::invalid("TLS identity", error.to_string())
+fn unusable(reason: &dyn std::error::Error) -> Error {
+    Error::invalid("TLS identity", reason.to_string())
 }
 
 /// Checks what a self-signed certificate can prove: that it is well formed, valid today and signed by its own key.
@@ -175,4 +183,51 @@ impl ServerCertVerifier for PinnedKey {
 struct WrongKey {
     expected: Vec<Fingerprint>,
     got: Fingerprint,
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{ClientConnection, NamedGroup, ProtocolVersion, ServerConnection};
+
+    use super::*;
+
+    /// Carries the bytes of a handshake to and fro in memory.
+    fn shake_hands(server: ServerConfig, client: ClientConfig) -> (ServerConnection, ClientConnection) {
+        let mut server = ServerConnection::new(Arc::new(server)).unwrap();
+        let mut client = ClientConnection::new(Arc::new(client), "party".try_into().unwrap()).unwrap();
+        while server.is_handshaking() || client.is_handshaking() {
+            let mut wire = Vec::new();
+            client.write_tls(&mut wire).unwrap();
+            server.read_tls(&mut wire.as_slice()).unwrap();
+            server.process_new_packets().unwrap();
+            wire.clear();
+            server.write_tls(&mut wire).unwrap();
+            client.read_tls(&mut wire.as_slice()).unwrap();
+            client.process_new_packets().unwrap();
+        }
+        (server, client)
+    }
+
+    #[test]
+    fn the_handshake_is_tls13_post_quantum_mutual_and_leaves_no_ticket() {
+        let [party, caller] = ["party", "caller"].map(|name| Identity::generate(name).unwrap());
+        let client = client_config(&caller, &[party.fingerprint()]).unwrap();
+        let (server, client) = shake_hands(server_config(&party).unwrap(), client);
+        assert_eq!(client.protocol_version(), Some(ProtocolVersion::TLSv1_3));
+        let group = client.negotiated_key_exchange_group().unwrap();
+        assert_eq!(group.name(), NamedGroup::X25519MLKEM768);
+        assert_eq!(client.alpn_protocol(), Some(ALPN));
+        assert_eq!(client.tls13_tickets_received(), 0);
+        let shown = server.peer_certificates().unwrap();
+        assert_eq!(Fingerprint::of_certificate(&shown[0]).unwrap(), caller.fingerprint());
+    }
+
+    #[test]
+    fn an_expired_certificate_is_refused() {
+        let identity = Identity::generate("old").unwrap();
+        let algorithms = provider().signature_verification_algorithms;
+        let after_the_end_of_time = UnixTime::since_unix_epoch(std::time::Duration::from_secs(1 << 40));
+        assert!(check(identity.certificate(), UnixTime::now(), algorithms).is_ok());
+        assert!(check(identity.certificate(), after_the_end_of_time, algorithms).is_err());
+    }
 }

@@ -1,0 +1,313 @@
+//! Three meshes on loopback, in one process: sessions, failures, trust.
+#![cfg(feature = "quic")]
+
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mpc_core::network::endpoint::{self, Io, peer_fingerprint};
+use mpc_core::network::frame::{read_message, write_message};
+use mpc_core::network::identity::{Fingerprint, Identity};
+use mpc_core::network::mesh::{Inbox, Mesh};
+use mpc_core::network::quic::QuicNetwork;
+use mpc_core::network::{Branch, Network};
+use mpc_core::wire::cluster::{Cluster, PartyEntry};
+use mpc_core::{Error, Result, Role};
+use proptest::prelude::*;
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+struct Three {
+    identities: [Arc<Identity>; 3],
+    cluster: Cluster,
+    parties: Vec<(Mesh, Inbox)>,
+    /// Last, because the meshes need it as long as they live.
+    io: Io,
+}
+
+impl Three {
+    fn start() -> Self {
+        let identities = Role::ALL.map(|role| Arc::new(Identity::generate(&role.to_string()).unwrap()));
+        let sockets = Role::ALL.map(|_| UdpSocket::bind("127.0.0.1:0").unwrap());
+        let entry = |role: Role| PartyEntry {
+            name: role.to_string(),
+            addresses: vec![sockets[role.index()].local_addr().unwrap().to_string()],
+            fingerprints: vec![identities[role.index()].fingerprint().to_string()],
+        };
+        let cluster = Cluster { parties: Role::ALL.map(entry).into() };
+        let mut three = Self { identities, cluster, parties: Vec::new(), io: Io::start().unwrap() };
+        for (role, socket) in Role::ALL.into_iter().zip(sockets) {
+            three.parties.push(three.mesh(role, socket));
+        }
+        three.connected();
+        three
+    }
+
+    fn mesh(&self, role: Role, socket: UdpSocket) -> (Mesh, Inbox) {
+        Mesh::start(&self.io, socket, self.identities[role.index()].clone(), role, &self.cluster).unwrap()
+    }
+
+    fn connected(&self) {
+        for (mesh, _) in &self.parties {
+            self.io.handle().block_on(mesh.connected(DEADLINE)).unwrap();
+        }
+    }
+
+    /// Runs a closure as the three parties, each on a thread of its own in the same session.
+    fn session<T: Send>(&self, id: u8, program: impl Fn(&mut QuicNetwork) -> Result<T> + Sync) -> [Result<T>; 3] {
+        std::thread::scope(|scope| {
+            let running = Role::ALL.map(|role| {
+                let (mesh, program) = (&self.parties[role.index()].0, &program);
+                scope.spawn(move || program(&mut mesh.session([id; 32], DEADLINE)?))
+            });
+            running.map(|thread| thread.join().unwrap())
+        })
+    }
+
+    /// Calls P0 with an identity that no cluster lists.
+    fn call(&self, identity: &Identity, entry: &PartyEntry) -> Result<quinn::Connection> {
+        self.io.handle().block_on(async {
+            let endpoint = endpoint::caller().unwrap();
+            endpoint::connect(&endpoint, identity, Role::P0, entry).await
+        })
+    }
+}
+
+/// One round around the ring: what the previous party sent, as long as the own message.
+fn pass(network: &mut dyn Network, message: &[u8]) -> Result<Vec<u8>> {
+    let role = network.role();
+    network.send(role.next(), message)?;
+    let mut got = vec![0; message.len()];
+    network.recv(role.prev(), &mut got)?;
+    network.flush()?;
+    Ok(got)
+}
+
+fn message(role: Role, length: usize, seed: u8) -> Vec<u8> {
+    (0..length).map(|i| (i as u8).wrapping_mul(31) ^ (i >> 8) as u8 ^ seed ^ ((role.index() as u8) << 6)).collect()
+}
+
+#[test]
+fn messages_arrive_whole_and_in_order() {
+    let three = Three::start();
+    let cases = (prop::collection::vec(0usize..40_000, 1..40), any::<u8>());
+    proptest!(ProptestConfig::with_cases(8), |((lengths, id) in cases)| {
+        let got = three.session(id, |network| {
+            for (step, length) in lengths.iter().enumerate() {
+                let role = network.role();
+                let got = pass(network, &message(role, *length, step as u8))?;
+                assert_eq!(got, message(role.prev(), *length, step as u8));
+            }
+            Ok(())
+        });
+        prop_assert_eq!(got, [Ok(()), Ok(()), Ok(())]);
+    });
+}
+
+#[test]
+fn everybody_sends_8_mib_to_both_before_reading() {
+    const LENGTH: usize = 8 << 20;
+    let three = Three::start();
+    let got = three.session(1, |network| {
+        let role = network.role();
+        for peer in [role.next(), role.prev()] {
+            network.send(peer, &message(role, LENGTH, 0))?;
+            network.send(peer, &message(role, LENGTH, 1))?;
+        }
+        for peer in [role.prev(), role.next()] {
+            for seed in 0..2 {
+                let mut got = vec![0; LENGTH];
+                network.recv(peer, &mut got)?;
+                assert!(got == message(peer, LENGTH, seed));
+            }
+        }
+        network.flush()
+    });
+    assert_eq!(got, [Ok(()), Ok(()), Ok(())]);
+}
+
+#[test]
+fn branches_have_streams_of_their_own() {
+    let three = Three::start();
+    let got = three.session(1, |network| {
+        let role = network.role();
+        // The parties use the two branches in different orders, which one stream for both would not survive.
+        let slots = if role == Role::P1 { [1, 0] } else { [0, 1] };
+        let mut branches = Vec::new();
+        for slot in slots {
+            let mut branch = network.branch(Branch::ROOT.child(slot))?;
+            branch.send(role.next(), &[slot as u8; 5])?;
+            branches.push((slot, branch));
+        }
+        for (slot, branch) in &mut branches {
+            let mut got = [9; 5];
+            branch.recv(role.prev(), &mut got)?;
+            assert_eq!(got, [*slot as u8; 5]);
+            branch.flush()?;
+        }
+        pass(network, b"root")
+    });
+    assert_eq!(got.map(|got| got.unwrap()), [b"root", b"root", b"root"]);
+}
+
+#[test]
+fn another_length_is_malformed_and_ends_the_session_everywhere() {
+    let three = Three::start();
+    let got = three.session(1, |network| {
+        let length = if network.role() == Role::P1 { 11 } else { 10 };
+        network.send(network.role().next(), &vec![0; length])?;
+        let mut got = [0; 10];
+        network.recv(network.role().prev(), &mut got)?;
+        network.recv(network.role().prev(), &mut got)
+    });
+    let malformed = Error::Malformed { peer: Role::P1, expected: "10 bytes".into(), got: "11 bytes".into() };
+    assert_eq!(got[2], Err(malformed));
+    for other in &got[..2] {
+        assert!(matches!(other, Err(Error::Transport { .. })), "{other:?}");
+    }
+}
+
+#[test]
+fn an_aborted_session_ends_everywhere_and_its_name_is_free_again() {
+    let three = Three::start();
+    let started = Instant::now();
+    let got = three.session(1, |network| {
+        if network.role() == Role::P0 {
+            let cancel = network.cancel();
+            std::thread::spawn(move || cancel.abort("the client left"));
+        }
+        network.recv(network.role().next(), &mut [0])
+    });
+    assert_eq!(got[0], Err(Error::Aborted("the client left".into())));
+    for other in &got[1..] {
+        assert!(matches!(other, Err(Error::Transport { .. })), "{other:?}");
+    }
+    assert!(started.elapsed() < DEADLINE, "nobody ran into the deadline");
+}
+
+#[test]
+fn a_running_session_is_not_entered_twice() {
+    let three = Three::start();
+    let mesh = &three.parties[0].0;
+    let first = mesh.session([1; 32], DEADLINE).unwrap();
+    assert!(matches!(mesh.session([1; 32], DEADLINE), Err(Error::Invalid { .. })));
+    drop(first);
+    assert!(mesh.session([1; 32], DEADLINE).is_ok(), "the name is free again");
+}
+
+#[test]
+fn a_silent_peer_is_a_timeout_that_names_it() {
+    let three = Three::start();
+    let short = Duration::from_millis(20);
+    let mut network = three.parties[0].0.session([1; 32], short).unwrap();
+    let got = network.recv(Role::P2, &mut [0]);
+    assert_eq!(got, Err(Error::Timeout { peer: Role::P2, step: "receive", waited: short }));
+}
+
+#[test]
+fn a_dead_peer_ends_its_sessions_and_is_found_again_after_its_restart() {
+    let mut three = Three::start();
+    let address = three.parties[2].0.local_address().unwrap();
+    let got = three.session(1, |network| {
+        let role = network.role();
+        pass(network, b"before")?;
+        if role == Role::P2 {
+            three.io.handle().block_on(three.parties[2].0.close("going down"));
+        }
+        // The survivors wait for each other and hear of P2's death all the same.
+        network.recv(if role == Role::P1 { Role::P0 } else { Role::P1 }, &mut [0])
+    });
+    for survivor in &got[..2] {
+        let Err(Error::Transport { peer: Role::P2, reason, .. }) = survivor else { panic!("{survivor:?}") };
+        assert_eq!(reason, "going down");
+    }
+    three.parties.pop();
+    // The endpoint gives its port back in its own time.
+    let socket = std::iter::repeat_with(|| UdpSocket::bind(address)).find_map(|socket| socket.ok()).unwrap();
+    let restarted = three.mesh(Role::P2, socket);
+    three.parties.push(restarted);
+    three.connected();
+    let after = three.session(2, |network| pass(network, b"after"));
+    assert_eq!(after.map(|got| got.unwrap()), [b"after", b"after", b"after"]);
+}
+
+#[test]
+fn neighbours_export_the_same_keys_and_every_session_has_its_own() {
+    let three = Three::start();
+    let keys = |id| three.session(id, |network| network.prss_keys()).map(|keys| keys.unwrap());
+    let (first, second) = (keys(1), keys(2));
+    for role in Role::ALL {
+        assert_eq!(first[role.index()].1, first[role.next().index()].0, "{role} and the next share a key");
+    }
+    let mut all: Vec<_> = first.iter().chain(&second).map(|(own, _)| own.to_vec()).collect();
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 6, "no two keys are equal");
+}
+
+#[test]
+fn control_streams_carry_messages_and_the_name_of_the_peer() {
+    let mut three = Three::start();
+    let asker = three.parties[2].0.clone();
+    let inbox = &mut three.parties[0].1;
+    three.io.handle().block_on(async {
+        let (mut send, mut recv) = asker.control(Role::P0).await.unwrap();
+        write_message(&mut send, &"question".to_owned()).await.unwrap();
+        let mut control = inbox.controls.recv().await.unwrap();
+        assert_eq!(control.peer, Role::P2);
+        assert_eq!(read_message::<String>(&mut control.recv).await.unwrap(), "question");
+        write_message(&mut control.send, &42u64).await.unwrap();
+        assert_eq!(read_message::<u64>(&mut recv).await.unwrap(), 42);
+        // A length of almost 2^32 is refused before memory is taken.
+        control.send.write_all(&[0xff; 8]).await.unwrap();
+        let refused = read_message::<u64>(&mut recv).await.unwrap_err().to_string();
+        assert!(refused.contains("announces 4294967295 bytes"), "{refused}");
+    });
+}
+
+#[test]
+fn strangers_reach_the_application_which_refuses_them_with_a_reason() {
+    let mut three = Three::start();
+    let stranger = Identity::generate("stranger").unwrap();
+    let connection = three.call(&stranger, &three.cluster.parties[0]).unwrap();
+    assert_eq!(peer_fingerprint(&connection), Some(three.identities[0].fingerprint()));
+    let inbox = &mut three.parties[0].1;
+    let reason = three.io.handle().block_on(async {
+        let caller = inbox.callers.recv().await.unwrap();
+        assert_eq!(caller.fingerprint, stranger.fingerprint());
+        endpoint::refuse(&caller.connection, endpoint::close::NOT_TRUSTED, "this key may not ask here");
+        connection.closed().await
+    });
+    assert_eq!(endpoint::explain(&reason), "this key may not ask here");
+}
+
+#[test]
+fn a_wrong_key_is_refused_and_both_fingerprints_are_named() {
+    let three = Three::start();
+    let client = Identity::generate("client").unwrap();
+    let expected = &three.cluster.parties[1].fingerprints;
+    let entry = PartyEntry { fingerprints: expected.clone(), ..three.cluster.parties[0].clone() };
+    let error = three.call(&client, &entry).unwrap_err().to_string();
+    let got = &three.cluster.parties[0].fingerprints[0];
+    assert!(error.contains(expected[0].as_str()) && error.contains(got.as_str()), "{error}");
+}
+
+#[test]
+fn an_identity_survives_its_folder_and_an_open_key_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let identity = Identity::generate("somebody").unwrap();
+    identity.save(folder.path()).unwrap();
+    assert_eq!(Identity::load(folder.path()).unwrap().fingerprint(), identity.fingerprint());
+    assert!(identity.save(folder.path()).is_err(), "a key is never overwritten");
+    let text = identity.fingerprint().to_string();
+    assert_eq!(text.parse::<Fingerprint>().unwrap(), identity.fingerprint());
+    assert!(text[..text.len() - 1].parse::<Fingerprint>().is_err());
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let key = folder.path().join("identity.key");
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
+        let refused = Identity::load(folder.path()).unwrap_err().to_string();
+        assert!(refused.contains("chmod 600"), "{refused}");
+    }
+}
