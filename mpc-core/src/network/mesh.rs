@@ -16,8 +16,8 @@ use tokio::time::timeout;
 use super::Branch;
 use super::endpoint::{self, Io, close, explain};
 use super::identity::{Fingerprint, Identity};
-use super::quic::{HEADER, QuicNetwork};
-use super::session::{EARLY_FOR, Routes};
+use super::quic::QuicNetwork;
+use super::session::{EARLY_FOR, Header, Routes};
 use crate::error::{Error, Result};
 use crate::role::Role;
 use crate::wire::cluster::Cluster;
@@ -125,7 +125,7 @@ impl Mesh {
             endpoint,
             handle: io.handle().clone(),
             lines: [(); 3].map(|()| watch::Sender::new(Line::Down("not connected yet".into()))),
-            routes: Arc::default(),
+            routes: Arc::new(Routes::new(io.handle().clone())),
             controls,
             callers,
             closed: AtomicBool::new(false),
@@ -325,16 +325,24 @@ impl Inner {
 
 /// Reads the header of a session stream and brings the stream to its session.
 async fn route(routes: Arc<Routes>, peer: Role, mut stream: RecvStream) {
-    let mut header = [0; HEADER];
+    let mut header = [0; Header::LENGTH];
     if !matches!(timeout(GREETING, stream.read_exact(&mut header)).await, Ok(Ok(()))) {
         return;
     }
-    let (mut session, mut branch) = ([0; 32], [0; 8]);
-    session.copy_from_slice(&header[..32]);
-    branch.copy_from_slice(&header[32..]);
-    let key = (session, peer, Branch(u64::from_le_bytes(branch)));
-    if routes.deliver(key, stream) {
-        tokio::time::sleep(EARLY_FOR).await;
-        routes.expire(key);
+    match Header::decode(&header) {
+        Some(Header::Branch(session, branch)) => {
+            let key = (session, peer, branch);
+            if routes.deliver(key, stream) {
+                tokio::time::sleep(EARLY_FOR).await;
+                routes.expire(key);
+            }
+        }
+        Some(Header::Left(session, code)) => {
+            if routes.left(session, peer, code) {
+                tokio::time::sleep(EARLY_FOR).await;
+                routes.expire_left(session, peer);
+            }
+        }
+        None => drop(stream.stop(close::PROTOCOL)),
     }
 }

@@ -13,27 +13,24 @@ use std::thread::{self, Thread};
 use std::time::Instant;
 
 use bytes::Bytes;
-use quinn::{ReadError, RecvStream, SendStream, VarInt, WriteError};
+use quinn::{ReadError, RecvStream, SendStream, WriteError};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use super::endpoint::explain;
-use super::session::Session;
+use super::session::{Header, Session, leaving};
 use super::{Branch, Network};
 use crate::error::{Error, Result};
 use crate::prss::Key;
 use crate::role::Role;
-
-/// First bytes of a session stream: the session's name and the branch (`u64`, little endian).
-pub(super) const HEADER: usize = 32 + 8;
 
 /// Ends a session from another thread; clones are the same handle.
 #[derive(Clone)]
 pub struct Cancel(Arc<Session>);
 
 impl Cancel {
-    /// Makes every wait of the session, in every branch, return [`Error::Aborted`] with this reason; the peers lose this
-    /// party's streams and fail soon after. The first reason stays.
+    /// Makes every wait of the session, in every branch, return [`Error::Aborted`] with this reason; the peers are
+    /// told, and their waits fail with [`Error::Transport`]. The first reason stays.
     pub fn abort(&self, reason: &str) {
         self.0.end(Error::Aborted(reason.to_owned()));
     }
@@ -65,7 +62,7 @@ enum Incoming {
 impl QuicNetwork {
     pub(super) fn open(session: Arc<Session>, branch: Branch) -> Result<Self> {
         let role = session.role;
-        let header = Bytes::from([&session.id[..], &branch.0.to_le_bytes()].concat());
+        let header = Bytes::from(Header::Branch(session.id, branch).encode().to_vec());
         let channel = |peer: Role| -> Result<Channel> {
             let connection = session.connection(peer).clone();
             let mut opening = pin!(connection.open_uni());
@@ -166,14 +163,12 @@ impl Network for QuicNetwork {
 
 impl Drop for QuicNetwork {
     fn drop(&mut self) {
-        let clean = self.channels.iter().all(|channel| channel.queue.is_empty()) && !thread::panicking();
-        let code = match self.session.ended() {
-            None if clean => return,
-            None => ended::FAILED,
-            Some(Error::Aborted(_)) => ended::ABORTED,
-            Some(Error::Transport { peer, .. } | Error::Timeout { peer, .. }) => ended::lost(*peer),
-            Some(_) => ended::FAILED,
-        };
+        let flushed = self.channels.iter().all(|channel| channel.queue.is_empty());
+        if !flushed || thread::panicking() {
+            self.session.end(Error::Aborted("dropped before its end".into()));
+        }
+        let Some(reason) = self.session.ended() else { return };
+        let code = leaving::code(reason);
         // Streams that are closed already need no reset.
         for channel in &mut self.channels {
             drop(channel.outgoing.reset(code));
@@ -267,7 +262,7 @@ fn lost(peer: Role, step: &'static str, reason: String) -> Error {
 
 fn why_unreadable(error: ReadError) -> String {
     match error {
-        ReadError::Reset(code) => ended::explain(code),
+        ReadError::Reset(code) => leaving::explain(code),
         ReadError::ConnectionLost(e) => explain(&e),
         other => other.to_string(),
     }
@@ -275,32 +270,9 @@ fn why_unreadable(error: ReadError) -> String {
 
 fn why_unwritable(error: WriteError) -> String {
     match error {
-        WriteError::Stopped(code) => ended::explain(code),
+        WriteError::Stopped(code) => leaving::explain(code),
         WriteError::ConnectionLost(e) => explain(&e),
         other => other.to_string(),
-    }
-}
-
-/// Error codes of session streams: why the other side left the session.
-mod ended {
-    use super::{Role, VarInt};
-
-    pub(super) const FAILED: VarInt = VarInt::from_u32(16);
-    pub(super) const ABORTED: VarInt = VarInt::from_u32(17);
-    const LOST: u32 = 32;
-
-    pub(super) fn lost(peer: Role) -> VarInt {
-        VarInt::from_u32(LOST + peer.index() as u32)
-    }
-
-    pub(super) fn explain(code: VarInt) -> String {
-        let lost = Role::ALL.into_iter().find(|role| code == lost(*role));
-        match (lost, code) {
-            (Some(peer), _) => format!("it left the session because it lost {peer}"),
-            (_, ABORTED) => "it was told to end the session".into(),
-            (_, FAILED) => "it left the session because of an error".into(),
-            _ => "it left the session".into(),
-        }
     }
 }
 

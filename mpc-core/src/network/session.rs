@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
-use quinn::{Connection, RecvStream};
+use quinn::{Connection, RecvStream, VarInt};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::{Branch, endpoint::close};
@@ -19,6 +20,76 @@ const MAX_EARLY: usize = 4096;
 
 /// How long they wait: a party may enter a session later than its peers, by the time it takes to start a thread.
 pub(super) const EARLY_FOR: Duration = Duration::from_secs(10);
+
+/// First bytes of a unidirectional stream between peers: what it is (one byte), of which session (32), which branch or with
+/// which code the sender leaves (`u64`, little endian).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Header {
+    /// Messages of a branch follow.
+    Branch(Id, Branch),
+    /// The sender has left the session, see [`leaving`]. Said on a stream of its own, because the reset of a stream can
+    /// overtake its header.
+    Left(Id, VarInt),
+}
+
+impl Header {
+    pub(super) const LENGTH: usize = 1 + 32 + 8;
+
+    pub(super) fn encode(self) -> [u8; Self::LENGTH] {
+        let (kind, id, value) = match self {
+            Self::Branch(id, branch) => (0, id, branch.0),
+            Self::Left(id, code) => (1, id, code.into_inner()),
+        };
+        let mut bytes = [0; Self::LENGTH];
+        bytes[0] = kind;
+        bytes[1..33].copy_from_slice(&id);
+        bytes[33..].copy_from_slice(&value.to_le_bytes());
+        bytes
+    }
+
+    pub(super) fn decode(bytes: &[u8; Self::LENGTH]) -> Option<Self> {
+        let (mut id, mut value) = ([0; 32], [0; 8]);
+        id.copy_from_slice(&bytes[1..33]);
+        value.copy_from_slice(&bytes[33..]);
+        let value = u64::from_le_bytes(value);
+        match bytes[0] {
+            0 => Some(Self::Branch(id, Branch(value))),
+            1 => Some(Self::Left(id, VarInt::from_u64(value).ok()?)),
+            _ => None,
+        }
+    }
+}
+
+/// Codes with which a party leaves a session before its end.
+pub(super) mod leaving {
+    use super::{Error, Role, VarInt};
+
+    const FAILED: VarInt = VarInt::from_u32(16);
+    const ABORTED: VarInt = VarInt::from_u32(17);
+
+    fn lost(peer: Role) -> VarInt {
+        VarInt::from_u32(32 + peer.index() as u32)
+    }
+
+    pub(in super::super) fn code(reason: &Error) -> VarInt {
+        match reason {
+            Error::Aborted(_) => ABORTED,
+            Error::Transport { peer, .. } | Error::Timeout { peer, .. } => lost(*peer),
+            _ => FAILED,
+        }
+    }
+
+    /// One line for people.
+    pub(in super::super) fn explain(code: VarInt) -> String {
+        let lost = Role::ALL.into_iter().find(|role| code == lost(*role));
+        match (lost, code) {
+            (Some(peer), _) => format!("it left the session because it lost {peer}"),
+            (_, ABORTED) => "it was told to end the session".into(),
+            (_, FAILED) => "it left the session because of an error".into(),
+            _ => "it left the session".into(),
+        }
+    }
+}
 
 /// A session at this party: its connections and how it ended.
 pub(super) struct Session {
@@ -37,11 +108,25 @@ impl Session {
         self.connections[peer.index()].as_ref().expect("a session has both peers and never talks to itself")
     }
 
-    /// Ends the session for every branch. The first reason stays.
+    /// Ends the session for every branch, and tells the peers. The first reason stays.
     pub(super) fn end(&self, reason: Error) {
-        if self.ended.set(reason).is_ok() {
-            lock(&self.waiting).values().for_each(Waker::wake_by_ref);
+        let notice = Header::Left(self.id, leaving::code(&reason)).encode();
+        if self.ended.set(reason).is_err() {
+            return;
         }
+        lock(&self.waiting).values().for_each(Waker::wake_by_ref);
+        for connection in self.connections.iter().flatten().cloned() {
+            self.routes.handle.spawn(async move {
+                if let Ok(mut stream) = connection.open_uni().await {
+                    // A peer that is gone needs no notice.
+                    drop(stream.write_all(&notice).await);
+                }
+            });
+        }
+    }
+
+    fn left_by(&self, peer: Role, code: VarInt) {
+        self.end(Error::Transport { peer, step: "session", reason: leaving::explain(code) });
     }
 
     /// Why the session has ended, if it has.
@@ -72,8 +157,8 @@ impl Drop for Session {
 type Key = (Id, Role, Branch);
 
 /// The streams between peers and sessions of one mesh.
-#[derive(Default)]
 pub(super) struct Routes {
+    handle: Handle,
     table: Mutex<Table>,
 }
 
@@ -81,6 +166,9 @@ pub(super) struct Routes {
 struct Table {
     sessions: HashMap<Id, Weak<Session>>,
     streams: HashMap<Key, Slot>,
+    /// Peers that left a session which this party has not entered yet.
+    left: HashMap<(Id, Role), VarInt>,
+    /// Streams and notices that wait for a session, by peer.
     early: [usize; 3],
 }
 
@@ -94,6 +182,10 @@ enum Slot {
 }
 
 impl Routes {
+    pub(super) fn new(handle: Handle) -> Self {
+        Self { handle, table: Mutex::default() }
+    }
+
     /// Enters a session over the given connections.
     ///
     /// # Errors
@@ -119,6 +211,11 @@ impl Routes {
             waiting: Mutex::default(),
         });
         free.insert(Arc::downgrade(&session));
+        let left = [role.next(), role.prev()].map(|peer| table.left.get(&(id, peer)).map(|code| (peer, *code)));
+        drop(table);
+        for (peer, code) in left.into_iter().flatten() {
+            session.left_by(peer, code);
+        }
         Ok(session)
     }
 
@@ -161,6 +258,27 @@ impl Routes {
             }
         }
         false
+    }
+
+    /// A peer has left a session. Whether the notice has to wait for this party to enter: then [`Routes::expire_left`] it
+    /// after [`EARLY_FOR`].
+    pub(super) fn left(&self, id: Id, peer: Role, code: VarInt) -> bool {
+        let mut table = lock(&self.table);
+        if let Some(session) = table.sessions.get(&id).and_then(Weak::upgrade) {
+            drop(table);
+            session.left_by(peer, code);
+            return false;
+        }
+        let waits = table.early[peer.index()] < MAX_EARLY && table.left.insert((id, peer), code).is_none();
+        table.early[peer.index()] += usize::from(waits);
+        waits
+    }
+
+    /// Forgets that a peer left a session which this party never entered.
+    pub(super) fn expire_left(&self, id: Id, peer: Role) {
+        let mut table = lock(&self.table);
+        let known = table.left.remove(&(id, peer)).is_some();
+        table.early[peer.index()] -= usize::from(known);
     }
 
     /// Stops a stream that no session has claimed.
