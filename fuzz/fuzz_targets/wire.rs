@@ -1,0 +1,39 @@
+//! Whatever a peer or a client sends first is refused or understood, and what is understood is written the same.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mpc_core::model::Graph;
+use mpc_core::wire::codec::{decode, encode};
+use mpc_core::wire::message::{Commit, Decision, MAX_CONTROL, ModelInfo, Propose, Reply, Request, Verdict, Versioned};
+use mpc_core::wire::stream;
+use serde::{Serialize, de::DeserializeOwned};
+
+/// One message behind its length, as it comes from a stream.
+fn message<T: Serialize + DeserializeOwned>(mut bytes: &[u8]) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    if let Ok(message) = runtime.block_on(stream::receive::<T>(&mut bytes, MAX_CONTROL)) {
+        let again = encode(&message).expect("what was read can be written");
+        decode::<T>(&again).expect("what was written can be read");
+    }
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((kind, bytes)) = bytes.split_first() else { return };
+    match kind % 8 {
+        0 => message::<Versioned<Request>>(bytes),
+        1 => message::<Reply>(bytes),
+        2 => message::<Versioned<Propose>>(bytes),
+        3 => message::<Verdict>(bytes),
+        4 => message::<Decision>(bytes),
+        5 => message::<Commit>(bytes),
+        6 => message::<ModelInfo>(bytes),
+        _ => {
+            if let Ok(graph) = decode::<Graph>(bytes)
+                && graph.validate().is_ok()
+            {
+                graph.full_shape(1);
+            }
+        }
+    }
+});
