@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Runs the examples of the documentation: the blocks marked `sh test` of each page, in order, in one shell a page, from the
+# root of the repository. Servers that a page starts in the background are stopped at its end.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+script=$(mktemp)
+trap 'rm -f "$script"' EXIT
+for page in "$@"; do
+  echo "== $page"
+  {
+    echo "trap 'kill \$(jobs -p) 2>/dev/null; wait' EXIT"
+    awk '/^```sh test$/ { on = 1; next } /^```/ { on = 0 } on' "$page"
+  } >"$script"
+  bash -v -euo pipefail "$script"
+done
