@@ -31,7 +31,7 @@ publisher=$("${client[@]}" init --identity client | fingerprint)
 keys=()
 for i in 0 1 2; do
   mkdir -p "$config/party$i"
-  keys+=("$("${compose[@]}" run --rm --no-deps -T "party$i" init /var/lib/mpc | fingerprint)")
+  keys+=("$("${compose[@]}" run --rm --no-deps -T "party$i" init --dir /var/lib/mpc --name "party$i" | fingerprint)")
 done
 
 for i in 0 1 2; do
