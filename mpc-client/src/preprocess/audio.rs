@@ -12,7 +12,7 @@ use symphonia::core::formats::{FormatOptions, TrackType};
 use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::MetadataOptions;
 
-use super::{Error, Result};
+use super::{Error, Result, caught};
 
 /// Longest recording, in samples of one channel before resampling: 23 minutes at 48 kHz.
 const MAX_SAMPLES: usize = 1 << 26;
@@ -28,7 +28,7 @@ const FORMATS: &str = "WAV, FLAC, MP3 or OGG Vorbis";
 
 /// Mono samples in -1..1 at the model's rate, without silence at the ends: at least one frame.
 pub(super) fn samples(parameters: &Audio, bytes: Vec<u8>) -> Result<Vec<f32>> {
-    let (mono, rate) = decode(bytes)?;
+    let (mono, rate) = caught(|| decode(bytes))?;
     if mono.iter().any(|x| !x.is_finite()) {
         return Err(Error::NotFinite);
     }

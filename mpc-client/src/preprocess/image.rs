@@ -9,7 +9,7 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use mpc_core::model::manifest::{Channels, Image};
 use ndarray::{ArrayD, IxDyn};
 
-use super::{Error, Rect, Result};
+use super::{Error, Rect, Result, caught};
 
 /// Most pixels each way; refused before anything is decoded.
 const MAX_SIDE: u32 = 10_000;
@@ -23,7 +23,7 @@ pub(super) fn pixels(parameters: &Image, shape: &[usize], bytes: Vec<u8>, crop: 
     let &[channels, height, width] = shape else {
         return Err(Error::Unsupported("an input shape that is not [channels, height, width]".into()));
     };
-    let picture = decode(bytes)?;
+    let picture = caught(|| decode(bytes))?;
     let source = crop.unwrap_or(Rect { left: 0, top: 0, width: picture.width(), height: picture.height() });
     let resized = resize(parameters.channels, &picture, source, width as u32, height as u32)?;
     let at = |constants: &[f32], c: usize| if constants.len() == 1 { constants[0] } else { constants[c] };

@@ -10,6 +10,7 @@ mod image;
 
 use std::fs::File;
 use std::io::Read;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 
 use mpc_core::model::Manifest;
@@ -148,6 +149,12 @@ pub fn prepare_bytes(manifest: &Manifest, bytes: Vec<u8>, options: Options) -> R
     let shape: Vec<usize> = std::iter::once(windows).chain(manifest.input.shape.iter().copied()).collect();
     let features = features.into_shape_with_order(IxDyn(&shape)).map_err(|e| Error::Damaged(e.to_string()))?;
     Ok(Prepared { windows, features })
+}
+
+/// Runs a library's decoder; its panic, should the bytes cause one, is an error of this file only.
+fn caught<T>(decode: impl FnOnce() -> Result<T>) -> Result<T> {
+    let decoder_panicked = |_| Error::Damaged("the decoder gave up".into());
+    std::panic::catch_unwind(AssertUnwindSafe(decode)).map_err(decoder_panicked)?
 }
 
 /// The contents of a regular file of bounded size.
