@@ -1,3 +1,31 @@
-//! mpc-client
+//! Asks three `mpc-party` servers for an answer about a recording or a picture that none of them sees.
+//!
+//! ```no_run
+//! # async fn ask() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::{path::Path, time::Duration};
+//! use mpc_client::{Client, Cluster, Identity, preprocess};
+//!
+//! let cluster = Cluster::load(Path::new("cluster.toml"))?;
+//! let client = Client::connect(&cluster, &Identity::load(Path::new("client"))?).await?;
+//! let model = client.model("face").await?;
+//! let features = preprocess::prepare(&model.manifest, Path::new("face.png"), preprocess::Options::default())?.features;
+//! let answer = client.classify(&model, &[model.encode(&features)?], Duration::from_secs(120)).await?;
+//! println!("{}", model.manifest.labels[answer.predictions[0].label]);
+//! # client.close().await;
+//! # Ok(())
+//! # }
+//! ```
 
+pub mod cluster;
+mod connect;
+pub mod error;
+pub mod local;
 pub mod preprocess;
+mod publish;
+mod session;
+
+pub use connect::Client;
+pub use error::{Error, Result};
+pub use mpc_core::network::identity::Identity;
+pub use mpc_core::wire::cluster::Cluster;
+pub use session::{Encoded, Evaluation, Model, Prediction};

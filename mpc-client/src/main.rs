@@ -1,2 +1,71 @@
-//! mpc-client
-fn main() {}
+//! The command line of the client.
+
+mod cli;
+mod commands;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use mpc_client::preprocess::Options;
+use mpc_client::{Error, Result, local};
+
+use cli::{Cli, Command, ModelCommand};
+use commands::{classify, init, models, preprocess, publish};
+
+/// Bad inputs among good ones: the answer was printed, with an error for each of them.
+const BAD_INPUT: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Command::LocalParty { config } = &cli.command {
+        return local::party(config);
+    }
+    let (name, json) = (cli.command.name(), cli.global.json);
+    match start(cli) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(BAD_INPUT),
+        Err(error) => {
+            output::print_failure(name, json, &error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Runs the command in a runtime of its own; whether every input could be used.
+fn start(cli: Cli) -> Result<bool> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Error::Internal(format!("asynchronous runtime: {e}")))?;
+    let result = runtime.block_on(run(cli));
+    // A file that is still being prepared after Ctrl-C is not waited for.
+    runtime.shutdown_background();
+    result
+}
+
+async fn run(Cli { global, command }: Cli) -> Result<bool> {
+    match command {
+        Command::Emotion { files, model } => answer(&global, "emotion", &model, files, Options::default()).await,
+        Command::Classify { input, model, crop } => answer(&global, "classify", &model, input, Options { crop }).await,
+        Command::Init => init::run(&global).map(|()| true),
+        Command::Models => models::run(&global).await.map(|()| true),
+        Command::Model(ModelCommand::Publish { folder }) => publish::run(&global, &folder).await.map(|()| true),
+        Command::Preprocess(args) => preprocess::run(&global, &args),
+        Command::LocalParty { .. } => unreachable!("has its own way in"),
+    }
+}
+
+async fn answer(
+    global: &cli::Global,
+    command: &'static str,
+    model: &str,
+    files: Vec<std::path::PathBuf>,
+    options: Options,
+) -> Result<bool> {
+    let answer = classify::run(global, command, model, files, options).await?;
+    if global.json {
+        output::print_json(&answer)?
+    } else {
+        answer.print()?
+    }
+    Ok(answer.complete())
+}

@@ -159,7 +159,7 @@ impl Classify {
 /// A request to publish a model under its manifest's name, replacing an earlier one when all three have it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Publish {
-    /// SHA-256 over the manifest, the graph and fresh randomness of the publisher: the publication's name.
+    /// [`publication_id`].
     pub publication: Id,
     /// The manifest, TOML.
     pub manifest: String,
@@ -336,6 +336,11 @@ impl SessionHello {
 /// Digest of the public part of a model: what the parties compare in [`SessionHello`].
 pub fn model_digest(manifest: &str, graph: &[u8]) -> Id {
     hash(b"mpc model v1", &[manifest.as_bytes(), graph])
+}
+
+/// The name of a publication; `fresh` is randomness of the publisher.
+pub fn publication_id(manifest: &str, graph: &[u8], fresh: &Id) -> Id {
+    hash(b"mpc publication v1", &[manifest.as_bytes(), graph, fresh])
 }
 
 /// SHA-256 of a domain and parts, each behind its length, so that no two lists of parts collide.

@@ -1,0 +1,214 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use mpc_client::preprocess::Rect;
+
+/// Asks three servers for an answer about a recording or a picture that none of them sees.
+///
+/// The client turns each file into numbers, splits them into three random-looking shares, sends one pair to each of
+/// three servers, and puts their three pieces of the answer together. No server learns the input, the model's weights
+/// or the answer as long as no two of them work together.
+#[derive(Debug, Parser)]
+#[command(version, after_long_help = EXAMPLES, after_help = SHORT_EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const SHORT_EXAMPLES: &str = "\
+Try it on this machine, with three real servers started for you:
+  mpc-client --local emotion speech.wav
+  mpc-client --local classify --input face.png
+
+`mpc-client --help` says more, `mpc-client COMMAND --help` explains one command.";
+
+const EXAMPLES: &str = "\
+Examples:
+  Try it on this machine: starts three servers on loopback, asks them, stops them
+    mpc-client --local emotion speech.wav
+    mpc-client --local classify --input face.png
+
+  Ask a cluster that three organisations run
+    mpc-client init                                    once; send the printed fingerprint to the operators
+    mpc-client --cluster cluster.toml models           what it serves
+    mpc-client --cluster cluster.toml emotion a.wav b.mp3
+    mpc-client --json classify --input face.png --input other.jpg
+
+  Put a model of your own into service
+    mpc-client model publish models/emotion
+
+Without --cluster the client uses $MPC_CLUSTER, then ./cluster.toml, then the cluster.toml in your configuration folder.
+
+Exit codes:
+  0 answer   1 internal error   2 usage or bad input   3 cluster unreachable or not trusted
+  4 refused, mismatched or aborted";
+
+/// Options that every command understands, before or after its name.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// The file that names the three servers and their keys
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Cluster")]
+    pub(crate) cluster: Option<PathBuf>,
+
+    /// Start three servers on this machine for this one question, with throw-away keys
+    #[arg(long, global = true, help_heading = "Cluster")]
+    pub(crate) local: bool,
+
+    /// Where --local finds the models [default: ./models, or beside the program]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "MPC_MODELS",
+        hide_env_values = true,
+        help_heading = "Cluster"
+    )]
+    pub(crate) models: Option<PathBuf>,
+
+    /// Folder with this client's key and certificate [default: `client` beside the cluster file, then your configuration folder]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "MPC_IDENTITY",
+        hide_env_values = true,
+        help_heading = "Cluster"
+    )]
+    pub(crate) identity: Option<PathBuf>,
+
+    /// Give up after this many seconds
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "120", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+
+    /// Print one JSON object and nothing else on standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|d| !d.is_zero() && seconds <= 86_400.0)
+        .ok_or_else(|| "more than 0 and at most 86400 seconds".to_owned())
+}
+
+fn rectangle(text: &str) -> Result<Rect, String> {
+    let numbers: Option<Vec<u32>> = text.split(',').map(|number| number.trim().parse().ok()).collect();
+    match numbers.as_deref() {
+        Some(&[left, top, width, height]) if width > 0 && height > 0 => Ok(Rect { left, top, width, height }),
+        _ => Err("four whole numbers, LEFT,TOP,WIDTH,HEIGHT, the last two above 0".into()),
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Tell the emotion in one or several recordings
+    ///
+    /// Takes WAV, FLAC, MP3 and OGG of any rate and number of channels. All recordings travel as one batch. A file that
+    /// cannot be used gets an error of its own (and the exit code is 2), the others are answered.
+    #[command(after_help = "Example: mpc-client --local emotion speech.wav interview.mp3")]
+    Emotion {
+        /// Recordings
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Which of the cluster's models to ask; `mpc-client models` lists them
+        #[arg(long, value_name = "NAME", default_value = "emotion")]
+        model: String,
+    },
+
+    /// Tell which of a model's labels one or several pictures or recordings have
+    ///
+    /// The model decides what it takes: `face` pictures (PNG, JPEG), `emotion` recordings. All inputs travel as one batch.
+    /// A file that cannot be used gets an error of its own (and the exit code is 2), the others are answered.
+    #[command(after_help = "Example: mpc-client --local classify --input alice.png --input bob.jpg")]
+    Classify {
+        /// A picture or recording; repeat for several
+        #[arg(long, short, required = true, value_name = "FILE")]
+        input: Vec<PathBuf>,
+        /// Which of the cluster's models to ask; `mpc-client models` lists them
+        #[arg(long, value_name = "NAME", default_value = "face")]
+        model: String,
+        /// Look at this part of the pictures only, in pixels
+        #[arg(long = "box", value_name = "LEFT,TOP,WIDTH,HEIGHT", value_parser = rectangle)]
+        crop: Option<Rect>,
+    },
+
+    /// Make this client's key and certificate, and print the fingerprint that the operators need
+    #[command(
+        after_help = "The key never leaves the folder. Run it again to see the fingerprint; an existing key is kept."
+    )]
+    Init,
+
+    /// List the models that the cluster serves
+    Models,
+
+    /// Work with models of your own
+    #[command(subcommand)]
+    Model(ModelCommand),
+
+    /// Turn files into a model's input features, as a NumPy file
+    ///
+    /// The same code prepares the inputs of `emotion` and `classify`, so that training and serving use one definition.
+    /// Writes float32 `[windows, ...]`; a file of several windows has as many rows, in the order of the files.
+    #[command(after_help = "Example: mpc-client preprocess --model models/emotion --list train.txt --output train.npy")]
+    Preprocess(PreprocessArgs),
+
+    /// One of the three servers of --local
+    #[command(hide = true)]
+    LocalParty {
+        /// The server's configuration
+        config: PathBuf,
+    },
+}
+
+impl Command {
+    /// As the person who asks knows it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Command::Emotion { .. } => "emotion",
+            Command::Classify { .. } => "classify",
+            Command::Init => "init",
+            Command::Models => "models",
+            Command::Model(ModelCommand::Publish { .. }) => "model publish",
+            Command::Preprocess(_) => "preprocess",
+            Command::LocalParty { .. } => mpc_client::local::SUBCOMMAND,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelCommand {
+    /// Share a model's weights to the three servers; none of them ever holds a weight
+    ///
+    /// FOLDER holds `manifest.toml` (name, preprocessing, input range, labels, what is revealed) and `model.onnx`. The
+    /// architecture and the rounded bounds of its layers become public to the servers, the weights do not. A model of the
+    /// same name is replaced once all three servers have stored the new one.
+    #[command(after_help = "Example: mpc-client model publish models/emotion")]
+    Publish {
+        /// Folder with manifest.toml and model.onnx
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PreprocessArgs {
+    /// Folder with the model's manifest.toml
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) model: PathBuf,
+    /// Recordings or pictures
+    #[arg(value_name = "FILE", required_unless_present = "list")]
+    pub(crate) files: Vec<PathBuf>,
+    /// A text file with one path a line, taken before the files given here
+    #[arg(long, value_name = "FILE")]
+    pub(crate) list: Option<PathBuf>,
+    /// Where to write the features
+    #[arg(long, short, value_name = "FILE.npy")]
+    pub(crate) output: PathBuf,
+}

@@ -1,0 +1,59 @@
+//! Finding the cluster to ask and the identity to ask with.
+
+use std::path::{Path, PathBuf};
+
+use directories::ProjectDirs;
+use mpc_core::wire::cluster::Cluster;
+
+use crate::error::{Error, Result};
+
+/// File name of a cluster description wherever it is looked for.
+const FILE: &str = "cluster.toml";
+
+/// The user's configuration folder for this program, where the platform has one.
+pub fn config_dir() -> Option<PathBuf> {
+    ProjectDirs::from("", "", "mpc").map(|dirs| dirs.config_dir().to_owned())
+}
+
+/// The cluster to talk to and the file that names it: `explicit`, else `$MPC_CLUSTER`, else `./cluster.toml`, else the one in
+/// the user's configuration folder.
+///
+/// # Errors
+/// [`Error::Usage`] where there is none, saying how to get one, or where the file is invalid.
+pub fn find(explicit: Option<&Path>) -> Result<(PathBuf, Cluster)> {
+    let named = explicit.map(Path::to_owned).or_else(|| std::env::var_os("MPC_CLUSTER").map(PathBuf::from));
+    let path = match named {
+        Some(path) => path,
+        None => {
+            let users = config_dir().map(|dir| dir.join(FILE));
+            let mut candidates = vec![PathBuf::from(FILE)];
+            candidates.extend(users);
+            candidates.iter().find(|path| path.is_file()).cloned().ok_or_else(|| no_cluster(&candidates))?
+        }
+    };
+    let cluster = Cluster::load(&path)?;
+    Ok((path, cluster))
+}
+
+fn no_cluster(candidates: &[PathBuf]) -> Error {
+    let looked: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
+    Error::Usage(format!(
+        "no cluster to ask: $MPC_CLUSTER is not set and there is no {}. Get cluster.toml from the operators of your three \
+         servers and pass it with --cluster FILE, or try it on this machine with --local",
+        looked.join(" and no "),
+    ))
+}
+
+/// The folder of this client's identity: `explicit`, else `client` beside the cluster file, else the user's configuration folder.
+///
+/// # Errors
+/// [`Error::Usage`] where the platform has no configuration folder.
+pub fn identity_dir(explicit: Option<&Path>, cluster: Option<&Path>) -> Result<PathBuf> {
+    if let Some(dir) = explicit {
+        return Ok(dir.to_owned());
+    }
+    let beside = cluster.and_then(Path::parent).map(|dir| dir.join("client")).filter(|dir| dir.is_dir());
+    beside
+        .or_else(|| config_dir().map(|dir| dir.join("client")))
+        .ok_or_else(|| Error::Usage("this platform has no configuration folder: pass --identity DIR".into()))
+}

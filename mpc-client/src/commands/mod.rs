@@ -1,0 +1,136 @@
+//! One file per command.
+
+pub(crate) mod classify;
+pub(crate) mod init;
+pub(crate) mod models;
+pub(crate) mod preprocess;
+pub(crate) mod publish;
+
+use std::path::Path;
+use std::time::Duration;
+
+use mpc_client::local::{self, LocalCluster};
+use mpc_client::{Client, Error, Identity, Result, cluster};
+use mpc_core::model::Model;
+
+use crate::cli::Global;
+use crate::output::Progress;
+
+/// Connects to the cluster that the options name, or to one that is started for this question and serves `models`; does the
+/// `work`; says good-bye. Ctrl-C and the time limit end the work, and the parties are told so.
+pub(crate) async fn ask<T>(
+    global: &Global,
+    models: Needed<'_>,
+    work: impl AsyncFnOnce(&Client, &Progress) -> Result<T>,
+) -> Result<T> {
+    let progress = Progress::start();
+    let stop = stopped(global.timeout);
+    tokio::pin!(stop);
+    // Dropped last, when the client has said good-bye: the three local parties.
+    let mut parties = None;
+    let client = tokio::select! {
+        client = connect(global, models, &mut parties, &progress) => client?,
+        error = &mut stop => return Err(error),
+    };
+    let result = tokio::select! {
+        result = work(&client, &progress) => result,
+        error = &mut stop => Err(error),
+    };
+    client.close().await;
+    result
+}
+
+/// Which models a local cluster must have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Needed<'a> {
+    /// None.
+    None,
+    /// The one of this name.
+    One(&'a str),
+    /// Every one in the folder of models.
+    All,
+}
+
+async fn connect(
+    global: &Global,
+    models: Needed<'_>,
+    parties: &mut Option<LocalCluster>,
+    progress: &Progress,
+) -> Result<Client> {
+    if !global.local {
+        progress.say("connecting");
+        let (path, cluster) = cluster::find(global.cluster.as_deref())?;
+        let dir = cluster::identity_dir(global.identity.as_deref(), Some(&path))?;
+        return Client::connect(&cluster, &identity(&dir)?).await;
+    }
+    if global.cluster.is_some() {
+        return Err(Error::Usage("--local and --cluster exclude each other: leave one out".into()));
+    }
+    progress.say("starting three servers on this machine");
+    let folders = local_models(global, models)?;
+    let program = std::env::current_exe().map_err(|e| Error::Internal(format!("this program's own file: {e}")))?;
+    let parties = parties.insert(LocalCluster::start(&program)?);
+    let load = blocking(move || folders.iter().map(|folder| Ok(Model::load(folder)?)).collect::<Result<Vec<_>>>());
+    let (client, models) = tokio::try_join!(parties.connect(), load)?;
+    progress.say("sharing the model's weights");
+    for model in &models {
+        client.publish(model).await?;
+    }
+    Ok(client)
+}
+
+fn local_models(global: &Global, models: Needed<'_>) -> Result<Vec<std::path::PathBuf>> {
+    if let Needed::None = models {
+        return Ok(Vec::new());
+    }
+    let dir = local::models_dir(global.models.as_deref())?;
+    let there = local::model_names(&dir)?;
+    match models {
+        Needed::One(name) if there.iter().any(|other| other == name) => Ok(vec![dir.join(name)]),
+        Needed::One(name) => {
+            let list = if there.is_empty() { "none".into() } else { there.join(", ") };
+            Err(Error::Usage(format!("no model {name:?} in {}; there is {list}", dir.display())))
+        }
+        _ => Ok(there.iter().map(|name| dir.join(name)).collect()),
+    }
+}
+
+/// This client's key, or what to do to get one.
+fn identity(dir: &Path) -> Result<Identity> {
+    if !dir.exists() {
+        return Err(Error::Usage(format!(
+            "this client has no key in {} yet: run `mpc-client init` and send the fingerprint to the three operators",
+            dir.display()
+        )));
+    }
+    Ok(Identity::load(dir)?)
+}
+
+/// Runs what would hold up the network on a thread of its own.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?
+}
+
+/// Ends when somebody presses Ctrl-C, ends the process, or the time is over.
+async fn stopped(timeout: Duration) -> Error {
+    let interrupted = || Error::Aborted("interrupted; the servers were told to end the session".into());
+    #[cfg(unix)]
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<()>();
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => interrupted(),
+        () = terminated => interrupted(),
+        () = tokio::time::sleep(timeout) => Error::Timeout(timeout),
+    }
+}
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

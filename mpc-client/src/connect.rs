@@ -1,0 +1,182 @@
+//! Connections to the three parties of a cluster, and conversations that are the same with all of them.
+
+use std::time::Duration;
+
+use mpc_core::Role;
+use mpc_core::network::endpoint;
+use mpc_core::network::identity::{Fingerprint, Identity};
+use mpc_core::ring::Domain;
+use mpc_core::sharing::{Dealt, Share};
+use mpc_core::wire::cluster::Cluster;
+use mpc_core::wire::codec::MAX_ENCODED;
+use mpc_core::wire::message::{Reply, Request, Status, Versioned};
+use mpc_core::wire::stream;
+use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream};
+
+use crate::error::{Error, Result};
+
+/// How long a party may take to answer the first packet.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A client of one cluster, connected to its three parties.
+///
+/// A question needs all three. To give one up, drop its future and [`close`](Client::close) the client: the parties then end
+/// the session.
+pub struct Client {
+    endpoint: Endpoint,
+    parties: [Peer; 3],
+}
+
+/// One connected party.
+pub(crate) struct Peer {
+    label: String,
+    address: String,
+    ours: Fingerprint,
+    connection: Connection,
+}
+
+impl Client {
+    /// Connects to all three parties of `cluster` at once, as `identity`.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] where a party does not answer, [`Error::NotTrusted`] where it shows another key than the
+    /// cluster file lists.
+    pub async fn connect(cluster: &Cluster, identity: &Identity) -> Result<Self> {
+        let endpoint = endpoint::caller()?;
+        let parties = join(Role::ALL.map(|role| Peer::connect(&endpoint, cluster, identity, role))).await?;
+        Ok(Self { endpoint, parties })
+    }
+
+    /// What each party says of itself.
+    pub async fn status(&self) -> Result<[Status; 3]> {
+        self.all(async |peer| match peer.ask(Request::Status).await?.reply().await? {
+            Reply::Status(status) => Ok(status),
+            other => Err(peer.unexpected(&other)),
+        })
+        .await
+    }
+
+    /// Tells the parties that nothing more will come and waits until that is sent.
+    pub async fn close(&self) {
+        self.endpoint.close(endpoint::close::DONE, b"the client is done");
+        self.endpoint.wait_idle().await;
+    }
+
+    /// Has the same conversation with all three parties at once; the first that fails ends all.
+    pub(crate) async fn all<'a, T>(&'a self, conversation: impl AsyncFn(&'a Peer) -> Result<T>) -> Result<[T; 3]> {
+        join(self.parties.each_ref().map(|peer| conversation(peer))).await
+    }
+}
+
+/// Waits for all three, or for the first that fails.
+pub(crate) async fn join<T>(futures: [impl Future<Output = Result<T>>; 3]) -> Result<[T; 3]> {
+    let [p0, p1, p2] = futures;
+    let (a, b, c) = tokio::try_join!(p0, p1, p2)?;
+    Ok([a, b, c])
+}
+
+impl Peer {
+    async fn connect(endpoint: &Endpoint, cluster: &Cluster, identity: &Identity, role: Role) -> Result<Self> {
+        let entry = &cluster.parties[role.index()];
+        let label = format!("{role} ({})", entry.name);
+        let address = entry.addresses.first().cloned().unwrap_or_default();
+        let unreachable =
+            |reason: String| Error::Unreachable { party: label.clone(), address: address.clone(), reason };
+        let connecting = endpoint::connect(endpoint, identity, role, entry);
+        let connection = match tokio::time::timeout(CONNECT_DEADLINE, connecting).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(mpc_core::Error::Transport { reason, .. })) => return Err(unreachable(reason)),
+            Ok(Err(other)) => return Err(other.into()),
+            Err(_) => {
+                let reason = "no answer; ask its operator whether it is up, and whether UDP reaches that port";
+                return Err(unreachable(reason.into()));
+            }
+        };
+        Ok(Self { label, address, ours: identity.fingerprint(), connection })
+    }
+
+    /// Opens a conversation with `request`.
+    pub(crate) async fn ask(&self, request: Request) -> Result<Conversation<'_>> {
+        let (send, recv) = self.connection.open_bi().await.map_err(|e| self.lost(&e))?;
+        let mut conversation = Conversation { peer: self, send, recv };
+        conversation.say(&Versioned::new(request)).await?;
+        Ok(conversation)
+    }
+
+    /// A reply that does not belong here.
+    pub(crate) fn unexpected(&self, reply: &Reply) -> Error {
+        match reply {
+            Reply::Refused { reason } => Error::Refused { party: self.label.clone(), reason: reason.clone() },
+            Reply::Failed { reason } => Error::Aborted(format!("{} ended the session: {reason}", self.label)),
+            _ => self.broken("it answered another question"),
+        }
+    }
+
+    /// The party does not keep to the protocol.
+    pub(crate) fn broken(&self, reason: impl std::fmt::Display) -> Error {
+        Error::Aborted(format!("{} sent something that does not fit: {reason}", self.label))
+    }
+
+    fn lost(&self, error: &ConnectionError) -> Error {
+        match error {
+            ConnectionError::ApplicationClosed(closed) if closed.error_code == endpoint::close::NOT_TRUSTED => {
+                Error::NotTrusted(format!(
+                    "{} does not know this client: ask its operator to add {} to the clients in its configuration",
+                    self.label, self.ours,
+                ))
+            }
+            error => Error::Aborted(format!("lost {} at {}: {}", self.label, self.address, endpoint::explain(error))),
+        }
+    }
+
+    /// What an error on one of the party's streams means.
+    fn stream_error(&self, error: &std::io::Error) -> Error {
+        match self.connection.close_reason() {
+            Some(reason) => self.lost(&reason),
+            None if error.kind() == std::io::ErrorKind::InvalidData => self.broken(error),
+            None => Error::Aborted(format!("{} ended the conversation: {error}", self.label)),
+        }
+    }
+}
+
+/// One conversation with one party, on a stream of its own.
+pub(crate) struct Conversation<'a> {
+    peer: &'a Peer,
+    send: SendStream,
+    recv: RecvStream,
+}
+
+impl Conversation<'_> {
+    /// Sends one control message.
+    pub(crate) async fn say(&mut self, message: &impl serde::Serialize) -> Result<()> {
+        stream::send(&mut self.send, message).await.map_err(|e| self.peer.stream_error(&e))
+    }
+
+    /// Sends a share.
+    pub(crate) async fn deal(&mut self, dealt: &Dealt<u64>) -> Result<()> {
+        stream::send_dealt(&mut self.send, dealt).await.map_err(|e| self.peer.stream_error(&e))
+    }
+
+    /// Waits for a reply.
+    pub(crate) async fn reply(&mut self) -> Result<Reply> {
+        stream::receive(&mut self.recv, MAX_ENCODED).await.map_err(|e| self.peer.stream_error(&e))
+    }
+
+    /// Waits for exactly this reply.
+    pub(crate) async fn expect(&mut self, reply: &Reply) -> Result<()> {
+        let got = self.reply().await?;
+        if got == *reply { Ok(()) } else { Err(self.peer.unexpected(&got)) }
+    }
+
+    /// Waits for both components of a share of this shape.
+    pub(crate) async fn share<D: Domain>(&mut self, shape: &[usize]) -> Result<Share<D, u64>> {
+        let own = stream::receive_words(&mut self.recv, shape).await.map_err(|e| self.peer.stream_error(&e))?;
+        let next = stream::receive_words(&mut self.recv, shape).await.map_err(|e| self.peer.stream_error(&e))?;
+        Ok(Share::new(own, next))
+    }
+
+    /// The party at the other end.
+    pub(crate) fn peer(&self) -> &Peer {
+        self.peer
+    }
+}

@@ -1,0 +1,192 @@
+//! Three real parties on this machine for as long as one question takes: own processes, QUIC over loopback, throw-away keys.
+//!
+//! The program starts itself again as each party. A party ends when its standard input closes, so none outlives this
+//! process, however it ends.
+
+use std::fmt::Write;
+use std::io::Read;
+use std::net::{SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use mpc_core::Role;
+use mpc_core::model::manifest;
+use mpc_core::network::identity::Identity;
+use mpc_core::wire::cluster::{Cluster, PartyEntry};
+use tempfile::TempDir;
+
+use crate::connect::Client;
+use crate::error::{Error, Result};
+
+/// The hidden subcommand that [`LocalCluster::start`] gives to the program; its argument is the party's configuration file.
+pub const SUBCOMMAND: &str = "local-party";
+
+/// How long three parties may take to find each other.
+const START_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How often a starting party is looked at.
+const POLL: Duration = Duration::from_millis(10);
+
+/// Three parties that are stopped when this is dropped.
+pub struct LocalCluster {
+    parties: Vec<Child>,
+    cluster: Cluster,
+    identity: Identity,
+    folder: TempDir,
+}
+
+impl LocalCluster {
+    /// Starts `program` three times. One key may ask and publish; [`LocalCluster::connect`] uses it.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where the operating system gives no folder, port or process.
+    pub fn start(program: &Path) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("mpc-local-").tempdir().map_err(|e| failed("a folder", e))?;
+        let identity = Identity::generate("local client")?;
+        let sockets = Role::ALL.map(|_| UdpSocket::bind("127.0.0.1:0").and_then(|s| Ok((s.local_addr()?, s))));
+        let mut addresses = Vec::new();
+        for socket in &sockets {
+            addresses.push(socket.as_ref().map_err(|e| failed("a port", e))?.0);
+        }
+        let mut entries = Vec::new();
+        for (role, address) in Role::ALL.iter().zip(&addresses) {
+            let key = Identity::generate(&role.to_string())?;
+            key.save(&folder.path().join(role.to_string()))?;
+            let (addresses, fingerprints) = (vec![address.to_string()], vec![key.fingerprint().to_string()]);
+            entries.push(PartyEntry { name: "local".into(), addresses, fingerprints });
+        }
+        let cluster = Cluster { parties: entries };
+        drop(sockets);
+        let mut local = Self { parties: Vec::new(), cluster, identity, folder };
+        for (role, address) in Role::ALL.into_iter().zip(addresses) {
+            let party = local.spawn(program, role, address)?;
+            local.parties.push(party);
+        }
+        Ok(local)
+    }
+
+    /// Waits until the three have found each other, and connects to them.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] with the last words of a party that has ended, or where they do not find each other in time.
+    pub async fn connect(&mut self) -> Result<Client> {
+        let ready = tokio::time::timeout(START_DEADLINE, async {
+            let client = Client::connect(&self.cluster, &self.identity).await?;
+            while !client.status().await?.iter().all(|status| status.peers == [true; 2]) {
+                tokio::time::sleep(POLL).await;
+            }
+            Ok(client)
+        });
+        tokio::pin!(ready);
+        loop {
+            tokio::select! {
+                ready = &mut ready => {
+                    return ready.unwrap_or_else(|_| {
+                        let wait = START_DEADLINE.as_secs();
+                        Err(Error::Internal(format!("the local parties did not find each other within {wait} s")))
+                    });
+                }
+                () = tokio::time::sleep(POLL) => {}
+            }
+            for (role, party) in Role::ALL.into_iter().zip(&mut self.parties) {
+                if let Ok(Some(status)) = party.try_wait() {
+                    let log = std::fs::read_to_string(log_file(self.folder.path(), role)).unwrap_or_default();
+                    let last = log.lines().last().unwrap_or("it said nothing");
+                    return Err(Error::Internal(format!("the local party {role} ended ({status}): {last}")));
+                }
+            }
+        }
+    }
+
+    fn spawn(&self, program: &Path, role: Role, address: SocketAddr) -> Result<Child> {
+        let folder = self.folder.path();
+        let config = folder.join(format!("{role}.toml"));
+        std::fs::write(&config, self.config(role, address)?).map_err(|e| failed("a file", e))?;
+        let log = std::fs::File::create(log_file(folder, role)).map_err(|e| failed("a file", e))?;
+        let mut command = Command::new(program);
+        for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("MPC_")) {
+            command.env_remove(key);
+        }
+        command.arg(SUBCOMMAND).arg(&config).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
+        // Ctrl-C is for the client, which then ends the session and the parties in order.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        command.spawn().map_err(|e| failed("a process", e))
+    }
+
+    fn config(&self, role: Role, address: SocketAddr) -> Result<String> {
+        let mut store_key = [0; 32];
+        getrandom::fill(&mut store_key).map_err(|e| failed("randomness", e))?;
+        let mut hex = String::new();
+        for byte in store_key {
+            write!(hex, "{byte:02x}").map_err(|e| failed("memory", e))?;
+        }
+        let cluster = toml::to_string(&self.cluster).map_err(|e| failed("a configuration", e))?;
+        Ok(format!(
+            "role = {}\nlisten = \"{address}\"\nidentity = \"{role}\"\ndata = \"{role}\"\nstore_key = \"{hex}\"\n{cluster}\n\
+             [[publishers]]\nname = \"local client\"\nfingerprint = \"{}\"\n[log]\nlevel = \"warn\"\n",
+            role.index(),
+            self.identity.fingerprint(),
+        ))
+    }
+}
+
+impl Drop for LocalCluster {
+    fn drop(&mut self) {
+        for party in &mut self.parties {
+            // It may have ended by itself; nothing is left to do then.
+            let _ = party.kill();
+            let _ = party.wait();
+        }
+    }
+}
+
+fn log_file(folder: &Path, role: Role) -> PathBuf {
+    folder.join(format!("{role}.log"))
+}
+
+fn failed(what: &str, error: impl std::fmt::Display) -> Error {
+    Error::Internal(format!("cannot start three parties here: {what}: {error}"))
+}
+
+/// Runs one of the three parties until standard input closes.
+pub fn party(config: &Path) -> std::process::ExitCode {
+    std::thread::spawn(|| {
+        // Nothing is ever written there: a read returns when the other end, the client, is gone.
+        let _ = std::io::stdin().read(&mut [0]);
+        std::process::exit(0);
+    });
+    let _ = config;
+    std::process::ExitCode::FAILURE
+}
+
+/// The folder with the models for [`LocalCluster`]: `explicit`, else `./models`, else a `models` beside the program or above it.
+///
+/// # Errors
+/// [`Error::Usage`] where there is none.
+pub fn models_dir(explicit: Option<&Path>) -> Result<PathBuf> {
+    if let Some(dir) = explicit {
+        let missing = || Error::Usage(format!("{} is not a folder of models", dir.display()));
+        return dir.is_dir().then(|| dir.to_owned()).ok_or_else(missing);
+    }
+    let program = std::env::current_exe().ok();
+    let above = program.iter().flat_map(|path| path.ancestors().skip(1)).map(|dir| dir.join("models"));
+    std::iter::once(PathBuf::from("models")).chain(above).find(|dir| dir.is_dir()).ok_or_else(|| {
+        Error::Usage("no models here for --local: run it in the project's folder, or pass --models DIR".into())
+    })
+}
+
+/// The names of the models in a folder of models.
+///
+/// # Errors
+/// [`Error::Usage`] where the folder cannot be read.
+pub fn model_names(dir: &Path) -> Result<Vec<String>> {
+    let entries = std::fs::read_dir(dir).map_err(|e| Error::file(dir, e))?;
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok().filter(|entry| entry.path().join(manifest::FILE).is_file()))
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    Ok(names)
+}

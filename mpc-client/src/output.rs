@@ -1,0 +1,161 @@
+//! What people and scripts read.
+
+use std::io::Write;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use owo_colors::OwoColorize;
+use serde::Serialize;
+
+use mpc_client::{Error, Result};
+
+/// One answer to one question about a batch of inputs; with `--json` this is what is printed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Answer {
+    /// The command that asked.
+    pub(crate) command: &'static str,
+    /// Name of the model.
+    pub(crate) model: String,
+    /// Which adversary the answer is secure against.
+    pub(crate) security: mpc_core::wire::message::Security,
+    /// One entry an input, in the order they were given.
+    pub(crate) results: Vec<InputResult>,
+    /// From the first byte sent to the reconstructed answer, connection and preprocessing included.
+    pub(crate) elapsed_ms: u64,
+    /// Rounds between the parties.
+    pub(crate) rounds: u64,
+    /// Payload bytes that each party sent to the others.
+    pub(crate) bytes_sent: [u64; 3],
+}
+
+/// What became of one input.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct InputResult {
+    /// The file as it was named.
+    pub(crate) input: String,
+    /// Its label, or why it has none.
+    #[serde(flatten)]
+    pub(crate) outcome: Outcome,
+}
+
+/// A label, or why there is none.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Outcome {
+    /// The model's answer.
+    Label(String),
+    /// Why this input cannot be used.
+    Error(String),
+}
+
+impl Answer {
+    /// Whether every input has a label.
+    pub(crate) fn complete(&self) -> bool {
+        self.results.iter().all(|result| matches!(result.outcome, Outcome::Label(_)))
+    }
+
+    /// Prints labels, one a line, and a quiet line with what it took.
+    pub(crate) fn print(&self) -> Result<()> {
+        let mut out = anstream::stdout().lock();
+        let mut err = anstream::stderr().lock();
+        for InputResult { input, outcome } in &self.results {
+            match outcome {
+                Outcome::Label(label) if self.results.len() == 1 => writeln!(out, "{}", label.bold()),
+                Outcome::Label(label) => writeln!(out, "{input}: {}", label.bold()),
+                Outcome::Error(reason) => writeln!(err, "{} {input}: {reason}", "error:".red().bold()),
+            }
+            .map_err(closed)?;
+        }
+        if self.rounds > 0 {
+            let line = format!(
+                "{} answered in {:.2} s: {} rounds, {} sent by the three servers, {} security",
+                self.model,
+                self.elapsed_ms as f64 / 1000.0,
+                self.rounds,
+                bytes(self.bytes_sent.iter().sum()),
+                format!("{:?}", self.security).to_lowercase(),
+            );
+            writeln!(err, "{}", line.dimmed()).map_err(closed)?;
+        }
+        Ok(())
+    }
+}
+
+fn bytes(n: u64) -> String {
+    indicatif::HumanBytes(n).to_string()
+}
+
+/// Prints `value` as the one JSON object of this run.
+pub(crate) fn print_json(value: &impl Serialize) -> Result<()> {
+    let line = serde_json::to_string(value).map_err(|e| Error::Internal(e.to_string()))?;
+    print_line(&line)
+}
+
+/// Prints one line on standard output.
+pub(crate) fn print_line(line: &str) -> Result<()> {
+    writeln!(anstream::stdout(), "{line}").map_err(closed)
+}
+
+/// Prints the one line that says why there is no answer, and with `--json` an object that says the same.
+pub(crate) fn print_failure(command: &'static str, json: bool, error: &Error) {
+    #[derive(Serialize)]
+    struct Failure<'a> {
+        command: &'static str,
+        error: &'a str,
+    }
+    let error = error.to_string();
+    if json {
+        // Standard error has the line in any case, and nobody is left to tell if both are gone.
+        let _ = print_json(&Failure { command, error: &error });
+    }
+    print_warning(&error);
+}
+
+/// Prints one line on standard error.
+pub(crate) fn print_warning(line: &str) {
+    let _ = writeln!(anstream::stderr(), "{} {line}", "error:".red().bold());
+}
+
+fn closed(error: std::io::Error) -> Error {
+    Error::Internal(format!("standard output: {error}"))
+}
+
+/// A spinner on standard error that appears, on a terminal, once something takes more than a second.
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    _appear: AbortOnDrop,
+}
+
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Progress {
+    /// Starts the clock. Needs a tokio runtime.
+    pub(crate) fn start() -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        bar.set_style(ProgressStyle::with_template("{spinner} {msg} {elapsed}").expect("a valid template"));
+        let appearing = bar.clone();
+        let appear = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            appearing.set_draw_target(ProgressDrawTarget::stderr());
+            appearing.enable_steady_tick(Duration::from_millis(100));
+        });
+        Self { bar, _appear: AbortOnDrop(appear) }
+    }
+
+    /// Says what is being done now.
+    pub(crate) fn say(&self, message: impl Into<std::borrow::Cow<'static, str>>) {
+        self.bar.set_message(message);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,247 @@
+//! Asking: encode, share, submit to the three, compare the duplicates, reconstruct.
+
+use std::time::Duration;
+
+use mpc_core::model::manifest::Reveal;
+use mpc_core::model::{Graph, Manifest};
+use mpc_core::network::Meter;
+use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, fixed};
+use mpc_core::sharing::{Dealt, Share, reconstruct, share};
+use mpc_core::wire::codec;
+use mpc_core::wire::message::{Classify, Id, ModelInfo, Reply, Request, Security};
+use ndarray::{ArrayD, ArrayView1, IxDyn};
+
+use crate::connect::{Client, Conversation, join};
+use crate::error::{Error, Result};
+
+/// A model that all three parties of a cluster serve.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// Names this publication of the model.
+    pub publication: Id,
+    /// What goes in and what comes out.
+    pub manifest: Manifest,
+    /// What is computed.
+    pub graph: Graph,
+}
+
+/// An input in fixed point, checked against the range that its model declares.
+#[derive(Clone)]
+pub struct Encoded {
+    windows: u32,
+    words: Vec<u64>,
+}
+
+/// What the three parties found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluation {
+    /// One entry an input.
+    pub predictions: Vec<Prediction>,
+    /// Rounds between the parties.
+    pub rounds: u64,
+    /// Payload bytes that each party sent to the others.
+    pub bytes_sent: [u64; 3],
+}
+
+/// What is revealed about one input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    /// Position in the manifest's labels.
+    pub label: usize,
+    /// One score a label, where the manifest reveals scores.
+    pub scores: Option<Vec<f64>>,
+}
+
+impl Model {
+    /// Reads a party's description, which is not trusted more than any other message.
+    fn from_info(info: &ModelInfo) -> Result<Self> {
+        let (manifest, graph) = (Manifest::parse(&info.manifest)?, codec::decode::<Graph>(&info.graph)?);
+        graph.validate()?;
+        Ok(Self { publication: info.publication, manifest, graph })
+    }
+
+    /// Brings features `[windows, sample shape...]` into fixed point.
+    ///
+    /// # Errors
+    /// [`Error::Input`] on another shape, more windows than the model takes, a number that is not finite, or one beyond the
+    /// declared range.
+    pub fn encode(&self, features: &ArrayD<f32>) -> Result<Encoded> {
+        let input = &self.manifest.input;
+        let windows = features.shape().first().copied().unwrap_or(0);
+        let most = self.manifest.windows.as_ref().map_or(1, |windows| windows.max);
+        if features.shape().get(1..) != Some(&input.shape[..]) || !(1..=most).contains(&windows) {
+            let (got, name) = (features.shape(), &self.manifest.name);
+            return Err(Error::Input(format!(
+                "features of shape {got:?} do not fit {name}, which takes 1 to {most} windows of {:?}",
+                input.shape
+            )));
+        }
+        let encode = |&value: &f32| {
+            if !value.is_finite() {
+                return Err(Error::Input("holds a number that is not finite (NaN or infinity)".into()));
+            }
+            let word = (value.abs() <= input.range).then(|| fixed::encode(value.into(), input.frac_bits)).flatten();
+            word.ok_or_else(|| {
+                Error::Input(format!("holds {value}, beyond the declared range of +-{} of the model", input.range))
+            })
+        };
+        let words = features.iter().map(encode).collect::<Result<_>>()?;
+        Ok(Encoded { windows: windows as u32, words })
+    }
+}
+
+impl Client {
+    /// The models that all three parties serve in the same publication.
+    ///
+    /// # Errors
+    /// [`Error::Disagreement`] where they tell different things about one publication; a model that only some of them
+    /// have is left out.
+    pub async fn models(&self) -> Result<Vec<Model>> {
+        let [first, second, third] = self
+            .all(async |peer| match peer.ask(Request::Models).await?.reply().await? {
+                Reply::Models(models) => Ok(models),
+                other => Err(peer.unexpected(&other)),
+            })
+            .await?;
+        let mut models = Vec::new();
+        for info in &first {
+            let same = |list: &[ModelInfo]| list.iter().find(|other| other.publication == info.publication).cloned();
+            let (Some(second), Some(third)) = (same(&second), same(&third)) else { continue };
+            if *info != second || *info != third {
+                return Err(Error::Disagreement(
+                    "they describe one publication of a model differently; ask the operators".into(),
+                ));
+            }
+            models.push(Model::from_info(info)?);
+        }
+        Ok(models)
+    }
+
+    /// The model of that name.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the cluster serves none, listing those that it does serve.
+    pub async fn model(&self, name: &str) -> Result<Model> {
+        let models = self.models().await?;
+        let names: Vec<&str> = models.iter().map(|model| model.manifest.name.as_str()).collect();
+        let missing = || match &names[..] {
+            [] => format!(
+                "the cluster serves no model {name:?}, and no other either: publish one with `mpc-client model publish FOLDER`"
+            ),
+            names => format!("the cluster serves no model {name:?}; it has {}", names.join(", ")),
+        };
+        models.iter().find(|model| model.manifest.name == name).cloned().ok_or_else(|| Error::Usage(missing()))
+    }
+
+    /// Evaluates `model` on a batch of inputs. The shares leave this process only after all three parties have admitted the
+    /// session under one name; the parties give up after `timeout`.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] and [`Error::Aborted`] where a party says so or is lost, [`Error::Disagreement`] where the parts of
+    /// the answer do not fit each other.
+    pub async fn classify(&self, model: &Model, inputs: &[Encoded], timeout: Duration) -> Result<Evaluation> {
+        let conversations = self.admit(model, inputs, timeout).await?;
+        let labels = model.manifest.labels.len();
+        match model.manifest.reveal {
+            Reveal::Label => {
+                let (index, rounds, bytes_sent) =
+                    evaluate::<Boolean>(conversations, batch(model, inputs)?, &[inputs.len()]).await?;
+                let prediction = |&label: &u64| match usize::try_from(label) {
+                    Ok(label) if label < labels => Ok(Prediction { label, scores: None }),
+                    _ => Err(Error::Disagreement(format!("the answer is none of the {labels} labels"))),
+                };
+                let predictions = index.iter().map(prediction).collect::<Result<_>>()?;
+                Ok(Evaluation { predictions, rounds, bytes_sent })
+            }
+            Reveal::Scores => {
+                let (shape, frac_bits) = ([inputs.len(), labels], model.graph.output().frac_bits);
+                let (scores, rounds, bytes_sent) =
+                    evaluate::<Arithmetic>(conversations, batch(model, inputs)?, &shape).await?;
+                let prediction = |scores: ArrayView1<'_, u64>| {
+                    let scores: Vec<f64> = scores.iter().map(|&s| fixed::decode(s, frac_bits)).collect();
+                    let label = (0..labels).max_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(b.cmp(&a)));
+                    Prediction { label: label.unwrap_or(0), scores: Some(scores) }
+                };
+                let rows = scores.into_shape_with_order(shape).map_err(|e| Error::Internal(e.to_string()))?;
+                let predictions = rows.outer_iter().map(prediction).collect();
+                Ok(Evaluation { predictions, rounds, bytes_sent })
+            }
+        }
+    }
+
+    /// Asks the three for a session and compares its names.
+    async fn admit(&self, model: &Model, inputs: &[Encoded], timeout: Duration) -> Result<[Conversation<'_>; 3]> {
+        let request = Request::Classify(Classify {
+            request: fresh_id()?,
+            publication: model.publication,
+            windows: inputs.iter().map(|input| input.windows).collect(),
+            security: Security::Passive,
+            timeout_ms: timeout.as_millis().try_into().unwrap_or(u64::MAX),
+        });
+        let admitted = self
+            .all(async |peer| {
+                let mut conversation = peer.ask(request.clone()).await?;
+                match conversation.reply().await? {
+                    Reply::Accepted { session } => Ok((conversation, session)),
+                    other => Err(peer.unexpected(&other)),
+                }
+            })
+            .await?;
+        let sessions = admitted.each_ref().map(|(_, session)| *session);
+        if sessions.iter().any(|session| *session != sessions[0]) {
+            return Err(Error::Disagreement("they admitted the request under different names".into()));
+        }
+        Ok(admitted.map(|(conversation, _)| conversation))
+    }
+}
+
+/// All windows of all inputs as one tensor `[windows, sample shape...]`.
+fn batch(model: &Model, inputs: &[Encoded]) -> Result<Tensor<u64>> {
+    let windows: usize = inputs.iter().map(|input| input.windows as usize).sum();
+    let shape: Vec<usize> = std::iter::once(windows).chain(model.manifest.input.shape.iter().copied()).collect();
+    let words = inputs.iter().flat_map(|input| input.words.iter()).copied().collect();
+    Tensor::from_shape_vec(IxDyn(&shape), words).map_err(|e| Error::Internal(e.to_string()))
+}
+
+/// Sends the shares of `input`, waits for those of an output of `shape`, and puts it together.
+async fn evaluate<D: Domain>(
+    conversations: [Conversation<'_>; 3],
+    input: Tensor<u64>,
+    shape: &[usize],
+) -> Result<(Tensor<u64>, u64, [u64; 3])> {
+    let mut dealt = share::<Arithmetic, u64>(&input)?.into_iter();
+    let parts = conversations.map(|conversation| {
+        let dealt = dealt.next().expect("one for each of the three");
+        part::<D>(conversation, dealt, shape)
+    });
+    let parts = join(parts).await?;
+    let output = reconstruct(&parts.each_ref().map(|(share, _)| share.clone()))?;
+    let meters = parts.map(|(_, meter)| meter);
+    let rounds = meters.iter().map(|meter| meter.rounds).max().unwrap_or(0);
+    Ok((output, rounds, meters.map(|meter| meter.bytes_sent)))
+}
+
+/// One party's part: its share of the input goes out, its share of the output comes back.
+async fn part<D: Domain>(
+    mut conversation: Conversation<'_>,
+    dealt: Dealt<u64>,
+    shape: &[usize],
+) -> Result<(Share<D, u64>, Meter)> {
+    conversation.deal(&dealt).await?;
+    match conversation.reply().await? {
+        Reply::Output { shape: got, meter } if got.iter().map(|&d| d as usize).eq(shape.iter().copied()) => {
+            Ok((conversation.share(shape).await?, meter))
+        }
+        Reply::Output { shape: got, .. } => {
+            Err(conversation.peer().broken(format!("an output of shape {got:?} where {shape:?} is due")))
+        }
+        other => Err(conversation.peer().unexpected(&other)),
+    }
+}
+
+/// 32 fresh random bytes.
+pub(crate) fn fresh_id() -> Result<Id> {
+    let mut id = [0; 32];
+    getrandom::fill(&mut id).map_err(|e| Error::Internal(format!("operating system randomness: {e}")))?;
+    Ok(id)
+}
