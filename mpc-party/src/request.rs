@@ -1,0 +1,144 @@
+//! Who is calling, and what they ask for.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use mpc_core::Role;
+use mpc_core::network::endpoint::{self, close};
+use mpc_core::network::identity::Fingerprint;
+use mpc_core::network::mesh::Caller;
+use mpc_core::wire::message::{MAX_CONTROL, Reply, Request, Status};
+use mpc_core::wire::stream;
+use quinn::{RecvStream, SendStream};
+use serde::Serialize;
+use tokio::time::timeout;
+use tracing::{debug, info, warn};
+
+use crate::serve::Shared;
+use crate::{publish, session};
+
+/// A caller whose key is known.
+#[derive(Debug, Clone)]
+pub(crate) struct Principal {
+    /// For people and logs.
+    pub(crate) name: String,
+    /// The key.
+    pub(crate) fingerprint: Fingerprint,
+    /// What the caller may do.
+    pub(crate) rights: Rights,
+}
+
+/// What a caller may do, each more than the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rights {
+    /// Ask how the party is.
+    Watch,
+    /// Ask for models and classifications.
+    Ask,
+    /// Publish models.
+    Publish,
+}
+
+/// How a conversation ends before its time.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// It never began.
+    Refused(String),
+    /// It was begun.
+    Failed(String),
+    /// The caller is gone: there is nobody to tell.
+    Left,
+}
+
+impl Ended {
+    /// Refused for this reason.
+    pub(crate) fn refused(reason: impl Into<anyhow::Error>) -> Self {
+        Self::Refused(format!("{:#}", reason.into()))
+    }
+
+    /// Failed for this reason.
+    pub(crate) fn failed(reason: impl Into<anyhow::Error>) -> Self {
+        Self::Failed(format!("{:#}", reason.into()))
+    }
+
+    /// Failed because of a bug here.
+    pub(crate) fn panicked() -> Self {
+        Self::Failed("an internal error; the operator's log says more".into())
+    }
+}
+
+/// Serves a connection until the caller closes it.
+pub(crate) async fn serve_caller(shared: Arc<Shared>, caller: Caller) {
+    let Caller { connection, fingerprint } = caller;
+    let Some(principal) = shared.recognise(fingerprint) else {
+        warn!(%fingerprint, from = %connection.remote_address(), "refused a caller whose key is not listed");
+        let reason =
+            format!("this party does not know the key {fingerprint}; its operator can list it under [[clients]]");
+        return endpoint::refuse(&connection, close::NOT_TRUSTED, &reason);
+    };
+    debug!(client = principal.name, from = %connection.remote_address(), "connected");
+    while let Ok((send, recv)) = connection.accept_bi().await {
+        tokio::spawn(converse(shared.clone(), principal.clone(), send, recv));
+    }
+    debug!(client = principal.name, "disconnected");
+}
+
+async fn converse(shared: Arc<Shared>, principal: Principal, mut send: SendStream, mut recv: RecvStream) {
+    let reply = match serve(&shared, &principal, &mut send, &mut recv).await {
+        Ok(()) => return,
+        Err(Ended::Left) => return info!(client = principal.name, "the client left"),
+        Err(Ended::Refused(reason)) => Reply::Refused { reason },
+        Err(Ended::Failed(reason)) => Reply::Failed { reason },
+    };
+    warn!(client = principal.name, "{reply:?}");
+    // A caller that is gone by now does not need the reason.
+    drop(say(&mut send, &reply).await);
+}
+
+async fn serve(
+    shared: &Arc<Shared>,
+    principal: &Principal,
+    send: &mut SendStream,
+    recv: &mut RecvStream,
+) -> Result<(), Ended> {
+    let first = timeout(shared.limits.wait(), stream::receive_first(recv, MAX_CONTROL)).await;
+    let request = first.map_err(|_| Ended::Left)?.map_err(Ended::refused)?;
+    let needed = match request {
+        Request::Status => Rights::Watch,
+        Request::Models | Request::Classify(_) => Rights::Ask,
+        Request::Publish(_) => Rights::Publish,
+    };
+    if principal.rights < needed {
+        return Err(Ended::Refused(match needed {
+            Rights::Publish => {
+                format!(
+                    "{} may ask, but not publish; the operator can list its key under [[publishers]]",
+                    principal.fingerprint
+                )
+            }
+            _ => "a party may ask for the status only".into(),
+        }));
+    }
+    match request {
+        Request::Status => say(send, &Reply::Status(status(shared))).await,
+        Request::Models => say(send, &Reply::Models(shared.catalog.list())).await,
+        Request::Classify(request) => session::classify(shared, principal, request, send, recv).await,
+        Request::Publish(request) => publish::publish(shared, principal, request, send, recv).await,
+    }
+}
+
+/// Sends a reply.
+pub(crate) async fn say(send: &mut SendStream, message: &impl Serialize) -> Result<(), Ended> {
+    stream::send(send, message).await.map_err(|_| Ended::Left)
+}
+
+fn status(shared: &Shared) -> Status {
+    let role: Role = shared.mesh.role();
+    Status {
+        program: env!("CARGO_PKG_VERSION").into(),
+        role: role.index() as u8,
+        peers: [role.next(), role.prev()].map(|peer| shared.mesh.is_connected(peer)),
+        sessions: shared.running.load(Ordering::Relaxed),
+        models: shared.catalog.len() as u32,
+    }
+}

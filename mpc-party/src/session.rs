@@ -1,0 +1,227 @@
+//! One classification, from the client's request to the output share.
+//!
+//! An asynchronous task talks to the client; a thread of the session's own talks to the peers and computes. The task
+//! watches the client and the clock and ends the thread when either is gone.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+
+use mpc_core::error::Error;
+use mpc_core::inference::secure::{Output, evaluate};
+use mpc_core::link::Link;
+use mpc_core::network::quic::{Cancel, QuicNetwork};
+use mpc_core::network::{Meter, Network};
+use mpc_core::prss::Prss;
+use mpc_core::ring::Tensor;
+use mpc_core::security::Passive;
+use mpc_core::sharing::{ArithmeticShare, Dealt};
+use mpc_core::wire::codec;
+use mpc_core::wire::message::{Classify, Id, Reply, SessionHello};
+use mpc_core::wire::stream;
+use mpc_core::{Party, Role};
+use quinn::{RecvStream, SendStream};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tracing::{Instrument, info, info_span};
+
+use crate::admission::Admitted;
+use crate::catalog::Model;
+use crate::request::{Ended, Principal, say};
+use crate::serve::Shared;
+
+/// Serves a classification until the output share is with the client.
+pub(crate) async fn classify(
+    shared: &Arc<Shared>,
+    principal: &Principal,
+    request: Classify,
+    send: &mut SendStream,
+    recv: &mut RecvStream,
+) -> Result<(), Ended> {
+    let limit = shared.limits.session_timeout().min(std::time::Duration::from_millis(request.timeout_ms));
+    let client_leaves = send.stopped();
+    tokio::select! {
+        ended = converse(shared, principal, request, send, recv) => ended,
+        _ = client_leaves => Err(Ended::Left),
+        () = tokio::time::sleep(limit) => Err(Ended::Failed(format!("no answer within {limit:?}, the time limit of the session"))),
+    }
+}
+
+async fn converse(
+    shared: &Arc<Shared>,
+    principal: &Principal,
+    request: Classify,
+    send: &mut SendStream,
+    recv: &mut RecvStream,
+) -> Result<(), Ended> {
+    let model = shared.catalog.find(&request.publication).ok_or_else(|| {
+        Ended::Refused(
+            "no such publication is in service here; it may have been replaced, ask for the models again".into(),
+        )
+    })?;
+    let shape = model.description.input_shape(&request, &shared.limits).map_err(Ended::refused)?;
+    let _waiting = shared.waiting.try_acquire().map_err(|_| {
+        Ended::Refused("too many requests are waiting, or the party is stopping; try again later".into())
+    })?;
+    let digest = request.digest().map_err(Ended::refused)?;
+    let admitted = shared.admission.admit(request.request, digest, principal.fingerprint.0).await;
+    let admitted = admitted.map_err(Ended::Refused)?;
+    let session = admitted.session;
+    let span = info_span!("session", id = %short(&session), model = model.description.manifest.name);
+    let answer = async {
+        info!(client = principal.name, inputs = request.windows.len(), "starts");
+        let mut running = Running::start(shared, model, request, admitted).await?;
+        say(send, &Reply::Accepted { session }).await?;
+        let input = timeout(shared.limits.wait(), stream::receive_dealt(recv, &shape)).await;
+        let input = input
+            .map_err(|_| Ended::Failed(format!("the input share did not arrive within {:?}", shared.limits.wait())))?
+            .map_err(|e| Ended::Failed(format!("the input share did not arrive: {e}")))?;
+        let ([own, next], meter) = running.answer(input, &shape).await?;
+        let shape = own.shape().iter().map(|&side| side as u64).collect();
+        say(send, &Reply::Output { shape, meter }).await?;
+        stream::send_words(send, &own).await.map_err(|_| Ended::Left)?;
+        stream::send_words(send, &next).await.map_err(|_| Ended::Left)?;
+        info!(rounds = meter.rounds, bytes_sent = meter.bytes_sent, "answered");
+        Ok(())
+    };
+    answer.instrument(span).await
+}
+
+type Answer = ([Tensor<u64>; 2], Meter);
+
+/// A session's thread, seen from its task. Dropped, the thread ends at its next wait.
+struct Running {
+    cancel: Option<Cancel>,
+    input: Option<mpsc::Sender<ArithmeticShare>>,
+    answer: oneshot::Receiver<Result<Answer, Error>>,
+}
+
+impl Running {
+    /// Starts the thread and waits until the three parties have told each other that they mean the same session.
+    async fn start(
+        shared: &Arc<Shared>,
+        model: Arc<Model>,
+        request: Classify,
+        admitted: Admitted,
+    ) -> Result<Self, Ended> {
+        let (ready, is_ready) = oneshot::channel();
+        let (input, inputs) = mpsc::channel();
+        let (done, answer) = oneshot::channel();
+        let span = tracing::Span::current();
+        let shared = shared.clone();
+        let name = format!("session {}", short(&admitted.session));
+        let spawned = thread::Builder::new().name(name).spawn(move || {
+            let _in_span = span.entered();
+            let _counted = Counted::new(&shared.running);
+            let result = run(&shared, &model, &request, admitted.session, ready, &inputs);
+            // Nobody listens where the session was given up.
+            drop(done.send(result));
+            drop(admitted.place);
+        });
+        spawned.map_err(|e| Ended::Failed(format!("no thread for the session: {e}")))?;
+        let mut running = Self { cancel: None, input: Some(input), answer };
+        match is_ready.await {
+            Ok(cancel) => running.cancel = Some(cancel),
+            Err(_) => return Err(running.ended().await),
+        }
+        Ok(running)
+    }
+
+    /// Hands over the input and waits for the answer.
+    async fn answer(&mut self, input: Dealt<u64>, shape: &[usize]) -> Result<Answer, Ended> {
+        let input = ArithmeticShare::new(input.own.expand(shape), input.next.expand(shape));
+        if self.input.take().is_none_or(|thread| thread.send(input).is_err()) {
+            return Err(self.ended().await);
+        }
+        let answer = (&mut self.answer).await.map_err(|_| Ended::panicked())?.map_err(Ended::failed)?;
+        self.cancel = None;
+        Ok(answer)
+    }
+
+    /// Why the thread ended early.
+    async fn ended(&mut self) -> Ended {
+        match (&mut self.answer).await {
+            Ok(Err(error)) => Ended::failed(error),
+            _ => Ended::panicked(),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(cancel) = &self.cancel {
+            cancel.abort("the client left, or the time was up");
+        }
+    }
+}
+
+/// The thread of a session.
+fn run(
+    shared: &Shared,
+    model: &Model,
+    request: &Classify,
+    session: Id,
+    ready: oneshot::Sender<Cancel>,
+    inputs: &mpsc::Receiver<ArithmeticShare>,
+) -> Result<Answer, Error> {
+    let mut network = shared.mesh.session(session, shared.limits.wait())?;
+    greet(&mut network, &SessionHello::new(session, request, model.description.digest))?;
+    let (own, next) = network.prss_keys()?;
+    let given_up = || Error::Aborted("the client left before its input was complete".into());
+    ready.send(network.cancel()).map_err(|_| given_up())?;
+    let input = inputs.recv().map_err(|_| given_up())?;
+
+    let mut party = Party::new(Link::new(Box::new(network), Prss::new(own, next)), Passive);
+    let reveal = model.description.manifest.reveal;
+    let output = evaluate(&mut party, &model.description.graph, &model.weights, input, &request.windows, reveal)?;
+    party.link().flush()?;
+    let components = match output {
+        Output::Labels(labels) => [labels.own().clone(), labels.next().clone()],
+        Output::Scores(scores) => [scores.own().clone(), scores.next().clone()],
+    };
+    Ok((components, party.meter()))
+}
+
+/// Exchanges hellos with both peers.
+fn greet(network: &mut QuicNetwork, hello: &SessionHello) -> Result<(), Error> {
+    let ours = codec::encode(hello)?;
+    let peers = [network.role().next(), network.role().prev()];
+    for peer in peers {
+        network.send(peer, &ours)?;
+    }
+    for peer in peers {
+        let mut theirs = vec![0; ours.len()];
+        network.recv(peer, &mut theirs)?;
+        let difference = codec::decode(&theirs).map(|theirs| hello.difference(&theirs));
+        let difference = difference.unwrap_or(Some("encoding of the session's parameters"));
+        if let Some(what) = difference {
+            return Err(mismatch(peer, what));
+        }
+    }
+    Ok(())
+}
+
+fn mismatch(peer: Role, what: &str) -> Error {
+    Error::Malformed { peer, expected: format!("the same {what} as here"), got: "another one".into() }
+}
+
+/// First digits of a session's name, for logs.
+fn short(session: &Id) -> String {
+    session[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Counts a running session.
+struct Counted<'a>(&'a AtomicU32);
+
+impl<'a> Counted<'a> {
+    fn new(running: &'a AtomicU32) -> Self {
+        running.fetch_add(1, Ordering::Relaxed);
+        Self(running)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
