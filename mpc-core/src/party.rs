@@ -78,7 +78,7 @@ impl Party {
         };
         let (mine, theirs) = (self.meter(), child.meter());
         let (a, b) = std::thread::scope(|scope| {
-            let running = scope.spawn(|| second(&mut child));
+            let running = scope.spawn(|| second(&mut child).and_then(|b| child.link.flush().map(|()| b)));
             let a = first(self).and_then(|a| self.link.flush().map(|()| a));
             (a, running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });

@@ -1,7 +1,7 @@
 //! Three meshes on loopback, in one process: sessions, failures, trust.
 #![cfg(feature = "quic")]
 
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,9 +20,19 @@ const DEADLINE: Duration = Duration::from_secs(30);
 struct Three {
     identities: [Arc<Identity>; 3],
     cluster: Cluster,
-    parties: Vec<(Mesh, Inbox)>,
-    /// Last, because the meshes need it as long as they live.
+    parties: Vec<Server>,
+}
+
+struct Server {
+    mesh: Mesh,
+    inbox: Inbox,
+    /// Last, because the mesh needs it as long as it lives.
     io: Io,
+}
+
+/// An endpoint gives its port back in its own time.
+fn rebind(address: SocketAddr) -> UdpSocket {
+    std::iter::repeat_with(|| UdpSocket::bind(address)).find_map(|socket| socket.ok()).unwrap()
 }
 
 impl Three {
@@ -35,21 +45,24 @@ impl Three {
             fingerprints: vec![identities[role.index()].fingerprint().to_string()],
         };
         let cluster = Cluster { parties: Role::ALL.map(entry).into() };
-        let mut three = Self { identities, cluster, parties: Vec::new(), io: Io::start().unwrap() };
+        let mut three = Self { identities, cluster, parties: Vec::new() };
         for (role, socket) in Role::ALL.into_iter().zip(sockets) {
-            three.parties.push(three.mesh(role, socket));
+            three.parties.push(three.server(role, socket));
         }
         three.connected();
         three
     }
 
-    fn mesh(&self, role: Role, socket: UdpSocket) -> (Mesh, Inbox) {
-        Mesh::start(&self.io, socket, self.identities[role.index()].clone(), role, &self.cluster).unwrap()
+    fn server(&self, role: Role, socket: UdpSocket) -> Server {
+        let io = Io::start().unwrap();
+        let identity = self.identities[role.index()].clone();
+        let (mesh, inbox) = Mesh::start(&io, socket, identity, role, &self.cluster).unwrap();
+        Server { mesh, inbox, io }
     }
 
     fn connected(&self) {
-        for (mesh, _) in &self.parties {
-            self.io.handle().block_on(mesh.connected(DEADLINE)).unwrap();
+        for party in &self.parties {
+            party.io.handle().block_on(party.mesh.connected(DEADLINE)).unwrap();
         }
     }
 
@@ -57,7 +70,7 @@ impl Three {
     fn session<T: Send>(&self, id: u8, program: impl Fn(&mut QuicNetwork) -> Result<T> + Sync) -> [Result<T>; 3] {
         std::thread::scope(|scope| {
             let running = Role::ALL.map(|role| {
-                let (mesh, program) = (&self.parties[role.index()].0, &program);
+                let (mesh, program) = (&self.parties[role.index()].mesh, &program);
                 scope.spawn(move || program(&mut mesh.session([id; 32], DEADLINE)?))
             });
             running.map(|thread| thread.join().unwrap())
@@ -66,7 +79,7 @@ impl Three {
 
     /// Calls P0 with an identity that no cluster lists.
     fn call(&self, identity: &Identity, entry: &PartyEntry) -> Result<quinn::Connection> {
-        self.io.handle().block_on(async {
+        self.parties[0].io.handle().block_on(async {
             let endpoint = endpoint::caller().unwrap();
             endpoint::connect(&endpoint, identity, Role::P0, entry).await
         })
@@ -188,7 +201,7 @@ fn an_aborted_session_ends_everywhere_and_its_name_is_free_again() {
 #[test]
 fn a_running_session_is_not_entered_twice() {
     let three = Three::start();
-    let mesh = &three.parties[0].0;
+    let mesh = &three.parties[0].mesh;
     let first = mesh.session([1; 32], DEADLINE).unwrap();
     assert!(matches!(mesh.session([1; 32], DEADLINE), Err(Error::Invalid { .. })));
     drop(first);
@@ -199,7 +212,7 @@ fn a_running_session_is_not_entered_twice() {
 fn a_silent_peer_is_a_timeout_that_names_it() {
     let three = Three::start();
     let short = Duration::from_millis(20);
-    let mut network = three.parties[0].0.session([1; 32], short).unwrap();
+    let mut network = three.parties[0].mesh.session([1; 32], short).unwrap();
     let got = network.recv(Role::P2, &mut [0]);
     assert_eq!(got, Err(Error::Timeout { peer: Role::P2, step: "receive", waited: short }));
 }
@@ -207,25 +220,47 @@ fn a_silent_peer_is_a_timeout_that_names_it() {
 #[test]
 fn a_dead_peer_ends_its_sessions_and_is_found_again_after_its_restart() {
     let mut three = Three::start();
-    let address = three.parties[2].0.local_address().unwrap();
+    let address = three.parties[2].mesh.local_address().unwrap();
     let got = three.session(1, |network| {
         let role = network.role();
         pass(network, b"before")?;
         if role == Role::P2 {
-            three.io.handle().block_on(three.parties[2].0.close("going down"));
+            three.parties[2].io.handle().block_on(three.parties[2].mesh.close("going down"));
         }
         // The survivors wait for each other and hear of P2's death all the same.
         network.recv(if role == Role::P1 { Role::P0 } else { Role::P1 }, &mut [0])
     });
     for survivor in &got[..2] {
         let Err(Error::Transport { peer: Role::P2, reason, .. }) = survivor else { panic!("{survivor:?}") };
-        assert_eq!(reason, "going down");
+        assert!(["going down", "P0 has lost it", "P1 has lost it"].contains(&reason.as_str()), "{reason}");
     }
     three.parties.pop();
-    // The endpoint gives its port back in its own time.
-    let socket = std::iter::repeat_with(|| UdpSocket::bind(address)).find_map(|socket| socket.ok()).unwrap();
-    let restarted = three.mesh(Role::P2, socket);
+    let restarted = three.server(Role::P2, rebind(address));
     three.parties.push(restarted);
+    three.connected();
+    let after = three.session(2, |network| pass(network, b"after"));
+    assert_eq!(after.map(|got| got.unwrap()), [b"after", b"after", b"after"]);
+}
+
+#[test]
+fn a_killed_peer_is_missed_as_soon_as_it_is_back() {
+    let mut three = Three::start();
+    let killed = three.parties.pop().unwrap();
+    let address = killed.mesh.local_address().unwrap();
+    let meshes = [0, 1].map(|i| three.parties[i].mesh.clone());
+    std::thread::scope(|scope| {
+        let waiting = meshes.map(|mesh| scope.spawn(move || mesh.session([1; 32], DEADLINE)?.recv(Role::P2, &mut [0])));
+        // Without its I/O thread nobody says goodbye.
+        drop(killed);
+        let restarted = three.server(Role::P2, rebind(address));
+        three.parties.push(restarted);
+        let reasons = waiting.map(|thread| match thread.join().unwrap() {
+            Err(Error::Transport { peer: Role::P2, reason, .. }) => reason,
+            other => panic!("{other:?}"),
+        });
+        // Whoever notices first tells the other.
+        assert!(reasons.iter().any(|reason| reason == "it has restarted"), "{reasons:?}");
+    });
     three.connected();
     let after = three.session(2, |network| pass(network, b"after"));
     assert_eq!(after.map(|got| got.unwrap()), [b"after", b"after", b"after"]);
@@ -248,9 +283,9 @@ fn neighbours_export_the_same_keys_and_every_session_has_its_own() {
 #[test]
 fn control_streams_carry_messages_and_the_name_of_the_peer() {
     let mut three = Three::start();
-    let asker = three.parties[2].0.clone();
-    let inbox = &mut three.parties[0].1;
-    three.io.handle().block_on(async {
+    let asker = three.parties[2].mesh.clone();
+    let Server { inbox, io, .. } = &mut three.parties[0];
+    io.handle().block_on(async {
         let (mut send, mut recv) = asker.control(Role::P0).await.unwrap();
         write_message(&mut send, &"question".to_owned()).await.unwrap();
         let mut control = inbox.controls.recv().await.unwrap();
@@ -271,8 +306,8 @@ fn strangers_reach_the_application_which_refuses_them_with_a_reason() {
     let stranger = Identity::generate("stranger").unwrap();
     let connection = three.call(&stranger, &three.cluster.parties[0]).unwrap();
     assert_eq!(peer_fingerprint(&connection), Some(three.identities[0].fingerprint()));
-    let inbox = &mut three.parties[0].1;
-    let reason = three.io.handle().block_on(async {
+    let Server { inbox, io, .. } = &mut three.parties[0];
+    let reason = io.handle().block_on(async {
         let caller = inbox.callers.recv().await.unwrap();
         assert_eq!(caller.fingerprint, stranger.fingerprint());
         endpoint::refuse(&caller.connection, endpoint::close::NOT_TRUSTED, "this key may not ask here");

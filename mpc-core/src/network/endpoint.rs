@@ -6,7 +6,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use quinn::congestion::CubicConfig;
-use quinn::{Connection, ConnectionError, Endpoint, EndpointConfig, TokioRuntime, TransportConfig, VarInt};
+use quinn::{
+    Connection, ConnectionError, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, TokioRuntime,
+    TransportConfig, VarInt,
+};
 use rustls::pki_types::CertificateDer;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -83,8 +86,36 @@ pub fn serve(socket: UdpSocket, identity: &Identity) -> Result<Endpoint> {
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls::server(identity)?));
     config.transport_config(Arc::new(transport()));
     config.max_incoming(1024);
-    let endpoint = Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime));
+    let endpoint = Endpoint::new(remembered(identity), Some(config), socket, Arc::new(TokioRuntime));
     endpoint.map_err(|e| Error::invalid("UDP socket", e.to_string()))
+}
+
+/// Lets a restarted process tell its former peers at once that their connections are gone (stateless reset, RFC 9000,
+/// 10.3): the reset key outlives the process because it follows from the identity.
+fn remembered(identity: &Identity) -> EndpointConfig {
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &*identity.derive(b"mpc stateless reset"));
+    let mut config = EndpointConfig::new(Arc::new(key));
+    config.cid_generator(|| Box::new(RandomIds));
+    config
+}
+
+/// Connection ids that say nothing, so that those of a former process are recognised as unknown and answered.
+struct RandomIds;
+
+impl ConnectionIdGenerator for RandomIds {
+    fn generate_cid(&mut self) -> ConnectionId {
+        let mut id = [0; 8];
+        getrandom::fill(&mut id).expect("the operating system has randomness");
+        ConnectionId::new(&id)
+    }
+
+    fn cid_len(&self) -> usize {
+        8
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// An endpoint that only calls, on any free port. Call within the runtime.

@@ -9,6 +9,7 @@ use std::io::Write;
 use std::path::Path;
 use std::str::FromStr;
 
+use hkdf::Hkdf;
 use rcgen::{CertificateParams, DnType, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -126,6 +127,14 @@ impl Identity {
     /// A copy of the private key for a TLS configuration.
     pub(super) fn private_key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::Pkcs8(self.key.to_vec().into())
+    }
+
+    /// A secret of this identity for another purpose than TLS.
+    pub(super) fn derive(&self, purpose: &[u8]) -> Zeroizing<[u8; 32]> {
+        let mut secret = Zeroizing::new([0; 32]);
+        let expanded = Hkdf::<Sha256>::new(None, &self.key).expand(purpose, &mut *secret);
+        expanded.expect("32 bytes are a valid HKDF length");
+        secret
     }
 
     /// Writes [`KEY_FILE`] (mode 0600) and [`CERTIFICATE_FILE`] into a folder, which is made if it is not there.

@@ -48,6 +48,7 @@ pub struct QuicNetwork {
 
 /// The two streams of one peer.
 struct Channel {
+    role: Role,
     peer: Role,
     outgoing: SendStream,
     queue: VecDeque<Bytes>,
@@ -70,7 +71,7 @@ impl QuicNetwork {
                 opening.as_mut().poll(context).map_err(|e| lost(peer, "open a stream", explain(&e)))
             })?;
             let incoming = Incoming::Awaited(session.claim(peer, branch)?);
-            Ok(Channel { peer, outgoing, queue: VecDeque::from([header.clone()]), incoming })
+            Ok(Channel { role, peer, outgoing, queue: VecDeque::from([header.clone()]), incoming })
         };
         let channels = [channel(role.next())?, channel(role.prev())?];
         let mut network = Self { session, branch, channels };
@@ -133,7 +134,7 @@ impl Network for QuicNetwork {
                 match ready!(stream.poll_read(context, rest)) {
                     Ok(0) => return Poll::Ready(Err(lost(from, "receive", "it ended the session early".into()))),
                     Ok(n) => got += n,
-                    Err(e) => return Poll::Ready(Err(lost(from, "receive", why_unreadable(e)))),
+                    Err(e) => return Poll::Ready(Err(unreadable(session.role, from, e))),
                 }
                 *moved = true;
                 let announced = u64::from_le_bytes(length);
@@ -184,7 +185,7 @@ impl Channel {
         while let Some(next) = self.queue.front_mut() {
             let chunks = std::slice::from_mut(next);
             let written = ready!(pin!(self.outgoing.write_chunks(chunks)).poll(context));
-            let written = written.map_err(|e| lost(self.peer, "send", why_unwritable(e)))?;
+            let written = written.map_err(|e| unwritable(self.role, self.peer, e))?;
             *moved |= written.bytes > 0;
             if written.chunks == 1 {
                 self.queue.pop_front();
@@ -260,19 +261,19 @@ fn lost(peer: Role, step: &'static str, reason: String) -> Error {
     Error::Transport { peer, step, reason }
 }
 
-fn why_unreadable(error: ReadError) -> String {
+fn unreadable(role: Role, peer: Role, error: ReadError) -> Error {
     match error {
-        ReadError::Reset(code) => leaving::explain(code),
-        ReadError::ConnectionLost(e) => explain(&e),
-        other => other.to_string(),
+        ReadError::Reset(code) => leaving::reason(role, peer, code),
+        ReadError::ConnectionLost(e) => lost(peer, "receive", explain(&e)),
+        other => lost(peer, "receive", other.to_string()),
     }
 }
 
-fn why_unwritable(error: WriteError) -> String {
+fn unwritable(role: Role, peer: Role, error: WriteError) -> Error {
     match error {
-        WriteError::Stopped(code) => leaving::explain(code),
-        WriteError::ConnectionLost(e) => explain(&e),
-        other => other.to_string(),
+        WriteError::Stopped(code) => leaving::reason(role, peer, code),
+        WriteError::ConnectionLost(e) => lost(peer, "send", explain(&e)),
+        other => lost(peer, "send", other.to_string()),
     }
 }
 

@@ -79,15 +79,17 @@ pub(super) mod leaving {
         }
     }
 
-    /// One line for people.
-    pub(in super::super) fn explain(code: VarInt) -> String {
-        let lost = Role::ALL.into_iter().find(|role| code == lost(*role));
-        match (lost, code) {
-            (Some(peer), _) => format!("it left the session because it lost {peer}"),
-            (_, ABORTED) => "it was told to end the session".into(),
-            (_, FAILED) => "it left the session because of an error".into(),
-            _ => "it left the session".into(),
-        }
+    /// What it means to `role` that `peer` left with this code.
+    pub(in super::super) fn reason(role: Role, peer: Role, code: VarInt) -> Error {
+        let culprit = Role::ALL.into_iter().find(|culprit| code == lost(*culprit));
+        let (peer, reason) = match (culprit, code) {
+            (Some(culprit), _) if culprit == role => (peer, "it has lost this party".into()),
+            (Some(culprit), _) => (culprit, format!("{peer} has lost it")),
+            (_, ABORTED) => (peer, "it was told to end the session".into()),
+            (_, FAILED) => (peer, "it left the session because of an error".into()),
+            _ => (peer, "it left the session".into()),
+        };
+        Error::Transport { peer, step: "session", reason }
     }
 }
 
@@ -126,7 +128,7 @@ impl Session {
     }
 
     fn left_by(&self, peer: Role, code: VarInt) {
-        self.end(Error::Transport { peer, step: "session", reason: leaving::explain(code) });
+        self.end(leaving::reason(self.role, peer, code));
     }
 
     /// Why the session has ended, if it has.
