@@ -7,13 +7,12 @@ use quinn::{RecvStream, SendStream};
 use tokio::time::timeout;
 use tracing::info;
 
-use crate::request::{Ended, Principal, say};
+use crate::request::{Ended, say};
 use crate::serve::Shared;
 
 /// Serves a publisher until its model is in service. What is pending when the conversation ends early is forgotten.
 pub(crate) async fn publish(
     shared: &Shared,
-    principal: &Principal,
     request: Publish,
     send: &mut SendStream,
     recv: &mut RecvStream,
@@ -36,6 +35,6 @@ pub(crate) async fn publish(
         return Err(Ended::Failed("the commit names another publication".into()));
     }
     shared.catalog.commit(pending).await.map_err(Ended::failed)?;
-    info!(publisher = principal.name, model = name, weights = words, "published");
+    info!(model = name, weights = words, "published");
     say(send, &Reply::Published).await
 }

@@ -12,7 +12,8 @@ use mpc_core::wire::stream;
 use quinn::{RecvStream, SendStream};
 use serde::Serialize;
 use tokio::time::timeout;
-use tracing::{debug, info, warn};
+use tracing::field::Empty;
+use tracing::{Instrument, debug, info, info_span, warn};
 
 use crate::serve::Shared;
 use crate::{publish, session};
@@ -78,7 +79,8 @@ pub(crate) async fn serve_caller(shared: Arc<Shared>, caller: Caller) {
     };
     debug!(client = principal.name, from = %connection.remote_address(), "connected");
     while let Ok((send, recv)) = connection.accept_bi().await {
-        tokio::spawn(converse(shared.clone(), principal.clone(), send, recv));
+        let span = info_span!("request", client = principal.name, session = Empty, model = Empty);
+        tokio::spawn(converse(shared.clone(), principal.clone(), send, recv).instrument(span));
     }
     debug!(client = principal.name, "disconnected");
 }
@@ -86,11 +88,16 @@ pub(crate) async fn serve_caller(shared: Arc<Shared>, caller: Caller) {
 async fn converse(shared: Arc<Shared>, principal: Principal, mut send: SendStream, mut recv: RecvStream) {
     let reply = match serve(&shared, &principal, &mut send, &mut recv).await {
         Ok(()) => return,
-        Err(Ended::Left) => return info!(client = principal.name, "the client left"),
-        Err(Ended::Refused(reason)) => Reply::Refused { reason },
-        Err(Ended::Failed(reason)) => Reply::Failed { reason },
+        Err(Ended::Left) => return info!("the client left"),
+        Err(Ended::Refused(reason)) => {
+            info!(reason, "refused");
+            Reply::Refused { reason }
+        }
+        Err(Ended::Failed(reason)) => {
+            warn!(reason, "failed");
+            Reply::Failed { reason }
+        }
     };
-    warn!(client = principal.name, "{reply:?}");
     // A caller that is gone by now does not need the reason.
     drop(say(&mut send, &reply).await);
 }
@@ -123,7 +130,7 @@ async fn serve(
         Request::Status => say(send, &Reply::Status(status(shared))).await,
         Request::Models => say(send, &Reply::Models(shared.catalog.list())).await,
         Request::Classify(request) => session::classify(shared, principal, request, send, recv).await,
-        Request::Publish(request) => publish::publish(shared, principal, request, send, recv).await,
+        Request::Publish(request) => publish::publish(shared, request, send, recv).await,
     }
 }
 

@@ -23,7 +23,7 @@ use mpc_core::{Party, Role};
 use quinn::{RecvStream, SendStream};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
-use tracing::{Instrument, info, info_span};
+use tracing::{Span, info};
 
 use crate::admission::Admitted;
 use crate::catalog::Model;
@@ -67,24 +67,23 @@ async fn converse(
     let admitted = shared.admission.admit(request.request, digest, principal.fingerprint.0).await;
     let admitted = admitted.map_err(Ended::Refused)?;
     let session = admitted.session;
-    let span = info_span!("session", id = %short(&session), model = model.description.manifest.name);
-    let answer = async {
-        info!(client = principal.name, inputs = request.windows.len(), "starts");
-        let mut running = Running::start(shared, model, request, admitted).await?;
-        say(send, &Reply::Accepted { session }).await?;
-        let input = timeout(shared.limits.wait(), stream::receive_dealt(recv, &shape)).await;
-        let input = input
-            .map_err(|_| Ended::Failed(format!("the input share did not arrive within {:?}", shared.limits.wait())))?
-            .map_err(|e| Ended::Failed(format!("the input share did not arrive: {e}")))?;
-        let ([own, next], meter) = running.answer(input, &shape).await?;
-        let shape = own.shape().iter().map(|&side| side as u64).collect();
-        say(send, &Reply::Output { shape, meter }).await?;
-        stream::send_words(send, &own).await.map_err(|_| Ended::Left)?;
-        stream::send_words(send, &next).await.map_err(|_| Ended::Left)?;
-        info!(rounds = meter.rounds, bytes_sent = meter.bytes_sent, "answered");
-        Ok(())
-    };
-    answer.instrument(span).await
+    Span::current().record("session", short(&session)).record("model", &model.description.manifest.name);
+    info!(inputs = request.windows.len(), "starts");
+
+    let mut running = Running::start(shared, model, request, admitted).await?;
+    say(send, &Reply::Accepted { session }).await?;
+    let wait = shared.limits.wait();
+    let input = timeout(wait, stream::receive_dealt(recv, &shape)).await;
+    let input = input
+        .map_err(|_| Ended::Failed(format!("the input share did not arrive within {wait:?}")))?
+        .map_err(|e| Ended::Failed(format!("the input share did not arrive: {e}")))?;
+    let ([own, next], meter) = running.answer(input, &shape).await?;
+    let shape = own.shape().iter().map(|&side| side as u64).collect();
+    say(send, &Reply::Output { shape, meter }).await?;
+    stream::send_words(send, &own).await.map_err(|_| Ended::Left)?;
+    stream::send_words(send, &next).await.map_err(|_| Ended::Left)?;
+    info!(rounds = meter.rounds, bytes_sent = meter.bytes_sent, "answered");
+    Ok(())
 }
 
 type Answer = ([Tensor<u64>; 2], Meter);
@@ -107,7 +106,7 @@ impl Running {
         let (ready, is_ready) = oneshot::channel();
         let (input, inputs) = mpsc::channel();
         let (done, answer) = oneshot::channel();
-        let span = tracing::Span::current();
+        let span = Span::current();
         let shared = shared.clone();
         let name = format!("session {}", short(&admitted.session));
         let spawned = thread::Builder::new().name(name).spawn(move || {

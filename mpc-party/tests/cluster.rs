@@ -1,0 +1,235 @@
+//! Three real parties: what works, and what each of the others is told when something does not.
+
+mod common;
+
+use common::{Parties, TestModel, program, run, send_input};
+use mpc_core::Role::{self, P0, P1, P2};
+use mpc_core::network::identity::Identity;
+use mpc_core::wire::message::{Classify, ModelInfo, PROTOCOL_VERSION, Reply, Request, Versioned};
+use mpc_core::wire::stream;
+
+const SAMPLES: [[f64; 4]; 3] = [[1.5, 0.25, -1.0, 0.0], [-0.5, -0.25, -1.0, 2.0], [0.0, 0.125, 0.25, -2.0]];
+const LABELS: [u64; 3] = [0, 1, 2];
+
+#[test]
+fn a_killed_party_is_named_and_everything_works_after_its_restart() {
+    let mut parties = Parties::start("");
+    let model = TestModel::first_three_pixels(1);
+    run(async {
+        let publisher = parties.connect(&parties.publisher).await;
+        publisher.publish(&model).await;
+        let client = parties.connect(&parties.client).await;
+        assert_eq!(client.classify(&model, &SAMPLES).await, Ok(LABELS.to_vec()));
+
+        let mut session = client.ask_all(&Request::Classify(model.classify(3))).await;
+        for conversation in &mut session {
+            assert!(matches!(conversation.reply().await, Reply::Accepted { .. }));
+        }
+        send_input(&mut session, &SAMPLES, &[P0, P1]).await;
+        parties.kill(P2);
+        for role in [P0, P1] {
+            let reason = session[role.index()].failure().await;
+            assert!(reason.contains("P2") && reason.contains("receive"), "{role}: {reason}");
+        }
+        // Without P2 nothing is admitted, and both say so at once.
+        for role in [P0, P1] {
+            let request = Request::Classify(model.classify(1));
+            let mut both = [client.ask(P0, &request).await, client.ask(P1, &request).await];
+            let reason = both[role.index()].refusal().await;
+            assert!(reason.contains("P2"), "{role}: {reason}");
+        }
+
+        parties.restart(P2);
+        let client = parties.connect(&parties.client).await;
+        assert_eq!(client.classify(&model, &SAMPLES).await, Ok(LABELS.to_vec()), "shares survived, peers reconnected");
+        for role in Role::ALL {
+            assert!(parties.terminate(role), "{role} stops in order");
+        }
+    });
+}
+
+#[test]
+fn whoever_is_not_entitled_is_told_why() {
+    let parties = Parties::start("wait_s = 1");
+    let model = TestModel::first_three_pixels(1);
+    run(async {
+        let client = parties.connect(&parties.client).await;
+
+        let stranger = Identity::generate("stranger").unwrap();
+        let reason = parties.call(&stranger).await.connections[0].closed().await.to_string();
+        assert!(reason.contains(&stranger.fingerprint().to_string()), "{reason}");
+
+        let reason = client.ask(P1, &Request::Publish(model.publish())).await.refusal().await;
+        assert!(reason.contains("publishers"), "{reason}");
+
+        let reason = client.ask(P1, &Request::Classify(model.classify(1))).await.refusal().await;
+        assert!(reason.contains("publication"), "{reason}");
+
+        let mut conversation = client.open(P2).await;
+        let future = Versioned { version: PROTOCOL_VERSION + 1, body: Request::Status };
+        stream::send(&mut conversation.send, &future).await.unwrap();
+        let reason = conversation.refusal().await;
+        assert!(reason.contains("version 2") && reason.contains("version 1"), "{reason}");
+
+        let mut conversation = client.open(P0).await;
+        conversation.send.write_all(&u32::MAX.to_le_bytes()).await.unwrap();
+        let reason = conversation.refusal().await;
+        assert!(reason.contains("4294967295"), "{reason}");
+
+        let mut conversation = client.open(P0).await;
+        conversation.send.write_all(&[8, 0, 0, 0, 1, 0, 77, 77, 77, 77, 77, 77]).await.unwrap();
+        conversation.refusal().await;
+    });
+}
+
+#[test]
+fn a_request_must_reach_all_three_and_be_the_same() {
+    let parties = Parties::start("wait_s = 1");
+    let model = TestModel::first_three_pixels(1);
+    run(async {
+        parties.connect(&parties.publisher).await.publish(&model).await;
+        let client = parties.connect(&parties.client).await;
+
+        let request = Request::Classify(model.classify(1));
+        let (mut p0, mut p1) = (client.ask(P0, &request).await, client.ask(P1, &request).await);
+        let reason = p0.refusal().await;
+        assert!(reason.contains("P2") && reason.contains("did not arrive"), "{reason}");
+        assert_eq!(p1.refusal().await, reason, "P0 tells the others");
+
+        let request = Request::Classify(model.classify(1));
+        let (mut p1, mut p2) = (client.ask(P1, &request).await, client.ask(P2, &request).await);
+        assert!(p1.refusal().await.contains("P0") && p2.refusal().await.contains("P0"));
+
+        let one = model.classify(1);
+        let two = Classify { windows: vec![1, 1], ..one.clone() };
+        let mut p0 = client.ask(P0, &Request::Classify(one.clone())).await;
+        let _p1 = client.ask(P1, &Request::Classify(one)).await;
+        let mut p2 = client.ask(P2, &Request::Classify(two)).await;
+        assert!(p0.refusal().await.contains("the same") && p2.refusal().await.contains("the same"));
+
+        for windows in [vec![], vec![0], vec![2], vec![1; 257], vec![u32::MAX; 3]] {
+            let request = Classify { windows, ..model.classify(1) };
+            client.ask(P0, &Request::Classify(request)).await.refusal().await;
+        }
+        assert_eq!(client.classify(&model, &SAMPLES).await, Ok(LABELS.to_vec()), "nothing is left behind");
+    });
+}
+
+#[test]
+fn a_client_that_leaves_ends_its_session_everywhere() {
+    let parties = Parties::start("sessions = 1");
+    let model = TestModel::first_three_pixels(1);
+    run(async {
+        parties.connect(&parties.publisher).await.publish(&model).await;
+        let observer = parties.connect(&parties.client).await;
+        for to in [&[][..], &[P0], &[P1, P2]] {
+            let client = parties.call(&parties.client).await;
+            let mut session = client.ask_all(&Request::Classify(model.classify(3))).await;
+            for conversation in &mut session {
+                assert!(matches!(conversation.reply().await, Reply::Accepted { .. }));
+            }
+            observer.until(|status| status.sessions == 1).await;
+            send_input(&mut session, &SAMPLES, to).await;
+            drop(session);
+            observer.until(|status| status.sessions == 0).await;
+        }
+        assert_eq!(observer.classify(&model, &SAMPLES).await, Ok(LABELS.to_vec()));
+    });
+}
+
+#[test]
+fn parties_that_hold_different_models_notice_before_the_input_is_sent() {
+    let parties = Parties::start("");
+    let model = TestModel::first_three_pixels(1);
+    let mut other = model.clone();
+    other.manifest = other.manifest.replace("The largest pixel", "Something else");
+    run(async {
+        let publisher = parties.connect(&parties.publisher).await;
+        for role in Role::ALL {
+            let mut upload = publisher.upload(role, if role == P2 { &other } else { &model }).await;
+            assert_eq!(upload.reply().await, Reply::Stored);
+            upload.commit(model.publication).await;
+        }
+        let client = parties.connect(&parties.client).await;
+        let Err(Reply::Failed { reason }) = client.classify(&model, &SAMPLES).await else { panic!("it computed") };
+        assert!(reason.contains("public part of the model") || reason.contains("lost"), "{reason}");
+    });
+}
+
+#[test]
+fn publications_replace_each_other_and_unfinished_ones_vanish() {
+    let mut parties = Parties::start("");
+    let (first, second) = (TestModel::first_three_pixels(1), TestModel::first_three_pixels(2));
+    run(async {
+        let publisher = parties.connect(&parties.publisher).await;
+        publisher.publish(&first).await;
+        for role in Role::ALL {
+            assert_eq!(publisher.upload(role, &second).await.reply().await, Reply::Stored);
+        }
+        let client = parties.connect(&parties.client).await;
+        assert_eq!(client.classify(&first, &SAMPLES).await, Ok(LABELS.to_vec()), "not committed, not replaced");
+
+        parties.kill(P1);
+        parties.restart(P1);
+        let publisher = parties.connect(&parties.publisher).await;
+        publisher.publish(&second).await;
+        let client = parties.connect(&parties.client).await;
+        let published = ModelInfo {
+            publication: second.publication,
+            manifest: second.manifest.clone(),
+            graph: second.publish().graph,
+        };
+        for conversation in &mut client.ask_all(&Request::Models).await {
+            assert_eq!(conversation.reply().await, Reply::Models(vec![published.clone()]));
+        }
+        assert_eq!(client.classify(&second, &SAMPLES).await, Ok(LABELS.to_vec()));
+        assert!(matches!(client.classify(&first, &SAMPLES).await, Err(Reply::Refused { .. })));
+
+        let mut bad = second.publish();
+        bad.publication = [3; 32];
+        bad.graph.pop();
+        assert!(publisher.ask(P0, &Request::Publish(bad)).await.refusal().await.contains("graph"));
+        let mut bad = TestModel { publication: [3; 32], ..second.clone() };
+        bad.graph.nodes[3].facts.shape = vec![1 << 40];
+        assert!(publisher.ask(P0, &Request::Publish(bad.publish())).await.refusal().await.contains("product"));
+    });
+}
+
+#[test]
+fn many_sessions_wait_their_turn() {
+    let parties = Parties::start("sessions = 4");
+    let model = TestModel::first_three_pixels(1);
+    run(async {
+        parties.connect(&parties.publisher).await.publish(&model).await;
+        let client = std::sync::Arc::new(parties.connect(&parties.client).await);
+        let sessions: Vec<_> = (0..60)
+            .map(|_| {
+                let (client, model) = (client.clone(), model.clone());
+                tokio::spawn(async move { client.classify(&model, &SAMPLES).await })
+            })
+            .collect();
+        for session in sessions {
+            assert_eq!(session.await.unwrap(), Ok(LABELS.to_vec()));
+        }
+    });
+}
+
+#[test]
+fn health_says_whether_the_party_serves() {
+    let mut parties = Parties::start("");
+    let health = |parties: &Parties, role: Role| {
+        let mut command = std::process::Command::new(program());
+        let output = command.args(["health", "--json", "--config"]).arg(parties.config(role)).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    run(async { parties.connect(&parties.client).await });
+    let (code, line) = health(&parties, P1);
+    assert_eq!(code, Some(0), "{line}");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap()["role"], 1);
+    assert!(parties.terminate(P0), "told to stop, it says so to its peers");
+    while health(&parties, P1).0 == Some(0) {}
+    assert_eq!(health(&parties, P1).0, Some(1), "one peer is missing");
+    assert_eq!(health(&parties, P0).0, Some(1), "nobody answers");
+    std::fs::write(parties.config(P0), "role = 7").unwrap();
+    assert_eq!(health(&parties, P0).0, Some(2), "bad configuration");
+}
