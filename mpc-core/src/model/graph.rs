@@ -303,17 +303,26 @@ impl Graph {
     }
 
     fn validate_bounds(&self, node: &Node, operands: &[&Facts]) -> Result<(), String> {
-        let bits = node.facts.bound.bits;
-        if bits > MAX_BITS || node.facts.frac_bits > MAX_BITS {
-            return Err(format!("needs {bits} bits; the ring carries {MAX_BITS}"));
+        let (bits, frac_bits) = (node.facts.bound.bits, node.facts.frac_bits);
+        if bits > MAX_BITS || frac_bits > MAX_BITS {
+            return Err(format!("needs {bits} bits, {frac_bits} of them fractional; the ring carries {MAX_BITS}"));
         }
-        let dropped = match node.op {
-            Op::Rescale { bits } | Op::Relu { rescale: bits, .. } => bits,
-            _ => 0,
+        let (dropped, ceiling) = match node.op {
+            Op::Rescale { bits } => (bits, None),
+            Op::Relu { rescale, ceiling } => (rescale, ceiling),
+            _ => return Ok(()),
         };
-        match operands.first() {
-            Some(x) if dropped > 0 && x.bound.bits > MAX_BITS_TRUNCATED => {
-                Err(format!("truncates a value of {} bits; at most {MAX_BITS_TRUNCATED} can be", x.bound.bits))
+        let given = operands.iter().map(|x| x.bound.bits).max().unwrap_or(0);
+        if dropped > 0 && given.max(dropped) > MAX_BITS_TRUNCATED {
+            return Err(format!("truncates {given} bits by {dropped}; at most {MAX_BITS_TRUNCATED} are possible"));
+        }
+        if matches!(node.op, Op::Rescale { bits: 0 }) {
+            return Err("drops no bits".into());
+        }
+        let unit = f64::from(frac_bits + dropped).exp2();
+        match ceiling {
+            Some(c) if !(c > 0.0 && (c * unit + unit).log2() < f64::from(MAX_BITS_TRUNCATED)) => {
+                Err(format!("has the ceiling {c}, which is not positive or too large for the ring"))
             }
             _ => Ok(()),
         }

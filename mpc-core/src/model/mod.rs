@@ -3,9 +3,15 @@
 //! ONNX file -> [`Network`] over the reals -> passes -> fixed-point [`Graph`], whose every value has a bound. Whoever
 //! owns the weights does all that in the clear; the parties only ever see the graph and shares of the weights.
 
+mod bounds;
 pub mod graph;
 pub mod manifest;
 mod network;
+mod npy;
+pub mod onnx;
+mod passes;
+pub(crate) mod rearrange;
+pub(crate) mod reference;
 mod shape;
 
 use std::path::Path;
@@ -22,6 +28,9 @@ use crate::sharing::tensor;
 
 /// File name of the network in a model's folder.
 pub const ONNX_FILE: &str = "model.onnx";
+
+/// File name of the samples for calibrated bounds in a model's folder: preprocessed inputs, batch first, a NumPy array.
+pub const CALIBRATION_FILE: &str = "calibration.npy";
 
 /// A model as its owner has it, weights in the clear.
 #[derive(Debug, Clone)]
@@ -50,23 +59,44 @@ pub struct Declared<'a> {
 }
 
 impl Model {
-    /// Reads `manifest.toml` and `model.onnx` of a folder and compiles them.
+    /// Reads `manifest.toml`, `model.onnx` and, for calibrated bounds, `calibration.npy` of a folder and compiles them.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a file, [`Error::Model`] with the node that cannot be imported or bounded.
     pub fn load(folder: &Path) -> Result<Self> {
         let manifest = Manifest::read(folder)?;
-        let path = folder.join(ONNX_FILE);
-        let onnx = std::fs::read(&path).map_err(|e| Error::invalid(path.display().to_string(), e.to_string()))?;
-        Self::import(manifest, &onnx, None)
+        let read = |file: &str| {
+            let path = folder.join(file);
+            std::fs::read(&path).map_err(|e| Error::invalid(path.display().to_string(), e.to_string()))
+        };
+        let samples = match manifest.bounds {
+            manifest::Bounds::Calibrated { .. } => Some(npy::read(&read(CALIBRATION_FILE)?)?),
+            manifest::Bounds::Proved => None,
+        };
+        Self::import(manifest, &read(ONNX_FILE)?, samples.as_ref())
     }
 
     /// Compiles an ONNX file; `samples` is a batch of typical inputs for calibrated bounds.
     ///
     /// # Errors
     /// [`Error::Model`] with the node that cannot be imported or bounded.
-    pub fn import(_manifest: Manifest, _onnx: &[u8], _samples: Option<&ArrayD<f64>>) -> Result<Self> {
-        Err(Error::invalid("model", "import is not built yet"))
+    pub fn import(manifest: Manifest, onnx: &[u8], samples: Option<&ArrayD<f64>>) -> Result<Self> {
+        let network = onnx::import(onnx, &manifest.input.shape)?;
+        let scores = network.shape(network.output());
+        if scores != [manifest.labels.len()] {
+            let reason =
+                format!("has shape {scores:?} per sample, but the manifest has {} labels", manifest.labels.len());
+            return Err(Error::model("output", "", reason));
+        }
+        let declared = Declared {
+            range: manifest.input.range.into(),
+            frac_bits: manifest.input.frac_bits,
+            max_windows: manifest.windows.as_ref().map(|windows| windows.max as u32),
+            bounds: manifest.bounds.clone(),
+            samples,
+        };
+        let (graph, weights) = compile(&network, &declared)?;
+        Ok(Self { manifest, graph, weights })
     }
 
     /// The weights in fixed point, as they are shared.
@@ -82,8 +112,19 @@ impl Model {
 ///
 /// # Errors
 /// [`Error::Model`] with the node that cannot be bounded, and by how many bits it exceeds the ring.
-pub fn compile(_network: Network, _declared: &Declared<'_>) -> Result<(Graph, Vec<ArrayD<f64>>)> {
-    Err(Error::invalid("model", "compilation is not built yet"))
+pub fn compile(network: &Network, declared: &Declared<'_>) -> Result<(Graph, Vec<ArrayD<f64>>)> {
+    let network = passes::simplify(network)?;
+    let peaks = match (&declared.bounds, declared.samples) {
+        (manifest::Bounds::Calibrated { .. }, Some(samples)) => {
+            if samples.ndim() == 0 || samples.shape()[1..] != *network.shape(0) || samples.is_empty() {
+                let reason = format!("have shape {:?}, expected [n, {:?}]", samples.shape(), network.shape(0));
+                return Err(Error::invalid("calibration samples", reason));
+            }
+            Some(reference::peaks(&network, &samples.to_shared()))
+        }
+        _ => None,
+    };
+    passes::quantize(&network, declared, peaks.as_deref())
 }
 
 /// Every weight with the fractional bits that the graph states.

@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone)]
 pub struct Network {
     pub(super) layers: Vec<Layer>,
-    pub(super) weights: Vec<Weight>,
+    pub(super) weights: Vec<ArrayD<f64>>,
     pub(super) output: ValueId,
 }
 
@@ -34,13 +34,6 @@ pub(super) struct Layer {
     pub op: Op,
     pub inputs: Vec<ValueId>,
     pub form: Form,
-}
-
-/// A named tensor of real numbers.
-#[derive(Debug, Clone)]
-pub(super) struct Weight {
-    pub name: String,
-    pub value: ArrayD<f64>,
 }
 
 impl Network {
@@ -66,7 +59,7 @@ impl Network {
             return Err(Error::model(name, "Weight", "has an element that is not a finite number"));
         }
         let form = Form { shape: value.shape().to_vec(), batched: false, frac_bits: 0 };
-        self.weights.push(Weight { name: name.clone(), value });
+        self.weights.push(value);
         self.add(Layer { name, op: Op::Weight(self.weights.len() - 1), inputs: Vec::new(), form })
     }
 
@@ -101,7 +94,7 @@ impl Network {
     /// The elements of a weight, if the value is one.
     pub(super) fn constant(&self, value: ValueId) -> Option<&ArrayD<f64>> {
         match self.layers[value].op {
-            Op::Weight(index) => Some(&self.weights[index].value),
+            Op::Weight(index) => Some(&self.weights[index]),
             _ => None,
         }
     }

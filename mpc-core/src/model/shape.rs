@@ -10,7 +10,7 @@ use crate::kernel::ConvGeometry;
 const MAX_RANK: usize = 8;
 
 /// Most elements of a tensor (a weight, or one sample of a value).
-const MAX_ELEMENTS: usize = 1 << 26;
+pub(super) const MAX_ELEMENTS: usize = 1 << 26;
 
 /// What follows from the operation alone.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,68 @@
+//! Relu, Clip, and the last node of a classifier.
+
+use super::Importer;
+use super::node::OnnxNode;
+use crate::error::Result;
+use crate::model::graph::{Op, ValueId};
+
+impl Importer {
+    pub(super) fn relu(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
+        node.only_attributes(&[])?;
+        let x = self.batch(node, 0)?;
+        self.push(node, Op::Relu { rescale: 0, ceiling: None }, &[x])
+    }
+
+    /// min(max(x, low), high), from ReLUs. The ends are public.
+    pub(super) fn clip(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
+        node.only_attributes(&["min", "max"])?;
+        let x = self.batch(node, 0)?;
+        let end = |importer: &Self, index: usize, name: &str| -> Result<Option<f64>> {
+            let value = match importer.constant(node, index)? {
+                Some(value) => {
+                    Some(value.iter().copied().next().filter(|_| value.len() == 1).ok_or_else(|| {
+                        node.error(format!("{name} has shape {:?}, expected a scalar", value.shape()))
+                    })?)
+                }
+                None => node.attribute(name).map(|attribute| attribute.f.into()),
+            };
+            Ok(value.filter(|end| end.abs() < f64::from(f32::MAX)))
+        };
+        let (low, high) = (end(self, 1, "min")?, end(self, 2, "max")?);
+        match (low, high) {
+            (None, None) => Ok(x),
+            (Some(low), high) => {
+                let ceiling = high.map(|high| high - low);
+                if ceiling.is_some_and(|ceiling| ceiling <= 0.0) {
+                    return Err(node.error("max is not above min"));
+                }
+                let above = self.offset(node, x, -low)?;
+                let clipped = self.push(node, Op::Relu { rescale: 0, ceiling }, &[above])?;
+                self.offset(node, clipped, low)
+            }
+            (None, Some(high)) => {
+                let negated = self.push(node, Op::Scale { factor: -1.0, frac_bits: 0 }, &[x])?;
+                let below = self.offset(node, negated, high)?;
+                let rest = self.push(node, Op::Relu { rescale: 0, ceiling: None }, &[below])?;
+                let negated = self.push(node, Op::Scale { factor: -1.0, frac_bits: 0 }, &[rest])?;
+                self.offset(node, negated, high)
+            }
+        }
+    }
+
+    /// Softmax and ArgMax over the classes: the label is taken from the scores, whose order they keep.
+    pub(super) fn label_order(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
+        node.only_attributes(&["axis", "keepdims", "select_last_index"])?;
+        let x = self.batch(node, 0)?;
+        let default = if node.proto.op_type == "ArgMax" { 0 } else { 1 };
+        let over_classes = self.network.shape(x).len() == 1 && matches!(node.int("axis", default), 1 | -1);
+        if !over_classes || node.int("select_last_index", 0) != 0 {
+            return Err(node.error("is supported only over the classes of a [batch, classes] value"));
+        }
+        self.finished = Some(node.name.to_owned());
+        Ok(x)
+    }
+
+    fn offset(&mut self, node: &OnnxNode<'_>, x: ValueId, constant: f64) -> Result<ValueId> {
+        if constant == 0.0 { Ok(x) } else { self.push(node, Op::Offset { constant }, &[x]) }
+    }
+}

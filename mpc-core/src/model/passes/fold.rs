@@ -1,0 +1,90 @@
+//! Affine layers behind a convolution or matrix product disappear into its weights: batch normalisation.
+
+use ndarray::{ArrayD, IxDyn};
+
+use super::Builder;
+use crate::error::Result;
+use crate::model::graph::{Op, ValueId};
+
+/// Rewrites a product with, or sum of, a weight:
+/// `(conv(x, w) + b) * s` to `conv(x, w s) + b s`, and `(x + b) + c` to `x + (b + c)`.
+pub(super) fn affine(builder: &mut Builder, name: &str, op: &Op, inputs: &[ValueId]) -> Result<Option<ValueId>> {
+    let (&[a, b], Op::Mul | Op::Add) = (inputs, op) else { return Ok(None) };
+    let (value, weight) = match (builder.network.constant(a), builder.network.constant(b)) {
+        (None, Some(weight)) => (a, weight.clone()),
+        (Some(weight), None) => (b, weight.clone()),
+        _ => return Ok(None),
+    };
+    match op {
+        Op::Mul => scale(builder, name, value, &weight),
+        _ => shift(builder, name, value, &weight),
+    }
+}
+
+fn shift(builder: &mut Builder, name: &str, value: ValueId, weight: &ArrayD<f64>) -> Result<Option<ValueId>> {
+    let Some((x, bias)) = bias_of(builder, value) else { return Ok(None) };
+    let sum = match (bias.broadcast(weight.raw_dim()), weight.broadcast(bias.raw_dim())) {
+        (Some(bias), _) => &bias + weight,
+        (_, Some(weight)) => &bias + &weight,
+        _ => return Ok(None),
+    };
+    let bias = builder.network.weight(format!("{name}.bias"), sum)?;
+    builder.network.push(name, Op::Add, &[x, bias]).map(Some)
+}
+
+fn scale(builder: &mut Builder, name: &str, value: ValueId, factor: &ArrayD<f64>) -> Result<Option<ValueId>> {
+    let (product, bias) = match bias_of(builder, value) {
+        Some((product, bias)) => (product, Some(bias)),
+        None => (value, None),
+    };
+    let Some((linear @ (Op::Conv(_) | Op::MatMul), &[x, w])) = builder.only_here(product) else { return Ok(None) };
+    let (linear, outputs) =
+        (linear.clone(), builder.network.shape(w)[if matches!(linear, Op::Conv(_)) { 0 } else { 1 }]);
+    // One factor per output: along the channels of a convolution, the last dimension of a matrix product.
+    let rank = builder.network.shape(product).len();
+    let axis = if matches!(linear, Op::Conv(_)) { 0 } else { rank - 1 };
+    let Some(per_output) = along(factor, rank, axis, outputs) else { return Ok(None) };
+    let bias = match bias.map(|bias| along(&bias, rank, axis, outputs)) {
+        Some(None) => return Ok(None),
+        Some(bias) => bias,
+        None => None,
+    };
+    let Some(weights) = builder.network.constant(w) else { return Ok(None) };
+    let mut shape = vec![1; weights.ndim()];
+    shape[if matches!(linear, Op::Conv(_)) { 0 } else { 1 }] = outputs;
+    let weights = weights * &column(&per_output, &shape);
+    let w = builder.network.weight(format!("{name}.weight"), weights)?;
+    let product = builder.network.push(format!("{name}.product"), linear, &[x, w])?;
+    let Some(bias) = bias else { return Ok(Some(product)) };
+    let bias: Vec<f64> = bias.iter().zip(&per_output).map(|(b, s)| b * s).collect();
+    let mut shape = vec![1; rank];
+    shape[axis] = outputs;
+    let bias = builder.network.weight(format!("{name}.bias"), column(&bias, &shape))?;
+    builder.network.push(name, Op::Add, &[product, bias]).map(Some)
+}
+
+/// Value and weight of a sum of the two that is used only here.
+fn bias_of(builder: &Builder, value: ValueId) -> Option<(ValueId, ArrayD<f64>)> {
+    let Some((Op::Add, &[a, b])) = builder.only_here(value) else { return None };
+    match (builder.network.constant(a), builder.network.constant(b)) {
+        (None, Some(weight)) => Some((a, weight.clone())),
+        (Some(weight), None) => Some((b, weight.clone())),
+        _ => None,
+    }
+}
+
+/// The elements of a weight that broadcasts to a shape of `rank` dimensions and varies along `axis` only.
+fn along(weight: &ArrayD<f64>, rank: usize, axis: usize, size: usize) -> Option<Vec<f64>> {
+    let offset = rank.checked_sub(weight.ndim())?;
+    let varies_elsewhere = weight.shape().iter().enumerate().any(|(i, &d)| d != 1 && i + offset != axis);
+    let elements: Vec<f64> = weight.iter().copied().collect();
+    match elements.len() {
+        _ if varies_elsewhere => None,
+        1 => Some(vec![elements[0]; size]),
+        n => (n == size).then_some(elements),
+    }
+}
+
+fn column(elements: &[f64], shape: &[usize]) -> ArrayD<f64> {
+    ArrayD::from_shape_vec(IxDyn(shape), elements.to_vec()).expect("one dimension that is not 1")
+}

@@ -1,0 +1,29 @@
+//! Layers that commute change places: pooling comes before ReLU, so that fewer elements are compared, and reshapes come
+//! last, where two of them meet and merge.
+
+use super::Builder;
+use crate::error::Result;
+use crate::model::graph::{Op, ValueId};
+
+/// The rewritten layer, if a rule applies to it.
+pub(super) fn reorder(builder: &mut Builder, name: &str, op: &Op, inputs: &[ValueId]) -> Result<Option<ValueId>> {
+    let &[x] = inputs else { return Ok(None) };
+    match (op, builder.only_here(x)) {
+        (Op::Reshape { shape }, _) if builder.network.shape(x) == shape => Ok(Some(x)),
+        (Op::Reshape { .. }, Some((Op::Reshape { .. }, &[inner]))) => {
+            builder.append(name, op.clone(), &[inner]).map(Some)
+        }
+        // ReLU is monotone: the maximum of the ReLUs is the ReLU of the maximum.
+        (Op::MaxPool(_), Some((relu @ Op::Relu { .. }, &[inner]))) => {
+            let relu = relu.clone();
+            let pooled = builder.append(name, op.clone(), &[inner])?;
+            builder.append(&format!("{name}.relu"), relu, &[pooled]).map(Some)
+        }
+        (Op::Relu { .. } | Op::Scale { .. } | Op::Offset { .. }, Some((reshape @ Op::Reshape { .. }, &[inner]))) => {
+            let reshape = reshape.clone();
+            let value = builder.append(name, op.clone(), &[inner])?;
+            builder.append(&format!("{name}.reshape"), reshape, &[value]).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
