@@ -59,7 +59,7 @@ impl Network {
             return Err(Error::model(name, "Weight", "has an element that is not a finite number"));
         }
         let form = Form { shape: value.shape().to_vec(), batched: false, frac_bits: 0 };
-        self.weights.push(value);
+        self.weights.push(value.as_standard_layout().into_owned());
         self.add(Layer { name, op: Op::Weight(self.weights.len() - 1), inputs: Vec::new(), form })
     }
 

@@ -51,7 +51,7 @@ pub(crate) fn rearrange<T: Element>(op: &Op, operands: &[&Batch<T>], windows: &[
         Op::Pad { begin, end } => pad(x, begin, end, T::default()),
         Op::Concat { axis } => {
             let views: Vec<_> = operands.iter().map(|x| x.view()).collect();
-            ndarray::concatenate(Axis(axis + 1), &views).expect("shapes that agree").into_shared()
+            standard(ndarray::concatenate(Axis(axis + 1), &views).expect("shapes that agree").view())
         }
         Op::SumWindows { .. } => sum_windows(x, windows),
         op => unreachable!("{} does more than move elements", op.name()),

@@ -11,6 +11,8 @@ mod node;
 pub(crate) mod proto;
 mod rearrangement;
 mod tensor;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 
