@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mpc_core::network::endpoint::{self, Io, peer_fingerprint};
-use mpc_core::network::frame::{read_message, write_message};
 use mpc_core::network::identity::{Fingerprint, Identity};
 use mpc_core::network::mesh::{Inbox, Mesh};
 use mpc_core::network::quic::QuicNetwork;
 use mpc_core::network::{Branch, Network};
 use mpc_core::wire::cluster::{Cluster, PartyEntry};
+use mpc_core::wire::message::MAX_CONTROL;
+use mpc_core::wire::stream;
 use mpc_core::{Error, Result, Role};
 use proptest::prelude::*;
 
@@ -287,16 +288,16 @@ fn control_streams_carry_messages_and_the_name_of_the_peer() {
     let Server { inbox, io, .. } = &mut three.parties[0];
     io.handle().block_on(async {
         let (mut send, mut recv) = asker.control(Role::P0).await.unwrap();
-        write_message(&mut send, &"question".to_owned()).await.unwrap();
+        stream::send(&mut send, &"question".to_owned()).await.unwrap();
         let mut control = inbox.controls.recv().await.unwrap();
         assert_eq!(control.peer, Role::P2);
-        assert_eq!(read_message::<String>(&mut control.recv).await.unwrap(), "question");
-        write_message(&mut control.send, &42u64).await.unwrap();
-        assert_eq!(read_message::<u64>(&mut recv).await.unwrap(), 42);
+        assert_eq!(stream::receive::<String>(&mut control.recv, MAX_CONTROL).await.unwrap(), "question");
+        stream::send(&mut control.send, &42u64).await.unwrap();
+        assert_eq!(stream::receive::<u64>(&mut recv, MAX_CONTROL).await.unwrap(), 42);
         // A length of almost 2^32 is refused before memory is taken.
         control.send.write_all(&[0xff; 8]).await.unwrap();
-        let refused = read_message::<u64>(&mut recv).await.unwrap_err().to_string();
-        assert!(refused.contains("announces 4294967295 bytes"), "{refused}");
+        let refused = stream::receive::<u64>(&mut recv, MAX_CONTROL).await.unwrap_err().to_string();
+        assert!(refused.contains("4294967295 bytes"), "{refused}");
     });
 }
 

@@ -8,8 +8,6 @@ pub mod memory;
 #[cfg(feature = "quic")]
 pub mod endpoint;
 #[cfg(feature = "quic")]
-pub mod frame;
-#[cfg(feature = "quic")]
 pub mod identity;
 #[cfg(feature = "quic")]
 pub mod mesh;

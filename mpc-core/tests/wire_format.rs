@@ -1,0 +1,92 @@
+//! Every test vector in `docs/wire-format.md` is what the code writes, and what the code reads.
+
+use std::collections::BTreeMap;
+
+use mpc_core::network::Meter;
+use mpc_core::ring::Tensor;
+use mpc_core::sharing::{Component, Dealt, Seed, expand};
+use mpc_core::wire::codec;
+use mpc_core::wire::message::{
+    Classify, Commit, Decision, Id, MAX_CONTROL, Propose, Reply, Request, Security, SessionHello, Verdict, Versioned,
+    model_digest, session_id,
+};
+use mpc_core::wire::stream;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+const DOCUMENT: &str = include_str!("../../docs/wire-format.md");
+
+fn id(byte: u8) -> Id {
+    [byte; 32]
+}
+
+fn classify() -> Classify {
+    let (request, publication) = (id(0x01), id(0x02));
+    Classify { request, publication, windows: vec![1, 3], security: Security::Passive, timeout_ms: 30_000 }
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+/// Blocks of the document that begin with "```text vector NAME".
+fn vectors() -> BTreeMap<&'static str, Vec<u8>> {
+    let blocks = DOCUMENT.split("```text vector ").skip(1);
+    blocks
+        .map(|block| {
+            let (name, rest) = block.split_once('\n').unwrap();
+            let digits: String = rest.split("```").next().unwrap().split_whitespace().collect();
+            let byte = |i| u8::from_str_radix(&digits[i..i + 2], 16).unwrap();
+            (name, (0..digits.len()).step_by(2).map(byte).collect())
+        })
+        .collect()
+}
+
+/// The framed bytes of a message, after checking that they are read back as the same message.
+fn framed<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(message: &T) -> Vec<u8> {
+    block_on(async {
+        let mut bytes = Vec::new();
+        stream::send(&mut bytes, message).await.unwrap();
+        assert_eq!(stream::receive::<T>(&mut &bytes[..], MAX_CONTROL).await.unwrap(), *message);
+        bytes
+    })
+}
+
+#[test]
+fn the_document_and_the_code_agree() {
+    let digest = classify().digest().unwrap();
+    let nonces = [id(0x20), id(0x21), id(0x22)];
+    let session = session_id(&digest, &id(0x10), &nonces);
+    let model = model_digest("name = \"m\"", &[1, 2, 3]);
+    let mut expected = BTreeMap::from([
+        ("status", framed(&Versioned::new(Request::Status))),
+        ("classify", framed(&Versioned::new(Request::Classify(classify())))),
+        ("refused", framed(&Reply::Refused { reason: "busy".into() })),
+        ("accepted", framed(&Reply::Accepted { session: id(0x03) })),
+        ("output", framed(&Reply::Output { shape: vec![2], meter: Meter { rounds: 40, bytes_sent: 1_000_000 } })),
+        ("commit", framed(&Commit { publication: id(0x02) })),
+        ("propose", framed(&Versioned::new(Propose { request: id(0x01), digest, client: id(0x10) }))),
+        ("verdict", framed(&Verdict::Accept { nonce: id(0x21) })),
+        ("decision", framed(&Decision::Commit { nonces })),
+        ("request digest", digest.to_vec()),
+        ("session id", session.to_vec()),
+        ("model digest", model.to_vec()),
+        ("session hello", codec::encode(&SessionHello::new(session, &classify(), model)).unwrap()),
+    ]);
+    let explicit = Tensor::from_shape_vec(&[2][..], vec![1u64, u64::MAX]).unwrap();
+    let dealt = Dealt { own: Component::Seed(Seed(id(0x55))), next: Component::Explicit(explicit) };
+    let mut bytes = Vec::new();
+    block_on(stream::send_dealt(&mut bytes, &dealt)).unwrap();
+    let read = block_on(stream::receive_dealt(&mut &bytes[..], &[2])).unwrap();
+    assert_eq!(read.next.expand(&[2]), dealt.next.expand(&[2]));
+    expected.insert("dealt share", bytes);
+    expected
+        .insert("expanded seed", expand::<u64>(&Seed(id(0x55)), &[2]).iter().flat_map(|w| w.to_le_bytes()).collect());
+
+    let documented = vectors();
+    for (name, bytes) in &expected {
+        let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
+        assert_eq!(documented.get(name), Some(bytes), "vector {name:?} should read\n{hex}");
+    }
+    assert_eq!(documented.len(), expected.len(), "a vector that nothing checks");
+}
