@@ -283,6 +283,9 @@ impl Graph {
         if node.inputs.iter().any(|&input| input >= id) {
             return Err("an operand is not computed before it is used".into());
         }
+        if matches!(node.op, Op::SumWindows { .. }) && id != self.output {
+            return Err("shrinks the batch, which only the output may do".into());
+        }
         let operands: Vec<&Facts> = node.inputs.iter().map(|&input| &self.nodes[input].facts).collect();
         let derived = match &node.op {
             Op::Input if node.inputs.is_empty() => {

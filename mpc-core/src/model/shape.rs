@@ -83,6 +83,8 @@ fn unary(op: &Op, x: &Form) -> Result<Form, String> {
         Op::MaxPool(geometry) | Op::SumPool(geometry) => {
             let [channels, h, w] = x.shape[..] else { return Err(format!("cannot pool shape {:?}", x.shape)) };
             let [oh, ow] = check_pool(geometry, [h, w])?;
+            // A window is gathered element by element.
+            check_size(&[channels, oh, ow, geometry.kernel[0], geometry.kernel[1]])?;
             with_shape(vec![channels, oh, ow])
         }
         Op::ReduceSum { axes } => {
@@ -135,6 +137,8 @@ fn conv(g: &ConvGeometry, x: &Form, w: &Form) -> Result<Form, String> {
         return Err("takes a value and a weight".into());
     }
     let [oh, ow] = check_conv(g)?;
+    let padded = [0, 1].map(|d| g.input[d].saturating_add(g.pad_begin[d]).saturating_add(g.pad_end[d]));
+    check_size(&[g.in_channels, padded[0], padded[1]])?;
     let input = [g.in_channels, g.input[0], g.input[1]];
     let kernel = [g.out_channels, g.in_channels / g.groups, g.kernel[0], g.kernel[1]];
     if x.shape != input || w.shape != kernel {

@@ -42,7 +42,8 @@ pub(in crate::model) fn quantize(
         margins,
         nodes: Vec::new(),
         ranges: Vec::new(),
-        weights: Vec::new(),
+        rounded: Vec::new(),
+        sources: Vec::new(),
         specs: Vec::new(),
         placed: HashMap::new(),
     };
@@ -64,7 +65,8 @@ pub(in crate::model) fn quantize(
     }
     let graph = Graph { nodes: quantizer.nodes, weights: quantizer.specs, output };
     graph.validate()?;
-    Ok((graph, quantizer.weights))
+    let weights = quantizer.sources.iter().map(|&layer| network.constant(layer).expect("a weight").clone()).collect();
+    Ok((graph, weights))
 }
 
 struct Quantizer<'a> {
@@ -74,7 +76,10 @@ struct Quantizer<'a> {
     margins: Option<(u32, u32)>,
     nodes: Vec<Node>,
     ranges: Vec<Range>,
-    weights: Vec<ArrayD<f64>>,
+    /// The weights as they are encoded: bounds must hold for these.
+    rounded: Vec<ArrayD<f64>>,
+    /// The layers that they come from.
+    sources: Vec<usize>,
     specs: Vec<WeightSpec>,
     /// Weight layers and fractional bits that have a node already.
     placed: HashMap<(usize, u32), ValueId>,
@@ -166,10 +171,11 @@ impl Quantizer<'_> {
         let unit = f64::from(frac_bits).exp2();
         let rounded = weight.mapv(|w| (w * unit).round() / unit);
         self.specs.push(WeightSpec { name: layer.name.clone(), shape: weight.shape().to_vec(), frac_bits });
-        self.weights.push(rounded);
-        let index = self.weights.len() - 1;
+        self.sources.push(input);
+        self.rounded.push(rounded);
+        let index = self.rounded.len() - 1;
         let form = Form { frac_bits, ..layer.form.clone() };
-        let range = Range::of_weight(&self.weights[index]);
+        let range = Range::of_weight(&self.rounded[index]);
         let value = self.place(&layer.name, Op::Weight(index), &[], form, range)?;
         self.placed.insert((input, frac_bits), value);
         Ok(value)
@@ -191,7 +197,7 @@ impl Quantizer<'_> {
         let form = shape::infer(&op, &forms).map_err(|reason| Error::model(name, op.name(), reason))?;
         let operand = |(&input, form): (&ValueId, _)| {
             let weight = match self.nodes[input].op {
-                Op::Weight(index) => Some(&self.weights[index]),
+                Op::Weight(index) => Some(&self.rounded[index]),
                 _ => None,
             };
             Operand { range: &self.ranges[input], form, weight }

@@ -1,0 +1,297 @@
+//! Every operation on random shapes: exact fixed point and three parties against float64, within a relative error of
+//! 2^-10 at 16 fractional bits.
+
+use mpc_core::inference::clear;
+use mpc_core::inference::secure::{self, Output};
+use mpc_core::kernel::ConvGeometry;
+use mpc_core::model::manifest::{Bounds, Reveal};
+use mpc_core::model::{Declared, Graph, Network, Op, PoolGeometry, compile, encode_weights};
+use mpc_core::ring::{Arithmetic, Boolean, Tensor, fixed};
+use mpc_core::sharing::{Share, reconstruct};
+use mpc_core::testing::{deal, three_parties};
+use ndarray::{ArrayD, IxDyn};
+use proptest::prelude::*;
+use rand_chacha::ChaCha12Rng;
+use rand_core::{Rng, SeedableRng};
+
+const RANGE: f64 = 8.0;
+const TOLERANCE: f64 = 1.0 / 1024.0;
+
+/// A network under test with a source of weights and inputs.
+struct Case {
+    network: Network,
+    rng: ChaCha12Rng,
+    max_windows: Option<u32>,
+}
+
+impl Case {
+    fn new(seed: u64, input: &[usize]) -> Self {
+        let network = Network::new(input).unwrap();
+        Self { network, rng: ChaCha12Rng::seed_from_u64(seed), max_windows: None }
+    }
+
+    fn uniform(&mut self, shape: &[usize], range: f64) -> ArrayD<f64> {
+        ArrayD::from_shape_simple_fn(IxDyn(shape), || {
+            (f64::from(self.rng.next_u32()) / f64::from(u32::MAX) * 2.0 - 1.0) * range
+        })
+    }
+
+    fn weight(&mut self, shape: &[usize]) -> usize {
+        let value = self.uniform(shape, 1.0);
+        self.network.weight("weight", value).unwrap()
+    }
+
+    fn push(&mut self, op: Op, inputs: &[usize]) -> usize {
+        self.network.push("node", op, inputs).unwrap()
+    }
+
+    fn compile(&self) -> (Graph, Vec<ArrayD<f64>>) {
+        let (max_windows, bounds) = (self.max_windows, Bounds::Proved);
+        let declared = Declared { range: RANGE, frac_bits: 16, max_windows, bounds, samples: None };
+        compile(&self.network, &declared).unwrap()
+    }
+
+    fn batch(&mut self, samples: usize) -> ArrayD<f64> {
+        let shape = [&[samples], self.network.shape(0)].concat();
+        self.uniform(&shape, RANGE)
+    }
+
+    /// Compares the backends on random inputs.
+    fn check(&mut self, windows: &[u32]) {
+        self.check_within(TOLERANCE, windows);
+    }
+
+    fn check_within(&mut self, tolerance: f64, windows: &[u32]) {
+        let (graph, weights) = self.compile();
+        graph.validate().unwrap();
+        let x = self.batch(windows.iter().sum::<u32>() as usize);
+        let float = clear::evaluate(&graph, &weights, &x, windows).unwrap();
+        let exact = clear::evaluate_fixed(&graph, &weights, &x, windows).unwrap();
+        let shared = scores(&graph, &weights, &x, windows);
+        assert_eq!(float.shape(), shared.shape());
+        for ((&float, &exact), &shared) in float.iter().zip(&exact).zip(&shared) {
+            let allowed = tolerance * float.abs().max(1.0);
+            assert!((exact - float).abs() <= allowed, "fixed point {exact}, float64 {float}");
+            assert!((shared - float).abs() <= allowed, "three parties {shared}, float64 {float}");
+        }
+    }
+}
+
+fn encode(x: &ArrayD<f64>, frac_bits: u32) -> Tensor<u64> {
+    x.mapv(|x| fixed::encode(x, frac_bits).unwrap()).into_shared()
+}
+
+fn evaluate(graph: &Graph, weights: &[ArrayD<f64>], x: &ArrayD<f64>, windows: &[u32], reveal: Reveal) -> [Output; 3] {
+    let weights: Vec<_> = encode_weights(graph, weights).unwrap().iter().map(deal::<Arithmetic, u64>).collect();
+    let input = deal::<Arithmetic, u64>(&encode(x, graph.input().frac_bits));
+    let outputs = three_parties(1, |party| {
+        let mine = party.role().index();
+        let weights: Vec<_> = weights.iter().map(|shares| shares[mine].clone()).collect();
+        secure::evaluate(party, graph, &weights, input[mine].clone(), windows, reveal)
+    });
+    outputs.map(Result::unwrap)
+}
+
+fn scores(graph: &Graph, weights: &[ArrayD<f64>], x: &ArrayD<f64>, windows: &[u32]) -> ArrayD<f64> {
+    let parts: [Share<Arithmetic, u64>; 3] =
+        evaluate(graph, weights, x, windows, Reveal::Scores).map(|output| match output {
+            Output::Scores(scores) => scores,
+            Output::Labels(_) => panic!("scores were asked for"),
+        });
+    reconstruct(&parts).unwrap().mapv(|word| fixed::decode(word, graph.output().frac_bits))
+}
+
+fn labels(graph: &Graph, weights: &[ArrayD<f64>], x: &ArrayD<f64>, windows: &[u32]) -> Vec<u64> {
+    let parts: [Share<Boolean, u64>; 3] =
+        evaluate(graph, weights, x, windows, Reveal::Label).map(|output| match output {
+            Output::Labels(labels) => labels,
+            Output::Scores(_) => panic!("labels were asked for"),
+        });
+    reconstruct(&parts).unwrap().iter().copied().collect()
+}
+
+fn pool(input: [usize; 2], kernel: [usize; 2], stride: [usize; 2], pad_begin: [usize; 2]) -> PoolGeometry {
+    let pad_begin = [0, 1].map(|d| pad_begin[d].min(kernel[d] - 1));
+    PoolGeometry { input, kernel, stride, pad_begin, pad_end: [pad_begin[1].min(kernel[0] - 1), 0] }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn conv(
+        seed: u64, groups in 1..3usize, channels in [1..3usize, 1..4usize], input in [5..8usize, 5..8usize],
+        kernel in [1..4usize, 1..4usize], stride in [1..3usize, 1..3usize], dilation in [1..3usize, 1..3usize],
+        pad_begin in [0..3usize, 0..3usize], pad_end in [0..3usize, 0..3usize],
+    ) {
+        let [in_channels, out_channels] = channels.map(|c| c * groups);
+        let mut case = Case::new(seed, &[in_channels, input[0], input[1]]);
+        let w = case.weight(&[out_channels, in_channels / groups, kernel[0], kernel[1]]);
+        let bias = case.weight(&[out_channels, 1, 1]);
+        let geometry =
+            ConvGeometry { in_channels, out_channels, groups, input, kernel, stride, dilation, pad_begin, pad_end };
+        let y = case.push(Op::Conv(geometry), &[0, w]);
+        case.push(Op::Add, &[y, bias]);
+        case.check(&[1, 1]);
+    }
+
+    #[test]
+    fn matmul(seed: u64, m in 0..4usize, k in 1..30usize, n in 1..10usize) {
+        let input = if m == 0 { vec![k] } else { vec![m, k] };
+        let mut case = Case::new(seed, &input);
+        let w = case.weight(&[k, n]);
+        let y = case.push(Op::MatMul, &[0, w]);
+        let v = case.weight(&[n, 2]);
+        case.push(Op::MatMul, &[y, v]);
+        case.check(&[1, 1, 1]);
+    }
+
+    #[test]
+    fn arithmetic(seed: u64, c in 1..4usize, h in 1..4usize, w in 1..4usize, factor in -3.0..3.0f64) {
+        let mut case = Case::new(seed, &[c, h, w]);
+        let (per_channel, per_element) = (case.weight(&[c, 1, 1]), case.weight(&[h, w]));
+        let x = case.push(Op::Mul, &[per_channel, 0]);
+        let x = case.push(Op::Add, &[x, per_element]);
+        let x = case.push(Op::Sub, &[x, 0]);
+        let y = case.push(Op::Scale { factor, frac_bits: 0 }, &[x]);
+        let y = case.push(Op::Offset { constant: factor }, &[y]);
+        let y = case.push(Op::Mul, &[x, y]);
+        let scalar = case.weight(&[1]);
+        let y = case.push(Op::Sub, &[scalar, y]);
+        case.push(Op::Scale { factor: 0.25, frac_bits: 0 }, &[y]);
+        case.check(&[1, 1]);
+    }
+
+    #[test]
+    fn relu(seed: u64, n in 1..200usize, ceiling in prop::option::of(0.1..6.0f64), product: bool) {
+        let mut case = Case::new(seed, &[n]);
+        let mut x = 0;
+        if product {
+            let w = case.weight(&[n]);
+            x = case.push(Op::Mul, &[0, w]);
+        }
+        case.push(Op::Relu { rescale: 0, ceiling }, &[x]);
+        case.check(&[1]);
+    }
+
+    #[test]
+    fn pools(
+        seed: u64, max: bool, c in 1..3usize, input in [4..8usize, 4..8usize], kernel in [1..4usize, 1..4usize],
+        stride in [1..4usize, 1..4usize], padding in [0..3usize, 0..3usize], relu: bool,
+    ) {
+        let mut case = Case::new(seed, &[c, input[0], input[1]]);
+        let w = case.weight(&[c, 1, 1]);
+        let mut x = case.push(Op::Mul, &[0, w]);
+        if relu {
+            x = case.push(Op::Relu { rescale: 0, ceiling: None }, &[x]);
+        }
+        let geometry = pool(input, kernel, stride, padding);
+        let factor = 1.0 / geometry.window() as f64;
+        if max {
+            case.push(Op::MaxPool(geometry), &[x]);
+        } else {
+            let sum = case.push(Op::SumPool(geometry), &[x]);
+            case.push(Op::Scale { factor, frac_bits: 0 }, &[sum]);
+        }
+        case.check(&[1, 1]);
+    }
+
+    #[test]
+    fn rearrangements(seed: u64, a in 1..4usize, b in 1..4usize, c in 1..4usize, axis in 0..3usize) {
+        let mut case = Case::new(seed, &[a, b, c]);
+        let x = case.push(Op::Pad { begin: vec![1, 0, 2], end: vec![0, 1, 0] }, &[0]);
+        let y = case.push(Op::Transpose { perm: vec![2, 0, 1] }, &[x]);
+        let shape = case.network.shape(x).to_vec();
+        let y = case.push(Op::Reshape { shape }, &[y]);
+        let w = case.weight(&[1]);
+        let z = case.push(Op::Mul, &[x, w]);
+        case.push(Op::Concat { axis }, &[x, y, z]);
+        case.push(Op::ReduceSum { axes: vec![axis] }, &[case.network.output()]);
+        case.check(&[1, 1]);
+    }
+
+    #[test]
+    fn windows_and_labels(seed: u64, classes in 1..9usize, windows in prop::collection::vec(1..5u32, 1..5)) {
+        let mut case = Case::new(seed, &[6]);
+        case.max_windows = Some(4);
+        let w = case.weight(&[6, classes]);
+        case.push(Op::MatMul, &[0, w]);
+        case.check(&windows);
+
+        let (graph, weights) = case.compile();
+        let x = case.batch(windows.iter().sum::<u32>() as usize);
+        let scores = clear::evaluate(&graph, &weights, &x, &windows).unwrap();
+        for (row, label) in scores.outer_iter().zip(labels(&graph, &weights, &x, &windows)) {
+            let best = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            assert!(best - row[[label as usize].as_slice()] <= TOLERANCE * best.abs().max(1.0), "{row} is labelled {label}");
+        }
+    }
+
+    /// Inputs chosen against the bounds: every sample at an end of the range, signs random or all alike.
+    #[test]
+    fn bounds_hold(seed: u64, hidden in 1..12usize, ceiling in prop::option::of(0.5..20.0f64)) {
+        let mut case = Case::new(seed, &[2, 6, 6]);
+        let w = case.weight(&[hidden, 2, 3, 3]);
+        let geometry = ConvGeometry {
+            in_channels: 2, out_channels: hidden, groups: 1, input: [6, 6], kernel: [3, 3], stride: [1, 1],
+            dilation: [1, 1], pad_begin: [1, 1], pad_end: [1, 1],
+        };
+        let x = case.push(Op::Conv(geometry), &[0, w]);
+        let x = case.push(Op::Relu { rescale: 0, ceiling }, &[x]);
+        let x = case.push(Op::ReduceSum { axes: vec![1, 2] }, &[x]);
+        let v = case.weight(&[hidden, 5]);
+        case.push(Op::MatMul, &[x, v]);
+        let (mut graph, weights) = case.compile();
+        let signs = |x: f64| if x < 0.0 { -RANGE } else { RANGE };
+        let inputs = [case.batch(8).mapv(signs), case.batch(8).mapv(|_| RANGE), case.batch(8).mapv(|_| -RANGE)];
+        // Cut short at every value in turn, the graph shows that value.
+        for value in (0..graph.nodes.len()).filter(|&value| graph.nodes[value].facts.batched) {
+            graph.output = value;
+            let facts = graph.output().clone();
+            for x in &inputs {
+                let shown = clear::evaluate_fixed(&graph, &weights, x, &[1; 8]).unwrap();
+                let largest = shown.iter().fold(0.0, |m: f64, x| m.max(x.abs())) * f64::from(facts.frac_bits).exp2();
+                prop_assert!(largest < f64::from(facts.bound.bits).exp2(), "{largest} at node {value}: {facts:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn lenet() {
+    let mut case = Case::new(7, &[1, 28, 28]);
+    let conv = |input: usize, in_channels, out_channels| ConvGeometry {
+        in_channels,
+        out_channels,
+        groups: 1,
+        input: [input; 2],
+        kernel: [5; 2],
+        stride: [1; 2],
+        dilation: [1; 2],
+        pad_begin: [0; 2],
+        pad_end: [0; 2],
+    };
+    let half = |input: usize| Op::MaxPool(pool([input; 2], [2; 2], [2; 2], [0; 2]));
+    let relu = || Op::Relu { rescale: 0, ceiling: None };
+    let scaled = |case: &mut Case, shape: &[usize], fan_in: usize| {
+        let value = case.uniform(shape, (6.0 / fan_in as f64).sqrt());
+        case.network.weight("weight", value).unwrap()
+    };
+
+    let w = scaled(&mut case, &[20, 1, 5, 5], 25);
+    let x = case.push(Op::Conv(conv(28, 1, 20)), &[0, w]);
+    let x = case.push(relu(), &[x]);
+    let x = case.push(half(24), &[x]);
+    let w = scaled(&mut case, &[50, 20, 5, 5], 500);
+    let x = case.push(Op::Conv(conv(12, 20, 50)), &[x, w]);
+    let x = case.push(relu(), &[x]);
+    let x = case.push(half(8), &[x]);
+    let x = case.push(Op::Reshape { shape: vec![800] }, &[x]);
+    let w = scaled(&mut case, &[800, 500], 800);
+    let x = case.push(Op::MatMul, &[x, w]);
+    let x = case.push(relu(), &[x]);
+    let w = scaled(&mut case, &[500, 10], 500);
+    case.push(Op::MatMul, &[x, w]);
+    // The rounding of 430,000 weights adds up over the layers.
+    case.check_within(4.0 * TOLERANCE, &[1, 1]);
+}
