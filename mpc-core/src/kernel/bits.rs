@@ -3,6 +3,9 @@
 use super::Kernel;
 use crate::ring::{Domain, Word};
 
+/// Blocks of 64 words that are transposed side by side: as many words as a cache line of a plane has.
+const BLOCKS: usize = 8;
+
 impl Kernel {
     /// The low `k` bits of every word as `k` planes of ceil(n / 64) words: bit j of word i of plane p is bit p of
     /// element 64 i + j. Bits behind the last element are zero.
@@ -13,11 +16,11 @@ impl Kernel {
         assert!(k <= W::BITS as usize);
         let per_plane = words.len().div_ceil(64);
         let mut planes = vec![0; k * per_plane];
-        for (i, block) in words.chunks(64).enumerate() {
-            for p in 0..k {
-                planes[p * per_plane + i] =
-                    block.iter().enumerate().fold(0, |row, (j, w)| row | (w.to_u64() >> p & 1) << j);
-            }
+        if k > 0 {
+            self.run(
+                #[inline(always)]
+                || split(words, per_plane, &mut planes),
+            );
         }
         planes
     }
@@ -28,15 +31,15 @@ impl Kernel {
     /// If the planes are not whole, or more than the word has bits.
     pub fn from_planes<W: Word>(self, planes: &[u64], n: usize) -> Vec<W> {
         let per_plane = n.div_ceil(64);
-        if n == 0 {
-            return Vec::new();
+        let mut words = vec![W::ZERO; n];
+        if n > 0 {
+            assert!(planes.len().is_multiple_of(per_plane) && planes.len() / per_plane <= W::BITS as usize);
+            self.run(
+                #[inline(always)]
+                || join(planes, per_plane, &mut words),
+            );
         }
-        assert!(planes.len().is_multiple_of(per_plane) && planes.len() / per_plane <= W::BITS as usize);
-        let word = |e: usize| {
-            let planes = planes.chunks_exact(per_plane).enumerate();
-            planes.fold(0, |word, (p, plane)| word | (plane[e / 64] >> (e % 64) & 1) << p)
-        };
-        (0..n).map(|e| W::from_u64(word(e))).collect()
+        words
     }
 
     /// The local part of a product of replicated shares, elementwise: `x_i (y_i + y_{i+1}) + x_{i+1} y_i`.
@@ -45,7 +48,67 @@ impl Kernel {
     /// If the lengths differ.
     pub fn cross_product<D: Domain, W: Word>(self, x: [&[W]; 2], y: [&[W]; 2]) -> Vec<W> {
         assert!(x[0].len() == x[1].len() && y[0].len() == y[1].len() && x[0].len() == y[0].len());
-        let (x, y) = (x[0].iter().zip(x[1]), y[0].iter().zip(y[1]));
-        x.zip(y).map(|((&x0, &x1), (&y0, &y1))| D::add(D::mul(x0, D::add(y0, y1)), D::mul(x1, y0))).collect()
+        self.run(
+            #[inline(always)]
+            || {
+                let (x, y) = (x[0].iter().zip(x[1]), y[0].iter().zip(y[1]));
+                x.zip(y).map(|((&x0, &x1), (&y0, &y1))| D::add(D::mul(x0, D::add(y0, y1)), D::mul(x1, y0))).collect()
+            },
+        )
+    }
+}
+
+#[inline(always)]
+fn split<W: Word>(words: &[W], per_plane: usize, planes: &mut [u64]) {
+    for (i, words) in words.chunks(64 * BLOCKS).enumerate() {
+        let mut rows = [[0; BLOCKS]; 64];
+        for (b, block) in words.chunks(64).enumerate() {
+            for (row, word) in rows.iter_mut().zip(block) {
+                row[b] = word.to_u64();
+            }
+        }
+        transpose(&mut rows);
+        for (plane, row) in planes.chunks_exact_mut(per_plane).zip(&rows) {
+            let to = plane[i * BLOCKS..].iter_mut();
+            to.zip(row).for_each(|(to, row)| *to = *row);
+        }
+    }
+}
+
+#[inline(always)]
+fn join<W: Word>(planes: &[u64], per_plane: usize, words: &mut [W]) {
+    for (i, words) in words.chunks_mut(64 * BLOCKS).enumerate() {
+        let mut rows = [[0; BLOCKS]; 64];
+        for (plane, row) in planes.chunks_exact(per_plane).zip(&mut rows) {
+            let from = plane[i * BLOCKS..].iter();
+            row.iter_mut().zip(from).for_each(|(row, from)| *row = *from);
+        }
+        transpose(&mut rows);
+        for (b, block) in words.chunks_mut(64).enumerate() {
+            for (word, row) in block.iter_mut().zip(&rows) {
+                *word = W::from_u64(row[b]);
+            }
+        }
+    }
+}
+
+/// Transposes 64 x 64 bits in each lane: quadrants change places, then quadrants of quadrants, down to single bits.
+/// Source: Warren, Hacker's Delight, section 7-3.
+#[inline(always)]
+fn transpose(rows: &mut [[u64; BLOCKS]; 64]) {
+    for log in (0..6).rev() {
+        let half = 1 << log;
+        // The low half of every 2 * half bits.
+        let mask = u64::MAX / ((1 << half) + 1);
+        for square in rows.chunks_exact_mut(2 * half) {
+            let (upper, lower) = square.split_at_mut(half);
+            for (upper, lower) in upper.iter_mut().zip(lower) {
+                for (upper, lower) in upper.iter_mut().zip(lower) {
+                    let swap = (*upper >> half ^ *lower) & mask;
+                    *upper ^= swap << half;
+                    *lower ^= swap;
+                }
+            }
+        }
     }
 }

@@ -1,29 +1,98 @@
 //! Local compute, oblivious to what the numbers mean.
 //!
-//! Every kernel exists as a scalar reference and, on x86-64, for AVX2 and AVX-512; [`Kernel::detect`] chooses at run
-//! time, and the tests hold every variant against the scalar one. All take whole tensors as row-major slices.
+//! Every kernel exists in plain Rust and, on x86-64, for AVX2 and AVX-512; [`Kernel::detect`] chooses at run time, and
+//! the tests hold every variant against an independent reference. All take whole tensors as row-major slices, and
+//! neither time nor memory accesses depend on their contents.
+//!
+//! The bodies are written once: [`Kernel::run`] compiles one for each instruction set and leaves the vectors to the
+//! compiler. Only the register tiles of the matrix product (`tile`) use intrinsics.
+
+#![allow(unsafe_code)]
 
 mod bits;
 mod conv;
 mod gemm;
+mod tile;
+
+use std::fmt;
 
 pub use conv::ConvGeometry;
 
 /// The instruction set that the kernels use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kernel {
-    /// Plain Rust, on every machine; the reference.
+    /// Plain Rust, on every machine.
     Scalar,
+    /// 256-bit vectors.
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Detected),
+    /// 512-bit vectors with 64-bit products.
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Detected),
 }
+
+/// Evidence that this machine has the instructions; only [`Kernel::available`] makes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Detected(());
 
 impl Kernel {
     /// The best that this machine has.
     pub fn detect() -> Self {
-        Kernel::Scalar
+        Self::available().pop().unwrap_or(Kernel::Scalar)
     }
 
-    /// All that this machine has, for tests.
+    /// All that this machine has, slowest first.
     pub fn available() -> Vec<Self> {
-        vec![Kernel::Scalar]
+        let mut kernels = vec![Kernel::Scalar];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx2") {
+                kernels.push(Kernel::Avx2(Detected(())));
+            }
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vl")
+            {
+                kernels.push(Kernel::Avx512(Detected(())));
+            }
+        }
+        kernels
+    }
+
+    /// Runs `body` compiled for this instruction set, as far as it is inlined.
+    #[inline(always)]
+    fn run<R>(self, body: impl FnOnce() -> R) -> R {
+        #[cfg(target_arch = "x86_64")]
+        {
+            #[target_feature(enable = "avx2")]
+            fn avx2<R>(body: impl FnOnce() -> R) -> R {
+                body()
+            }
+            #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
+            fn avx512<R>(body: impl FnOnce() -> R) -> R {
+                body()
+            }
+            match self {
+                Kernel::Scalar => {}
+                // SAFETY: `Detected` exists only where the machine has the feature.
+                Kernel::Avx2(Detected(())) => return unsafe { avx2(body) },
+                // SAFETY: as above, for all four features.
+                Kernel::Avx512(Detected(())) => return unsafe { avx512(body) },
+            }
+        }
+        body()
+    }
+}
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kernel::Scalar => "scalar",
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2(_) => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512(_) => "avx512",
+        })
     }
 }

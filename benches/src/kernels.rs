@@ -1,0 +1,83 @@
+//! Times the local kernels, one thread: `cargo run --release -p benches --bin kernels`.
+
+use std::hint::black_box;
+use std::io::{Write, stdout};
+use std::time::{Duration, Instant};
+
+use mpc_core::kernel::{ConvGeometry, Kernel};
+use mpc_core::ring::{Arithmetic, Boolean};
+use rand_chacha::ChaCha12Rng;
+use rand_core::{Rng, SeedableRng};
+
+fn main() -> anyhow::Result<()> {
+    let mut out = stdout().lock();
+    for kernel in Kernel::available() {
+        writeln!(out, "{kernel}")?;
+        for shape in [[512, 512, 512], [1, 1024, 1024], [8, 1024, 1024], [1024, 1024, 1], [128, 640, 8]] {
+            let [m, k, n] = shape;
+            let (a, b, mut c) = (random(m * k), random(k * n), vec![0; m * n]);
+            let rate = rate(m * k * n, || kernel.gemm(shape, &a, &b, black_box(&mut c)));
+            writeln!(out, "  gemm {:24} {rate:7.2} G mul-add/s", format!("{m} x {k} x {n}"))?;
+        }
+        for (name, geometry) in convolutions() {
+            let [height, width] = geometry.output();
+            let per_group = geometry.in_channels / geometry.groups;
+            let taps = geometry.out_channels * per_group * geometry.kernel[0] * geometry.kernel[1];
+            let x = random(geometry.in_channels * geometry.input[0] * geometry.input[1]);
+            let (w, mut y) = (random(taps), vec![0; geometry.out_channels * height * width]);
+            let rate = rate(taps * height * width, || kernel.conv(&geometry, 1, &x, &w, black_box(&mut y)));
+            writeln!(out, "  conv {name:24} {rate:7.2} G mul-add/s")?;
+        }
+        let [x, y, z, t] = [(); 4].map(|()| random(1 << 12));
+        let planes = kernel.to_planes(&x, 64);
+        let rates = [
+            ("to_planes, 64", rate(x.len(), || drop(black_box(kernel.to_planes(&x, 64))))),
+            ("from_planes, 64", rate(x.len(), || drop(black_box(kernel.from_planes::<u64>(&planes, x.len()))))),
+            ("mul", rate(x.len(), || drop(black_box(kernel.cross_product::<Arithmetic, u64>([&x, &y], [&z, &t]))))),
+            ("and", rate(x.len(), || drop(black_box(kernel.cross_product::<Boolean, u64>([&x, &y], [&z, &t]))))),
+        ];
+        for (name, rate) in rates {
+            writeln!(out, "  {name:29} {rate:7.2} G words/s")?;
+        }
+    }
+    Ok(())
+}
+
+/// Layers of the models that we run.
+fn convolutions() -> [(&'static str, ConvGeometry); 4] {
+    let square = |channels, groups, size, stride| ConvGeometry {
+        in_channels: channels,
+        out_channels: channels,
+        groups,
+        input: [size, size],
+        kernel: [3, 3],
+        stride: [stride, stride],
+        dilation: [1, 1],
+        pad_begin: [1, 1],
+        pad_end: [1, 1],
+    };
+    let line =
+        ConvGeometry { input: [1, 27], kernel: [1, 5], pad_begin: [0, 2], pad_end: [0, 2], ..square(128, 1, 0, 1) };
+    [
+        ("128, 5 on 27", line),
+        ("64, 3x3 on 32x32", square(64, 1, 32, 1)),
+        ("64, 3x3 on 28x28 by 2", square(64, 1, 28, 2)),
+        ("depthwise 64, 3x3, 32x32", square(64, 64, 32, 1)),
+    ]
+}
+
+fn random(len: usize) -> Vec<u64> {
+    let mut rng = ChaCha12Rng::seed_from_u64(0);
+    (0..len).map(|_| rng.next_u64()).collect()
+}
+
+/// Billions of units per second, in the fastest of the runs of half a second.
+fn rate(units: usize, mut run: impl FnMut()) -> f64 {
+    let (start, mut fastest) = (Instant::now(), Duration::MAX);
+    while start.elapsed() < Duration::from_millis(500) {
+        let start = Instant::now();
+        run();
+        fastest = fastest.min(start.elapsed());
+    }
+    units as f64 / fastest.as_nanos() as f64
+}

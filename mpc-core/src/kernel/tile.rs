@@ -1,0 +1,162 @@
+//! Register tiles: the innermost loops of the matrix product.
+
+use super::Kernel;
+
+/// Operands of one tile, `c += a * b` for a few rows and columns.
+pub(super) struct Block<'a> {
+    /// The rows of a, `a_stride` apart.
+    pub(super) a: &'a [u64],
+    pub(super) a_stride: usize,
+    /// The rows of b, `panel_stride` apart and filled up with zeros to whole vectors.
+    pub(super) panel: &'a [u64],
+    pub(super) panel_stride: usize,
+    /// The rows of c, `c_stride` apart.
+    pub(super) c: &'a mut [u64],
+    pub(super) c_stride: usize,
+    /// Rows of c, a power of two; rows of b; columns of c, at most [`Tiles::width`].
+    pub(super) size: [usize; 3],
+}
+
+/// The tiles of an instruction set.
+pub(super) struct Tiles {
+    /// Words in a vector.
+    pub(super) lanes: usize,
+    /// `[i][j]` has 2^i rows and (j + 1) vectors. To call one is safe on a machine with the instruction set.
+    sizes: &'static [&'static [unsafe fn(Block<'_>)]],
+}
+
+impl Tiles {
+    /// The most words that a tile is wide.
+    pub(super) fn width(&self) -> usize {
+        self.lanes * self.sizes[0].len()
+    }
+
+    /// The most rows, up to `rows`, that a tile has.
+    pub(super) fn height(&self, rows: usize) -> usize {
+        1 << rows.ilog2().min(self.sizes.len() as u32 - 1)
+    }
+}
+
+impl Kernel {
+    pub(super) fn tiles(self) -> &'static Tiles {
+        match self {
+            Kernel::Scalar => &Tiles { lanes: 4, sizes: &[&[portable::<1>], &[portable::<2>], &[portable::<4>]] },
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2(_) => &x86::AVX2,
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512(_) => &x86::AVX512,
+        }
+    }
+
+    /// Computes one tile.
+    pub(super) fn tile(self, block: Block<'_>) {
+        let tiles = self.tiles();
+        let [rows, _, columns] = block.size;
+        let tile = tiles.sizes[rows.ilog2() as usize][columns.div_ceil(tiles.lanes) - 1];
+        // SAFETY: a `Kernel` exists only on a machine with its instruction set, and the tiles are those of this one.
+        unsafe { tile(block) }
+    }
+}
+
+fn portable<const ROWS: usize>(block: Block<'_>) {
+    const LANES: usize = 4;
+    let Block { a, a_stride, panel, panel_stride, c, c_stride, size: [_, depth, columns] } = block;
+    let rows: [&[u64]; ROWS] = std::array::from_fn(|i| &a[i * a_stride..][..depth]);
+    let mut sums = [[0u64; LANES]; ROWS];
+    for l in 0..depth {
+        let b = &panel[l * panel_stride..][..LANES];
+        for (sums, row) in sums.iter_mut().zip(rows) {
+            for (sum, b) in sums.iter_mut().zip(b) {
+                *sum = sum.wrapping_add(row[l].wrapping_mul(*b));
+            }
+        }
+    }
+    for (i, sums) in sums.iter().enumerate() {
+        add(&mut c[i * c_stride..][..columns], sums);
+    }
+}
+
+#[inline(always)]
+fn add(c: &mut [u64], sums: &[u64]) {
+    c.iter_mut().zip(sums).for_each(|(c, sum)| *c = c.wrapping_add(*sum));
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::{Block, Tiles, add};
+
+    pub(super) static AVX2: Tiles = Tiles { lanes: 4, sizes: &[&[avx2::<1>], &[avx2::<2>], &[avx2::<4>]] };
+
+    pub(super) static AVX512: Tiles = Tiles {
+        lanes: 8,
+        sizes: &[
+            &[avx512::<1, 1>, avx512::<1, 2>, avx512::<1, 3>],
+            &[avx512::<2, 1>, avx512::<2, 2>, avx512::<2, 3>],
+            &[avx512::<4, 1>, avx512::<4, 2>, avx512::<4, 3>],
+            &[avx512::<8, 1>, avx512::<8, 2>, avx512::<8, 3>],
+        ],
+    };
+
+    /// There is no 64-bit product: with x = x0 + 2^32 x1, sum x0 y0 in 64 bits, and x0 y1 and x1 y0 in the two halves
+    /// of another word, 32 bits of each being enough.
+    #[target_feature(enable = "avx2")]
+    fn avx2<const ROWS: usize>(block: Block<'_>) {
+        const LANES: usize = 4;
+        let Block { a, a_stride, panel, panel_stride, c, c_stride, size: [_, depth, columns] } = block;
+        let rows: [&[u64]; ROWS] = std::array::from_fn(|i| &a[i * a_stride..][..depth]);
+        let mut low = [_mm256_setzero_si256(); ROWS];
+        let mut cross = [_mm256_setzero_si256(); ROWS];
+        for l in 0..depth {
+            let b = &panel[l * panel_stride..][..LANES];
+            // SAFETY: `b` has four words.
+            let b = unsafe { _mm256_loadu_si256(b.as_ptr().cast()) };
+            let swapped = _mm256_shuffle_epi32::<0b10_11_00_01>(b);
+            for i in 0..ROWS {
+                let a = _mm256_set1_epi64x(rows[i][l].cast_signed());
+                low[i] = _mm256_add_epi64(low[i], _mm256_mul_epu32(a, b));
+                cross[i] = _mm256_add_epi32(cross[i], _mm256_mullo_epi32(a, swapped));
+            }
+        }
+        for i in 0..ROWS {
+            let both = _mm256_add_epi32(cross[i], _mm256_shuffle_epi32::<0b10_11_00_01>(cross[i]));
+            let sum = _mm256_add_epi64(low[i], _mm256_slli_epi64::<32>(both));
+            let mut sums = [0; LANES];
+            // SAFETY: `sums` has four words.
+            unsafe { _mm256_storeu_si256(sums.as_mut_ptr().cast(), sum) };
+            add(&mut c[i * c_stride..][..columns], &sums);
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512dq")]
+    fn avx512<const ROWS: usize, const VECTORS: usize>(block: Block<'_>) {
+        const LANES: usize = 8;
+        let Block { a, a_stride, panel, panel_stride, c, c_stride, size: [_, depth, columns] } = block;
+        let rows: [&[u64]; ROWS] = std::array::from_fn(|i| &a[i * a_stride..][..depth]);
+        let mut sums = [[_mm512_setzero_si512(); VECTORS]; ROWS];
+        for l in 0..depth {
+            let b = &panel[l * panel_stride..][..LANES * VECTORS];
+            // SAFETY: `b` has eight words for each vector.
+            let b: [_; VECTORS] =
+                std::array::from_fn(|v| unsafe { _mm512_loadu_si512(b[v * LANES..].as_ptr().cast()) });
+            for i in 0..ROWS {
+                let a = _mm512_set1_epi64(rows[i][l].cast_signed());
+                for v in 0..VECTORS {
+                    sums[i][v] = _mm512_add_epi64(sums[i][v], _mm512_mullo_epi64(a, b[v]));
+                }
+            }
+        }
+        for (i, sums) in sums.iter().enumerate() {
+            for (c, sum) in c[i * c_stride..][..columns].chunks_mut(LANES).zip(sums) {
+                let mask = u8::MAX >> (LANES - c.len());
+                let c = c.as_mut_ptr().cast();
+                // SAFETY: the mask has one bit for each word of the chunk.
+                unsafe {
+                    let sum = _mm512_add_epi64(_mm512_maskz_loadu_epi64(mask, c), *sum);
+                    _mm512_mask_storeu_epi64(c, mask, sum);
+                }
+            }
+        }
+    }
+}
