@@ -17,7 +17,7 @@ impl Kernel {
         let per_plane = words.len().div_ceil(64);
         let mut planes = vec![0; k * per_plane];
         if k > 0 {
-            self.run(
+            self.narrow().run(
                 #[inline(always)]
                 || split(words, per_plane, &mut planes),
             );
@@ -34,7 +34,7 @@ impl Kernel {
         let mut words = vec![W::ZERO; n];
         if n > 0 {
             assert!(planes.len().is_multiple_of(per_plane) && planes.len() / per_plane <= W::BITS as usize);
-            self.run(
+            self.narrow().run(
                 #[inline(always)]
                 || join(planes, per_plane, &mut words),
             );
@@ -61,16 +61,17 @@ impl Kernel {
 #[inline(always)]
 fn split<W: Word>(words: &[W], per_plane: usize, planes: &mut [u64]) {
     for (i, words) in words.chunks(64 * BLOCKS).enumerate() {
+        let mut blocks = [[W::ZERO; 64]; BLOCKS];
+        blocks.as_flattened_mut()[..words.len()].copy_from_slice(words);
         let mut rows = [[0; BLOCKS]; 64];
-        for (b, block) in words.chunks(64).enumerate() {
-            for (row, word) in rows.iter_mut().zip(block) {
-                row[b] = word.to_u64();
-            }
+        for (j, row) in rows.iter_mut().enumerate() {
+            *row = std::array::from_fn(|b| blocks[b][j].to_u64());
         }
         transpose(&mut rows);
         for (plane, row) in planes.chunks_exact_mut(per_plane).zip(&rows) {
-            let to = plane[i * BLOCKS..].iter_mut();
-            to.zip(row).for_each(|(to, row)| *to = *row);
+            let to = &mut plane[i * BLOCKS..];
+            let len = to.len().min(BLOCKS);
+            to[..len].copy_from_slice(&row[..len]);
         }
     }
 }
@@ -80,15 +81,18 @@ fn join<W: Word>(planes: &[u64], per_plane: usize, words: &mut [W]) {
     for (i, words) in words.chunks_mut(64 * BLOCKS).enumerate() {
         let mut rows = [[0; BLOCKS]; 64];
         for (plane, row) in planes.chunks_exact(per_plane).zip(&mut rows) {
-            let from = plane[i * BLOCKS..].iter();
-            row.iter_mut().zip(from).for_each(|(row, from)| *row = *from);
+            let from = &plane[i * BLOCKS..];
+            let len = from.len().min(BLOCKS);
+            row[..len].copy_from_slice(&from[..len]);
         }
         transpose(&mut rows);
-        for (b, block) in words.chunks_mut(64).enumerate() {
-            for (word, row) in block.iter_mut().zip(&rows) {
-                *word = W::from_u64(row[b]);
+        let mut blocks = [[W::ZERO; 64]; BLOCKS];
+        for (j, row) in rows.iter().enumerate() {
+            for (block, word) in blocks.iter_mut().zip(row) {
+                block[j] = W::from_u64(*word);
             }
         }
+        words.copy_from_slice(&blocks.as_flattened()[..words.len()]);
     }
 }
 
@@ -96,19 +100,25 @@ fn join<W: Word>(planes: &[u64], per_plane: usize, words: &mut [W]) {
 /// Source: Warren, Hacker's Delight, section 7-3.
 #[inline(always)]
 fn transpose(rows: &mut [[u64; BLOCKS]; 64]) {
-    for log in (0..6).rev() {
-        let half = 1 << log;
-        // The low half of every 2 * half bits.
-        let mask = u64::MAX / ((1 << half) + 1);
-        for square in rows.chunks_exact_mut(2 * half) {
-            let (upper, lower) = square.split_at_mut(half);
-            for (upper, lower) in upper.iter_mut().zip(lower) {
-                for (upper, lower) in upper.iter_mut().zip(lower) {
-                    let swap = (*upper >> half ^ *lower) & mask;
-                    *upper ^= swap << half;
-                    *lower ^= swap;
-                }
-            }
+    swap::<32>(rows);
+    swap::<16>(rows);
+    swap::<8>(rows);
+    swap::<4>(rows);
+    swap::<2>(rows);
+    swap::<1>(rows);
+}
+
+/// Exchanges the upper right and the lower left quadrant of every square of twice `HALF` bits.
+#[inline(always)]
+fn swap<const HALF: usize>(rows: &mut [[u64; BLOCKS]; 64]) {
+    // The low half of every 2 * HALF bits.
+    let mask = u64::MAX / ((1 << HALF) + 1);
+    for square in rows.chunks_exact_mut(2 * HALF) {
+        let (upper, lower) = square.split_at_mut(HALF);
+        for (upper, lower) in upper.as_flattened_mut().iter_mut().zip(lower.as_flattened_mut()) {
+            let swap = (*upper >> HALF ^ *lower) & mask;
+            *upper ^= swap << HALF;
+            *lower ^= swap;
         }
     }
 }

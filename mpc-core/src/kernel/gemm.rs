@@ -130,9 +130,9 @@ fn sum_rows(n: usize, k: usize, a: &[u64], b: &[u64], c: &mut [u64]) {
                         c[x] = c[x].wrapping_add(low).wrapping_add(high);
                     }
                 } else {
-                    for l in l..k {
+                    for (a, l) in a[l..].iter().zip(l..) {
                         for (c, b) in c.iter_mut().zip(row(l)) {
-                            *c = c.wrapping_add(a[l].wrapping_mul(*b));
+                            *c = c.wrapping_add(a.wrapping_mul(*b));
                         }
                     }
                 }

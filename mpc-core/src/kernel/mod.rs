@@ -43,24 +43,38 @@ impl Kernel {
 
     /// All that this machine has, slowest first.
     pub fn available() -> Vec<Self> {
-        let mut kernels = vec![Kernel::Scalar];
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx2") {
-                kernels.push(Kernel::Avx2(Detected(())));
-            }
-            if is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512vl")
-            {
-                kernels.push(Kernel::Avx512(Detected(())));
-            }
-        }
-        kernels
+        [vec![Kernel::Scalar], Self::vectorised()].concat()
     }
 
-    /// Runs `body` compiled for this instruction set, as far as it is inlined.
+    #[cfg(target_arch = "x86_64")]
+    fn vectorised() -> Vec<Self> {
+        let avx2 = is_x86_feature_detected!("avx2");
+        let avx512 = avx2
+            && is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl");
+        let kernels = [(avx2, Kernel::Avx2(Detected(()))), (avx512, Kernel::Avx512(Detected(())))];
+        kernels.into_iter().filter_map(|(detected, kernel)| detected.then_some(kernel)).collect()
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn vectorised() -> Vec<Self> {
+        Vec::new()
+    }
+
+    /// At most 256-bit vectors: with more, the compiler moves single words by gather and scatter, which takes twice as
+    /// long.
+    fn narrow(self) -> Self {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512(detected) => Kernel::Avx2(detected),
+            other => other,
+        }
+    }
+
+    /// Runs `body` compiled for this instruction set. That reaches only what is inlined into it, so mark `body` and what
+    /// it calls `#[inline(always)]`.
     #[inline(always)]
     fn run<R>(self, body: impl FnOnce() -> R) -> R {
         #[cfg(target_arch = "x86_64")]
@@ -77,7 +91,7 @@ impl Kernel {
                 Kernel::Scalar => {}
                 // SAFETY: `Detected` exists only where the machine has the feature.
                 Kernel::Avx2(Detected(())) => return unsafe { avx2(body) },
-                // SAFETY: as above, for all four features.
+                // SAFETY: as above, for AVX2 and all four features.
                 Kernel::Avx512(Detected(())) => return unsafe { avx512(body) },
             }
         }

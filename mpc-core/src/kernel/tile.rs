@@ -63,8 +63,8 @@ fn portable<const ROWS: usize>(block: Block<'_>) {
     let Block { a, a_stride, panel, panel_stride, c, c_stride, size: [_, depth, columns] } = block;
     let rows: [&[u64]; ROWS] = std::array::from_fn(|i| &a[i * a_stride..][..depth]);
     let mut sums = [[0u64; LANES]; ROWS];
-    for l in 0..depth {
-        let b = &panel[l * panel_stride..][..LANES];
+    for (l, b) in (0..depth).zip(panel.chunks(panel_stride)) {
+        let b = &b[..LANES];
         for (sums, row) in sums.iter_mut().zip(rows) {
             for (sum, b) in sums.iter_mut().zip(b) {
                 *sum = sum.wrapping_add(row[l].wrapping_mul(*b));
@@ -108,8 +108,8 @@ mod x86 {
         let rows: [&[u64]; ROWS] = std::array::from_fn(|i| &a[i * a_stride..][..depth]);
         let mut low = [_mm256_setzero_si256(); ROWS];
         let mut cross = [_mm256_setzero_si256(); ROWS];
-        for l in 0..depth {
-            let b = &panel[l * panel_stride..][..LANES];
+        for (l, b) in (0..depth).zip(panel.chunks(panel_stride)) {
+            let b = &b[..LANES];
             // SAFETY: `b` has four words.
             let b = unsafe { _mm256_loadu_si256(b.as_ptr().cast()) };
             let swapped = _mm256_shuffle_epi32::<0b10_11_00_01>(b);
@@ -135,8 +135,8 @@ mod x86 {
         let Block { a, a_stride, panel, panel_stride, c, c_stride, size: [_, depth, columns] } = block;
         let rows: [&[u64]; ROWS] = std::array::from_fn(|i| &a[i * a_stride..][..depth]);
         let mut sums = [[_mm512_setzero_si512(); VECTORS]; ROWS];
-        for l in 0..depth {
-            let b = &panel[l * panel_stride..][..LANES * VECTORS];
+        for (l, b) in (0..depth).zip(panel.chunks(panel_stride)) {
+            let b = &b[..LANES * VECTORS];
             // SAFETY: `b` has eight words for each vector.
             let b: [_; VECTORS] =
                 std::array::from_fn(|v| unsafe { _mm512_loadu_si512(b[v * LANES..].as_ptr().cast()) });
