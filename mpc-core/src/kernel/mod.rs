@@ -4,7 +4,7 @@
 //! the tests hold every variant against an independent reference. All take whole tensors as row-major slices, and
 //! neither time nor memory accesses depend on their contents.
 //!
-//! The bodies are written once: [`Kernel::run`] compiles one for each instruction set and leaves the vectors to the
+//! The bodies are written once: `Kernel::run` compiles one for each instruction set and leaves the vectors to the
 //! compiler. Only the register tiles of the matrix product (`tile`) use intrinsics.
 
 #![allow(unsafe_code)]
