@@ -34,8 +34,8 @@ pub struct ConvGeometry {
 }
 
 impl ConvGeometry {
-    /// The most elements of a tensor that [`ConvGeometry::validate`] accepts: 2 GiB.
-    pub const MAX_ELEMENTS: usize = 1 << 28;
+    /// The most elements of a tensor that [`ConvGeometry::validate`] accepts: 512 MiB.
+    pub const MAX_ELEMENTS: usize = 1 << 26;
 
     /// Height and width of the output, 0 where the geometry is not valid.
     pub fn output(&self) -> [usize; 2] {

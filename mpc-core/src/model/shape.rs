@@ -136,9 +136,8 @@ fn conv(g: &ConvGeometry, x: &Form, w: &Form) -> Result<Form, String> {
     if !x.batched || w.batched {
         return Err("takes a value and a weight".into());
     }
-    let [oh, ow] = check_conv(g)?;
-    let padded = [0, 1].map(|d| g.input[d].saturating_add(g.pad_begin[d]).saturating_add(g.pad_end[d]));
-    check_size(&[g.in_channels, padded[0], padded[1]])?;
+    g.validate().map_err(|error| error.to_string())?;
+    let [oh, ow] = g.output();
     let input = [g.in_channels, g.input[0], g.input[1]];
     let kernel = [g.out_channels, g.in_channels / g.groups, g.kernel[0], g.kernel[1]];
     if x.shape != input || w.shape != kernel {
@@ -198,24 +197,6 @@ fn concat(axis: usize, operands: &[Form]) -> Result<Form, String> {
         *total = total.saturating_add(operand.shape[axis]);
     }
     Ok(Form { shape: joined, ..first.clone() })
-}
-
-/// Output size of a convolution, if there is one.
-pub(super) fn check_conv(g: &ConvGeometry) -> Result<[usize; 2], String> {
-    if g.groups == 0 || !g.in_channels.is_multiple_of(g.groups) || !g.out_channels.is_multiple_of(g.groups) {
-        return Err(format!("{} groups do not divide the channels", g.groups));
-    }
-    if g.in_channels == 0 || g.out_channels == 0 {
-        return Err("has no channels".into());
-    }
-    let size = |d: usize| {
-        let reach = g.kernel[d].checked_sub(1)?.checked_mul(g.dilation[d].max(1))?.checked_add(1)?;
-        steps(g.input[d], reach, g.stride[d], g.pad_begin[d], g.pad_end[d])
-    };
-    match (size(0), size(1)) {
-        (Some(h), Some(w)) if g.dilation.iter().all(|&d| d > 0) => Ok([h, w]),
-        _ => Err(format!("kernel {:?} does not fit input {:?} with its padding", g.kernel, g.input)),
-    }
 }
 
 /// Output size of a pool over `input`, if there is one. Windows lie at least partly inside: padding is smaller.
