@@ -5,10 +5,11 @@ use mpc_core::inference::clear;
 use mpc_core::inference::secure::{self, Output};
 use mpc_core::kernel::ConvGeometry;
 use mpc_core::model::manifest::{Bounds, Reveal};
-use mpc_core::model::{Declared, Graph, Network, Op, PoolGeometry, compile, encode_weights};
+use mpc_core::model::{Bound, Declared, Graph, Network, Op, PoolGeometry, Source, compile, encode_weights};
 use mpc_core::ring::{Arithmetic, Boolean, Tensor, fixed};
 use mpc_core::sharing::{Share, reconstruct};
 use mpc_core::testing::{deal, three_parties};
+use mpc_core::wire::codec;
 use ndarray::{ArrayD, IxDyn};
 use proptest::prelude::*;
 use rand_chacha::ChaCha12Rng;
@@ -16,6 +17,21 @@ use rand_core::{Rng, SeedableRng};
 
 const RANGE: f64 = 8.0;
 const TOLERANCE: f64 = 1.0 / 1024.0;
+
+/// The convolution of the networks below: 3 x 3, padded to keep the size.
+fn same(in_channels: usize, out_channels: usize, size: usize) -> ConvGeometry {
+    ConvGeometry {
+        in_channels,
+        out_channels,
+        groups: 1,
+        input: [size; 2],
+        kernel: [3; 2],
+        stride: [1; 2],
+        dilation: [1; 2],
+        pad_begin: [1; 2],
+        pad_end: [1; 2],
+    }
+}
 
 /// A network under test with a source of weights and inputs.
 struct Case {
@@ -227,16 +243,43 @@ proptest! {
         }
     }
 
+    /// A graph from an untrusted publisher is refused or evaluated; nothing panics.
+    #[test]
+    fn damaged_graphs(seed: u64, damage in prop::collection::vec((any::<prop::sample::Index>(), 0..64u8), 1..4)) {
+        let mut case = Case::new(seed, &[1, 4, 4]);
+        let w = case.weight(&[2, 1, 3, 3]);
+        let x = case.push(Op::Conv(same(1, 2, 4)), &[0, w]);
+        let x = case.push(Op::MaxPool(pool([4, 4], [2, 2], [2, 2], [0, 0])), &[x]);
+        let x = case.push(Op::Relu { rescale: 0, ceiling: Some(3.0) }, &[x]);
+        let x = case.push(Op::Reshape { shape: vec![8] }, &[x]);
+        let v = case.weight(&[8, 3]);
+        case.push(Op::MatMul, &[x, v]);
+        let (graph, weights) = case.compile();
+        let x = case.batch(2);
+        let mut bytes = codec::encode(&graph).unwrap();
+        for (index, byte) in damage {
+            let at = index.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let Ok(damaged) = codec::decode::<Graph>(&bytes) else { return Ok(()) };
+        if damaged.validate().is_ok() && damaged.weights.iter().zip(&weights).all(|(spec, w)| spec.shape == w.shape()) {
+            let weights: Vec<_> = encode_weights(&damaged, &weights).unwrap();
+            let weights: Vec<_> = weights.iter().map(deal::<Arithmetic, u64>).collect();
+            let input = deal::<Arithmetic, u64>(&encode(&x, 16));
+            let _ = three_parties(1, |party| {
+                let mine = party.role().index();
+                let weights: Vec<_> = weights.iter().map(|shares| shares[mine].clone()).collect();
+                secure::evaluate(party, &damaged, &weights, input[mine].clone(), &[1, 1], Reveal::Label)
+            });
+        }
+    }
+
     /// Inputs chosen against the bounds: every sample at an end of the range, signs random or all alike.
     #[test]
     fn bounds_hold(seed: u64, hidden in 1..12usize, ceiling in prop::option::of(0.5..20.0f64)) {
         let mut case = Case::new(seed, &[2, 6, 6]);
         let w = case.weight(&[hidden, 2, 3, 3]);
-        let geometry = ConvGeometry {
-            in_channels: 2, out_channels: hidden, groups: 1, input: [6, 6], kernel: [3, 3], stride: [1, 1],
-            dilation: [1, 1], pad_begin: [1, 1], pad_end: [1, 1],
-        };
-        let x = case.push(Op::Conv(geometry), &[0, w]);
+        let x = case.push(Op::Conv(same(2, hidden, 6)), &[0, w]);
         let x = case.push(Op::Relu { rescale: 0, ceiling }, &[x]);
         let x = case.push(Op::ReduceSum { axes: vec![1, 2] }, &[x]);
         let v = case.weight(&[hidden, 5]);
@@ -255,6 +298,49 @@ proptest! {
             }
         }
     }
+}
+
+/// A deep network whose proved bounds exceed the ring.
+fn deep() -> Case {
+    let mut case = Case::new(3, &[8, 6, 6]);
+    let mut x = 0;
+    for _ in 0..12 {
+        let w = case.uniform(&[8, 8, 3, 3], 0.3);
+        let w = case.network.weight("weight", w).unwrap();
+        let y = case.push(Op::Conv(same(8, 8, 6)), &[x, w]);
+        x = case.push(Op::Relu { rescale: 0, ceiling: None }, &[y]);
+    }
+    case.push(Op::ReduceSum { axes: vec![1, 2] }, &[x]);
+    case.push(Op::Scale { factor: 1.0 / 36.0, frac_bits: 0 }, &[case.network.output()]);
+    case
+}
+
+#[test]
+fn calibrated_bounds_carry_what_cannot_be_proved() {
+    let mut case = deep();
+    let declared = |bounds, samples| Declared { range: RANGE, frac_bits: 16, max_windows: None, bounds, samples };
+    let calibrated = || Bounds::Calibrated { comparison_margin: 8, ring_margin: 10 };
+    let samples = case.batch(4);
+    let refusal = compile(&case.network, &declared(Bounds::Proved, Some(&samples))).unwrap_err().to_string();
+    assert!(refusal.contains("more than the ring carries"), "{refusal}");
+    assert!(compile(&case.network, &declared(calibrated(), None)).is_err(), "nothing to calibrate with");
+
+    let (graph, weights) = compile(&case.network, &declared(calibrated(), Some(&samples))).unwrap();
+    assert_eq!(graph.output().bound.source, Source::Calibrated);
+    let x = case.batch(2);
+    let float = clear::evaluate(&graph, &weights, &x, &[1, 1]).unwrap();
+    let scale = float.iter().fold(1.0, |scale: f64, y| scale.max(y.abs()));
+    for (float, shared) in float.iter().zip(&scores(&graph, &weights, &x, &[1, 1])) {
+        assert!((float - shared).abs() <= scale * 8.0 * TOLERANCE, "three parties {shared}, float64 {float}");
+    }
+}
+
+#[test]
+fn a_clip_bounds_what_follows() {
+    let mut case = Case::new(3, &[4]);
+    case.push(Op::Relu { rescale: 0, ceiling: Some(6.0) }, &[0]);
+    let (graph, _) = case.compile();
+    assert_eq!(graph.output().bound, Bound { bits: 19, source: Source::Clamped });
 }
 
 #[test]

@@ -211,8 +211,12 @@ impl Quantizer<'_> {
     }
 
     fn place(&mut self, name: &str, op: Op, inputs: &[ValueId], form: Form, range: Range) -> Result<ValueId> {
-        let bound = range.bound(form.frac_bits);
+        let mut bound = range.bound(form.frac_bits);
         fits(name, op.name(), bound.bits, MAX_BITS)?;
+        if let Op::Weight(_) = op {
+            // Nobody needs to know how large a weight is.
+            bound.bits = MAX_BITS;
+        }
         let facts = Facts { shape: form.shape, batched: form.batched, frac_bits: form.frac_bits, bound };
         self.nodes.push(Node { name: name.to_owned(), op, inputs: inputs.to_vec(), facts });
         self.ranges.push(range);
