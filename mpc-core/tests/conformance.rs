@@ -132,7 +132,7 @@ fn pool(input: [usize; 2], kernel: [usize; 2], stride: [usize; 2], pad_begin: [u
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn conv(
