@@ -90,7 +90,7 @@ pub struct Limits {
     #[garde(range(min = 1, max = 256))]
     pub sessions: usize,
     /// Requests that wait; further ones are refused.
-    #[garde(range(min = 1, max = 100_000))]
+    #[garde(range(min = 1, max = 4_096))]
     pub waiting: usize,
     /// A session ends after so many seconds.
     #[garde(range(min = 1, max = 86_400))]

@@ -56,7 +56,8 @@ pub fn describe(status: &Status) -> String {
     let missing: Vec<String> = [role.next(), role.prev()]
         .into_iter()
         .zip(status.peers)
-        .filter_map(|(peer, up)| (!up).then(|| peer.to_string()))
+        .filter(|(_, up)| !up)
+        .map(|(peer, _)| peer.to_string())
         .collect();
     match missing.as_slice() {
         [] => format!(

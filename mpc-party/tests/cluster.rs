@@ -1,5 +1,6 @@
 //! Three real parties: what works, and what each of the others is told when something does not.
 
+#[cfg(test)]
 mod common;
 
 use common::{Parties, TestModel, program, run, send_input};

@@ -190,10 +190,14 @@ const WINDOW: u32 = 32 << 20;
 /// The same for a peer: every session's largest layer at once, in one message each.
 const PEER_WINDOW: u32 = 1 << 30;
 
+/// Most control streams of a peer at a time: one for each request that waits or runs.
+pub(super) const MAX_CONTROLS: usize = 4096;
+
 /// Lets a connection, now known to be a peer's, carry the sessions.
 pub(super) fn widen(connection: &Connection) {
     connection.set_receive_window(VarInt::from_u32(PEER_WINDOW));
     connection.set_send_window(u64::from(PEER_WINDOW));
+    connection.set_max_concurrent_bi_streams(VarInt::from_u32(MAX_CONTROLS as u32));
 }
 
 /// Large windows, because a layer is sent in one message; short timers, because parties are near or at least awake.

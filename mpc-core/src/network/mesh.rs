@@ -115,7 +115,7 @@ impl Mesh {
         }
         let _runtime = io.handle().enter();
         let endpoint = endpoint::serve(socket, &identity)?;
-        let (controls, control_inbox) = mpsc::channel(256);
+        let (controls, control_inbox) = mpsc::channel(endpoint::MAX_CONTROLS);
         let (callers, caller_inbox) = mpsc::channel(256);
         let inner = Arc::new(Inner {
             role,

@@ -117,7 +117,7 @@ impl Session {
             return;
         }
         lock(&self.waiting).values().for_each(Waker::wake_by_ref);
-        for connection in self.connections.iter().flatten().cloned() {
+        for connection in self.connections.clone().into_iter().flatten() {
             self.routes.handle.spawn(async move {
                 if let Ok(mut stream) = connection.open_uni().await {
                     // A peer that is gone needs no notice.
