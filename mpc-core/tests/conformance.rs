@@ -42,7 +42,7 @@ struct Case {
 
 impl Case {
     fn new(seed: u64, input: &[usize]) -> Self {
-        let network = Network::new(input).unwrap();
+        let network = Network::new(input).expect("a shape");
         Self { network, rng: ChaCha12Rng::seed_from_u64(seed), max_windows: None }
     }
 
@@ -54,17 +54,17 @@ impl Case {
 
     fn weight(&mut self, shape: &[usize]) -> usize {
         let value = self.uniform(shape, 1.0);
-        self.network.weight("weight", value).unwrap()
+        self.network.weight("weight", value).expect("finite elements")
     }
 
     fn push(&mut self, op: Op, inputs: &[usize]) -> usize {
-        self.network.push("node", op, inputs).unwrap()
+        self.network.push("node", op, inputs).expect("operands that fit")
     }
 
     fn compile(&self) -> (Graph, Vec<ArrayD<f64>>) {
         let (max_windows, bounds) = (self.max_windows, Bounds::Proved);
         let declared = Declared { range: RANGE, frac_bits: 16, max_windows, bounds, samples: None };
-        compile(&self.network, &declared).unwrap()
+        compile(&self.network, &declared).expect("bounds that fit")
     }
 
     fn batch(&mut self, samples: usize) -> ArrayD<f64> {
@@ -79,10 +79,10 @@ impl Case {
 
     fn check_within(&mut self, tolerance: f64, windows: &[u32]) {
         let (graph, weights) = self.compile();
-        graph.validate().unwrap();
+        graph.validate().expect("a valid graph");
         let x = self.batch(windows.iter().sum::<u32>() as usize);
-        let float = clear::evaluate(&graph, &weights, &x, windows).unwrap();
-        let exact = clear::evaluate_fixed(&graph, &weights, &x, windows).unwrap();
+        let float = clear::evaluate(&graph, &weights, &x, windows).expect("an evaluation");
+        let exact = clear::evaluate_fixed(&graph, &weights, &x, windows).expect("an evaluation");
         let shared = scores(&graph, &weights, &x, windows);
         assert_eq!(float.shape(), shared.shape());
         for ((&float, &exact), &shared) in float.iter().zip(&exact).zip(&shared) {
@@ -94,18 +94,19 @@ impl Case {
 }
 
 fn encode(x: &ArrayD<f64>, frac_bits: u32) -> Tensor<u64> {
-    x.mapv(|x| fixed::encode(x, frac_bits).unwrap()).into_shared()
+    x.mapv(|x| fixed::encode(x, frac_bits).expect("a number in range")).into_shared()
 }
 
 fn evaluate(graph: &Graph, weights: &[ArrayD<f64>], x: &ArrayD<f64>, windows: &[u32], reveal: Reveal) -> [Output; 3] {
-    let weights: Vec<_> = encode_weights(graph, weights).unwrap().iter().map(deal::<Arithmetic, u64>).collect();
+    let weights: Vec<_> =
+        encode_weights(graph, weights).expect("weights in range").iter().map(deal::<Arithmetic, u64>).collect();
     let input = deal::<Arithmetic, u64>(&encode(x, graph.input().frac_bits));
     let outputs = three_parties(1, |party| {
         let mine = party.role().index();
         let weights: Vec<_> = weights.iter().map(|shares| shares[mine].clone()).collect();
         secure::evaluate(party, graph, &weights, input[mine].clone(), windows, reveal)
     });
-    outputs.map(Result::unwrap)
+    outputs.map(|output| output.expect("an output"))
 }
 
 fn scores(graph: &Graph, weights: &[ArrayD<f64>], x: &ArrayD<f64>, windows: &[u32]) -> ArrayD<f64> {
@@ -114,7 +115,7 @@ fn scores(graph: &Graph, weights: &[ArrayD<f64>], x: &ArrayD<f64>, windows: &[u3
             Output::Scores(scores) => scores,
             Output::Labels(_) => panic!("scores were asked for"),
         });
-    reconstruct(&parts).unwrap().mapv(|word| fixed::decode(word, graph.output().frac_bits))
+    reconstruct(&parts).expect("equal duplicates").mapv(|word| fixed::decode(word, graph.output().frac_bits))
 }
 
 fn labels(graph: &Graph, weights: &[ArrayD<f64>], x: &ArrayD<f64>, windows: &[u32]) -> Vec<u64> {
@@ -123,7 +124,7 @@ fn labels(graph: &Graph, weights: &[ArrayD<f64>], x: &ArrayD<f64>, windows: &[u3
             Output::Labels(labels) => labels,
             Output::Scores(_) => panic!("labels were asked for"),
         });
-    reconstruct(&parts).unwrap().iter().copied().collect()
+    reconstruct(&parts).expect("equal duplicates").iter().copied().collect()
 }
 
 fn pool(input: [usize; 2], kernel: [usize; 2], stride: [usize; 2], pad_begin: [usize; 2]) -> PoolGeometry {
@@ -306,7 +307,7 @@ fn deep() -> Case {
     let mut x = 0;
     for _ in 0..12 {
         let w = case.uniform(&[8, 8, 3, 3], 0.3);
-        let w = case.network.weight("weight", w).unwrap();
+        let w = case.network.weight("weight", w).expect("finite elements");
         let y = case.push(Op::Conv(same(8, 8, 6)), &[x, w]);
         x = case.push(Op::Relu { rescale: 0, ceiling: None }, &[y]);
     }

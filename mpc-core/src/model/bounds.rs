@@ -217,13 +217,18 @@ pub(super) fn infer(op: &Op, operands: &[Operand<'_>], form: &Form) -> Range {
 }
 
 fn matmul(x: &Operand<'_>, w: &ArrayD<f64>) -> Vec<Interval> {
-    let columns = || w.axis_iter(Axis(1));
+    let columns = w.axis_iter(Axis(1));
     if x.form.shape.len() == 1 {
         let inputs = &x.range.channels;
-        return columns().map(|column| dot(inputs.iter().copied().zip(column.iter().copied()))).collect();
+        return columns.map(|column| dot(inputs.iter().copied().zip(column.iter().copied()))).collect();
     }
-    let row = |&i: &Interval| {
-        let outputs = columns().map(|column| dot(column.iter().map(|&w| (i, w))));
+    // All elements of a row share an interval, so that only the sums of positive and negative weights count.
+    let sums = |column: ndarray::ArrayViewD<'_, f64>| {
+        column.iter().fold((0.0, 0.0), |(positive, negative), &w| (positive + w.max(0.0), negative + w.min(0.0)))
+    };
+    let sums: Vec<(f64, f64)> = columns.map(sums).collect();
+    let row = |i: &Interval| {
+        let outputs = sums.iter().map(|&(positive, negative)| i.scale(positive).add(i.scale(negative)));
         outputs.reduce(Interval::hull).unwrap_or(Interval::ZERO)
     };
     x.range.channels.iter().map(row).collect()

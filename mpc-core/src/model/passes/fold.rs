@@ -1,4 +1,5 @@
-//! Affine layers behind a convolution or matrix product disappear into its weights: batch normalisation.
+//! Affine layers around a convolution or matrix product disappear into its weights: batch normalisation behind it, the
+//! divisor of an average before it.
 
 use ndarray::{ArrayD, IxDyn};
 
@@ -19,6 +20,27 @@ pub(super) fn affine(builder: &mut Builder, name: &str, op: &Op, inputs: &[Value
         Op::Mul => scale(builder, name, value, &weight),
         _ => shift(builder, name, value, &weight),
     }
+}
+
+/// Rewrites `linear(x c, w)` to `linear(x 2^e, w c / 2^e)`: in fixed point a power of two costs nothing.
+pub(super) fn divisor(builder: &mut Builder, name: &str, op: &Op, inputs: &[ValueId]) -> Result<Option<ValueId>> {
+    let (Op::Conv(_) | Op::MatMul, &[value, w]) = (op, inputs) else { return Ok(None) };
+    let (scaled, reshape) = match builder.only_here(value) {
+        Some((reshape @ Op::Reshape { .. }, &[inner])) => (inner, Some(reshape.clone())),
+        _ => (value, None),
+    };
+    let Some((&Op::Scale { factor, .. }, &[x])) = builder.only_here(scaled) else { return Ok(None) };
+    let power = factor.abs().log2().ceil().exp2();
+    let Some(weights) = builder.network.constant(w).filter(|_| power.is_normal() && power != factor.abs()) else {
+        return Ok(None);
+    };
+    let weights = weights * (factor / power);
+    let mut x = builder.append(&format!("{name}.divisor"), Op::Scale { factor: power, frac_bits: 0 }, &[x])?;
+    if let Some(reshape) = reshape {
+        x = builder.append(&format!("{name}.reshape"), reshape, &[x])?;
+    }
+    let w = builder.network.weight(format!("{name}.weight"), weights)?;
+    builder.network.push(name, op.clone(), &[x, w]).map(Some)
 }
 
 fn shift(builder: &mut Builder, name: &str, value: ValueId, weight: &ArrayD<f64>) -> Result<Option<ValueId>> {

@@ -23,6 +23,7 @@ pub(super) fn simplify(network: &Network) -> Result<Network> {
     let mut builder = Builder { network: Network::new(network.shape(0))?, uses: vec![uses[0]] };
     let mut renamed = vec![0];
     for (layer, &uses) in network.layers.iter().zip(&uses).skip(1) {
+        let before = builder.network.layers.len();
         let value = match &layer.op {
             Op::Weight(index) => builder.network.weight(&layer.name, network.weights[*index].clone())?,
             op => {
@@ -30,7 +31,9 @@ pub(super) fn simplify(network: &Network) -> Result<Network> {
                 builder.append(&layer.name, op.clone(), &inputs)?
             }
         };
-        builder.add_uses(value, uses);
+        builder.uses.resize(builder.network.layers.len(), 0);
+        // A rule that answers with an earlier value removes one use of it, that by the layers in between.
+        builder.uses[value] += if value < before { uses.saturating_sub(1) } else { uses };
         renamed.push(value);
     }
     builder.network.set_output(renamed[network.output]);
@@ -46,18 +49,12 @@ struct Builder {
 impl Builder {
     /// Appends a layer, or what a rule makes of it.
     fn append(&mut self, name: &str, op: Op, inputs: &[ValueId]) -> Result<ValueId> {
-        if let Some(value) = fold::affine(self, name, &op, inputs)? {
-            return Ok(value);
-        }
-        if let Some(value) = order::reorder(self, name, &op, inputs)? {
-            return Ok(value);
+        for rule in [fold::affine, fold::divisor, order::reorder] {
+            if let Some(value) = rule(self, name, &op, inputs)? {
+                return Ok(value);
+            }
         }
         self.network.push(name, op, inputs)
-    }
-
-    fn add_uses(&mut self, value: ValueId, uses: usize) {
-        self.uses.resize(self.network.layers.len(), 0);
-        self.uses[value] += uses;
     }
 
     /// The operation and operands of `value` if the layer being appended is its only user, so that rewriting it
