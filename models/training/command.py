@@ -1,0 +1,47 @@
+"""What the training programs have in common: arguments, and how a network is built and trained for them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import nn
+
+from .data import Dataset, Model
+from .fit import Augment, Schedule, deterministic, train
+
+
+def arguments(description: str | None, folder: Path) -> argparse.Namespace:
+    """Parses the command line; `folder` is the model's own."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=description, formatter_class=raw)
+    parser.add_argument("data", type=Path, help="folder with manifest.csv")
+    parser.add_argument("--model", type=Path, default=folder, help="folder with manifest.toml")
+    parser.add_argument("--outside", type=Path, help="a data set that is never trained on")
+    parser.add_argument("--client", default="mpc-client", help="the program that computes the features")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
+    return parser.parse_args()
+
+
+def block(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> list[nn.Module]:
+    """Convolution, normalisation, rectifier."""
+    convolution = nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False)
+    return [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
+
+
+def fitted(
+    build: Callable[[Model], nn.Module],
+    augment: Callable[[Model], Augment],
+    schedule: Schedule,
+    model: Model,
+    data: Dataset,
+    splits: tuple[str, ...],
+    options: argparse.Namespace,
+) -> nn.Module:
+    """A network trained on these splits."""
+    deterministic(options.seed, options.threads)
+    network = build(model)
+    train(network, data, data.where(*splits), augment(model), schedule, options.seed)
+    return network

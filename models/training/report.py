@@ -1,0 +1,68 @@
+"""Answers of the exported network by the ONNX runtime: the reference for everything that evaluates it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnxruntime
+import torch
+from torch import Tensor
+
+from .data import Dataset, Model, features
+
+
+class Reference:
+    """The ONNX runtime with a model's file."""
+
+    def __init__(self, model: Model) -> None:
+        path = model.folder / "model.onnx"
+        self.labels = model.labels
+        self.sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+    def logits(self, windows: Tensor, count: Tensor) -> Tensor:
+        """One row per sample: the sum over its windows."""
+        rows = torch.from_numpy(self.session.run(None, {"input": windows.numpy()})[0])
+        return torch.stack([part.sum(0) for part in rows.split(count.tolist())])
+
+    def answers(self, files: Sequence[str], logits: Tensor) -> list[dict]:
+        """File, label and logits of each sample."""
+        rows = zip(files, logits, strict=True)
+        return [
+            {"file": file, "label": self.labels[int(row.argmax())], "logits": [round(x, 5) for x in row.tolist()]}
+            for file, row in rows
+        ]
+
+
+def split_answers(model: Model, data: Dataset, split: str) -> dict:
+    """What the network says about every sample of a split."""
+    reference = Reference(model)
+    logits = reference.logits(data.windows, data.count)
+    samples = data.where(split).tolist()
+    answers = reference.answers([data.files[i] for i in samples], logits[samples])
+    return {"model": model.manifest["name"], "onnx_sha256": reference.sha256, "split": split, "results": answers}
+
+
+def write_expected(client: str, model: Model, figures: dict | None = None) -> None:
+    """Writes expected.json: the figures (those already there if none are given), and the answers for the samples."""
+    path = model.folder / "expected.json"
+    if figures is None:
+        figures = json.loads(path.read_text(encoding="utf-8"))["figures"]
+    reference = Reference(model)
+    files = sorted(file for file in model.folder.glob("samples/*") if file.suffix in {".wav", ".png"})
+    answers = []
+    if files:
+        windows, count = features(client, model.folder, files)
+        answers = reference.answers([f"samples/{file.name}" for file in files], reference.logits(windows, count))
+    write_json(path, {"onnx_sha256": reference.sha256, "figures": figures, "samples": answers})
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Indented JSON with each list of numbers on one line."""
+    text = json.dumps(content, indent=1)
+    text = re.sub(r"\[\s+([\s\d.,e-]+?)\s+\]", lambda numbers: f"[{' '.join(numbers[1].split())}]", text)
+    path.write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,98 @@
+//! The models of `models/`: fixed point against the ONNX runtime's recorded answers, and, with `$MPC_DATA`, against an
+//! independent ONNX evaluator on every file of the test split.
+
+use std::path::{Path, PathBuf};
+
+use mpc_client::preprocess::{Options, Prepared, prepare};
+use mpc_core::inference::clear;
+use mpc_core::model::Model;
+use ndarray::{ArrayD, ArrayView1, Axis, IxDyn};
+
+/// Name, data set, and the column of its manifest with the split.
+const MODELS: [(&str, &str, &str); 2] = [("emotion", "emotion_ravdess", "split"), ("face", "faces_orl40", "split_id")];
+/// Largest difference between a logit in fixed point and in floating point, per window.
+const TOLERANCE: f64 = 0.02;
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models").join(name)
+}
+
+fn argmax(logits: ArrayView1<f64>) -> usize {
+    (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap()
+}
+
+/// Logits in fixed point, one row per file.
+fn fixed_point(model: &Model, inputs: &[Prepared]) -> ArrayD<f64> {
+    let views: Vec<_> = inputs.iter().map(|input| input.features.view()).collect();
+    let batch = ndarray::concatenate(Axis(0), &views).unwrap().mapv(f64::from);
+    let windows: Vec<u32> = inputs.iter().map(|input| input.windows as u32).collect();
+    clear::evaluate_fixed(&model.graph, &model.weights, &batch, &windows).unwrap()
+}
+
+#[test]
+fn samples_get_the_recorded_answers() {
+    for (name, _, _) in MODELS {
+        let folder = folder(name);
+        let model = Model::load(&folder).unwrap();
+        let expected = std::fs::read(folder.join("expected.json")).unwrap();
+        let expected: serde_json::Value = serde_json::from_slice(&expected).unwrap();
+        for sample in expected["samples"].as_array().unwrap() {
+            let file = folder.join(sample["file"].as_str().unwrap());
+            let input = prepare(&model.manifest, &file, Options::default()).unwrap();
+            let tolerance = TOLERANCE * input.windows as f64;
+            let logits = fixed_point(&model, &[input]);
+            for (got, want) in logits.iter().zip(sample["logits"].as_array().unwrap()) {
+                assert!((got - want.as_f64().unwrap()).abs() < tolerance, "{}: {got}, not {want}", file.display());
+            }
+            let label = &model.manifest.labels[argmax(logits.index_axis(Axis(0), 0).into_dimensionality().unwrap())];
+            assert_eq!(label, sample["label"].as_str().unwrap(), "{}", file.display());
+        }
+    }
+}
+
+#[test]
+fn the_test_split_agrees_with_another_evaluator() {
+    let Some(data) = std::env::var_os("MPC_DATA").map(PathBuf::from) else {
+        eprintln!("skipped: $MPC_DATA is not set");
+        return;
+    };
+    for (name, set, column) in MODELS {
+        let model = Model::load(&folder(name)).unwrap();
+        let inputs: Vec<Prepared> = test_split(&data.join(set), column)
+            .iter()
+            .map(|file| prepare(&model.manifest, file, Options::default()).unwrap())
+            .collect();
+        let got = fixed_point(&model, &inputs);
+        let reference = rten::Model::load_file(folder(name).join("model.onnx")).unwrap();
+        let (mut agree, mut largest) = (0, 0.0f64);
+        for (input, got) in inputs.iter().zip(got.outer_iter()) {
+            let want = floating_point(&reference, &input.features);
+            agree += usize::from(argmax(got.view().into_dimensionality().unwrap()) == argmax(want.view()));
+            largest = got.iter().zip(&want).map(|(a, b)| (a - b).abs()).fold(largest, f64::max);
+        }
+        eprintln!("{name}: {agree} of {} labels agree, largest logit error {largest:.6}", inputs.len());
+        assert!(agree as f64 >= 0.995 * inputs.len() as f64);
+    }
+}
+
+/// The files of a data set's test split.
+fn test_split(folder: &Path, column: &str) -> Vec<PathBuf> {
+    let text = std::fs::read_to_string(folder.join("manifest.csv")).unwrap();
+    let mut lines = text.lines();
+    let column = lines.next().unwrap().split(',').position(|name| name == column).unwrap();
+    // The columns up to the split hold no quotes.
+    let fields = lines.map(|line| line.split(',').collect::<Vec<_>>());
+    fields.filter(|fields| fields[column] == "test").map(|fields| folder.join(fields[0])).collect()
+}
+
+/// The sum over the windows of the logits that rten computes.
+fn floating_point(model: &rten::Model, features: &ArrayD<f32>) -> ndarray::Array1<f64> {
+    let input = rten::Value::from_shape(features.shape(), features.iter().copied().collect::<Vec<_>>()).unwrap();
+    let rten::Value::FloatTensor(logits) = model.run_one(input.into(), None).unwrap() else {
+        panic!("the network's output is not of floats")
+    };
+    let windows = features.len_of(Axis(0));
+    let logits: Vec<f64> = logits.into_data().into_iter().map(f64::from).collect();
+    let logits = ArrayD::from_shape_vec(IxDyn(&[windows, logits.len() / windows]), logits).unwrap();
+    logits.sum_axis(Axis(0)).into_dimensionality().unwrap()
+}
