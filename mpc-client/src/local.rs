@@ -3,6 +3,7 @@
 //! The program starts itself again as each party. A party ends when its standard input closes, so none outlives this
 //! process, however it ends.
 
+use std::ffi::OsStr;
 use std::fmt::Write;
 use std::io::Read;
 use std::net::{SocketAddr, UdpSocket};
@@ -157,8 +158,8 @@ pub fn party(config: &Path) -> std::process::ExitCode {
         let _ = std::io::stdin().read(&mut [0]);
         std::process::exit(0);
     });
-    let _ = config;
-    std::process::ExitCode::FAILURE
+    let arguments: [&OsStr; 4] = ["mpc-party".as_ref(), "serve".as_ref(), "--config".as_ref(), config.as_os_str()];
+    mpc_party::cli::run(arguments.map(OsStr::to_owned))
 }
 
 /// The folder with the models for [`LocalCluster`]: `explicit`, else `./models`, else a `models` beside the program or above it.
