@@ -4,9 +4,8 @@
 //! process, however it ends.
 
 use std::ffi::OsStr;
-use std::fmt::Write;
 use std::io::Read;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -31,6 +30,7 @@ const POLL: Duration = Duration::from_millis(10);
 
 /// Three parties that are stopped when this is dropped.
 pub struct LocalCluster {
+    program: PathBuf,
     parties: Vec<Child>,
     cluster: Cluster,
     identity: Identity,
@@ -59,9 +59,11 @@ impl LocalCluster {
         }
         let cluster = Cluster { parties: entries };
         drop(sockets);
-        let mut local = Self { parties: Vec::new(), cluster, identity, folder };
-        for (role, address) in Role::ALL.into_iter().zip(addresses) {
-            let party = local.spawn(program, role, address)?;
+        let program = program.to_owned();
+        let mut local = Self { program, parties: Vec::new(), cluster, identity, folder };
+        for role in Role::ALL {
+            local.write_config(role)?;
+            let party = local.spawn(role)?;
             local.parties.push(party);
         }
         Ok(local)
@@ -100,47 +102,74 @@ impl LocalCluster {
         }
     }
 
-    fn spawn(&self, program: &Path, role: Role, address: SocketAddr) -> Result<Child> {
+    /// The three parties, as a cluster file would describe them.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The identity that may ask and publish.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Kills one party, as a crash would.
+    pub fn kill(&mut self, role: Role) {
+        end(&mut self.parties[role.index()]);
+    }
+
+    /// Starts a party again that was killed, with the keys, the address and the stored shares that it had.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where the operating system gives no process.
+    pub fn restart(&mut self, role: Role) -> Result<()> {
+        self.kill(role);
+        self.parties[role.index()] = self.spawn(role)?;
+        Ok(())
+    }
+
+    fn spawn(&self, role: Role) -> Result<Child> {
         let folder = self.folder.path();
-        let config = folder.join(format!("{role}.toml"));
-        std::fs::write(&config, self.config(role, address)?).map_err(|e| failed("a file", e))?;
         let log = std::fs::File::create(log_file(folder, role)).map_err(|e| failed("a file", e))?;
-        let mut command = Command::new(program);
+        let mut command = Command::new(&self.program);
         for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("MPC_")) {
             command.env_remove(key);
         }
-        command.arg(SUBCOMMAND).arg(&config).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
+        command.arg(SUBCOMMAND).arg(config_file(folder, role)).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
         // Ctrl-C is for the client, which then ends the session and the parties in order.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         command.spawn().map_err(|e| failed("a process", e))
     }
 
-    fn config(&self, role: Role, address: SocketAddr) -> Result<String> {
+    fn write_config(&self, role: Role) -> Result<()> {
         let mut store_key = [0; 32];
         getrandom::fill(&mut store_key).map_err(|e| failed("randomness", e))?;
-        let mut hex = String::new();
-        for byte in store_key {
-            write!(hex, "{byte:02x}").map_err(|e| failed("memory", e))?;
-        }
+        let store_key: String = store_key.iter().map(|byte| format!("{byte:02x}")).collect();
         let cluster = toml::to_string(&self.cluster).map_err(|e| failed("a configuration", e))?;
-        Ok(format!(
-            "role = {}\nlisten = \"{address}\"\nidentity = \"{role}\"\ndata = \"{role}\"\nstore_key = \"{hex}\"\n{cluster}\n\
-             [[publishers]]\nname = \"local client\"\nfingerprint = \"{}\"\n[log]\nlevel = \"warn\"\n",
+        let (address, key) = (&self.cluster.parties[role.index()].addresses[0], self.identity.fingerprint());
+        let config = format!(
+            "role = {}\nlisten = \"{address}\"\nidentity = \"{role}\"\ndata = \"{role}\"\nstore_key = \"{store_key}\"\n\
+             {cluster}\n[[publishers]]\nname = \"local client\"\nfingerprint = \"{key}\"\n[log]\nlevel = \"warn\"\n",
             role.index(),
-            self.identity.fingerprint(),
-        ))
+        );
+        std::fs::write(config_file(self.folder.path(), role), config).map_err(|e| failed("a file", e))
     }
 }
 
 impl Drop for LocalCluster {
     fn drop(&mut self) {
-        for party in &mut self.parties {
-            // It may have ended by itself; nothing is left to do then.
-            let _ = party.kill();
-            let _ = party.wait();
-        }
+        self.parties.iter_mut().for_each(end);
     }
+}
+
+/// Kills a process and waits for it; one that has ended by itself is fine too.
+fn end(party: &mut Child) {
+    drop(party.kill());
+    drop(party.wait());
+}
+
+fn config_file(folder: &Path, role: Role) -> PathBuf {
+    folder.join(format!("{role}.toml"))
 }
 
 fn log_file(folder: &Path, role: Role) -> PathBuf {

@@ -1,0 +1,87 @@
+//! Many questions at once, to two models, against three servers; one of them dies in between and comes back.
+
+mod support;
+
+use std::path::Path;
+use std::time::Duration;
+
+use mpc_client::local::LocalCluster;
+use mpc_client::{Client, Encoded, Error, Model, preprocess};
+use mpc_core::Role;
+use support::{brightness_model, picture};
+use tempfile::tempdir;
+use tokio::task::JoinSet;
+
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// A question and its right answer.
+#[derive(Clone)]
+struct Question {
+    model: Model,
+    input: Encoded,
+    answer: &'static str,
+}
+
+impl Question {
+    /// Asks, and fails the test on a wrong label; no label at all is the caller's to judge.
+    async fn ask(&self, client: &Client) -> Result<(), Error> {
+        let evaluation = client.classify(&self.model, std::slice::from_ref(&self.input), TIMEOUT).await?;
+        assert_eq!(self.model.manifest.labels[evaluation.predictions[0].label], self.answer, "a wrong label");
+        Ok(())
+    }
+}
+
+/// Questions to two models, which have different words for the same thing.
+async fn questions(client: &Client, dir: &Path) -> Vec<Question> {
+    let mut questions = Vec::new();
+    for (name, labels) in [("one", ["dark", "bright"]), ("two", ["night", "day"])] {
+        let folder = brightness_model(dir, name, labels);
+        client.publish(&mpc_core::model::Model::load(&folder).unwrap()).await.unwrap();
+        let model = client.model(name).await.unwrap();
+        for (shade, answer) in [(20, labels[0]), (110, labels[0]), (150, labels[1]), (230, labels[1])] {
+            let path = picture(dir, "shade.png", shade);
+            let features = preprocess::prepare(&model.manifest, &path, Default::default()).unwrap().features;
+            questions.push(Question { input: model.encode(&features).unwrap(), model: model.clone(), answer });
+        }
+    }
+    questions
+}
+
+/// `count` questions at the same time.
+fn ask_many(client: &std::sync::Arc<Client>, questions: &[Question], count: usize) -> JoinSet<Result<(), Error>> {
+    let questions = questions.iter().cycle().take(count).cloned();
+    questions.map(|question| (question, client.clone())).fold(JoinSet::new(), |mut asked, (question, client)| {
+        asked.spawn(async move { question.ask(&client).await });
+        asked
+    })
+}
+
+#[tokio::test]
+async fn two_hundred_at_once_a_death_and_a_restart() {
+    let dir = tempdir().unwrap();
+    let mut parties = LocalCluster::start(Path::new(env!("CARGO_BIN_EXE_mpc-client"))).unwrap();
+    let client = std::sync::Arc::new(parties.connect().await.unwrap());
+    let questions = questions(&client, dir.path()).await;
+    for answer in ask_many(&client, &questions, 200).join_all().await {
+        answer.unwrap();
+    }
+
+    // Kill one as soon as the first answer is there: later ones may come, be right, or be a clear error.
+    let mut asked = ask_many(&client, &questions, 200);
+    asked.join_next().await.unwrap().unwrap().unwrap();
+    parties.kill(Role::P1);
+    let mut failed = 0;
+    while let Some(answer) = asked.join_next().await {
+        if let Err(error) = answer.expect("no wrong label") {
+            assert!([3, 4].contains(&error.exit_code()) && error.to_string().contains("P1"), "{error}");
+            failed += 1;
+        }
+    }
+    assert!(failed > 0, "all were answered before the party died");
+
+    parties.restart(Role::P1).unwrap();
+    let client = std::sync::Arc::new(parties.connect().await.unwrap());
+    for answer in ask_many(&client, &questions, 20).join_all().await {
+        answer.unwrap();
+    }
+}

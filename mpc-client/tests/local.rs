@@ -1,0 +1,171 @@
+//! End to end with three real servers: `--local`, and a cluster that somebody else started.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use mpc_client::Identity;
+use mpc_client::local::LocalCluster;
+use mpc_core::Role;
+use serde_json::{Value, json};
+use support::{brightness_model, client, picture, run};
+use tempfile::tempdir;
+
+/// The folder of the models that come with the project.
+fn models() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models")
+}
+
+#[test]
+fn one_batch_with_good_and_bad_inputs() {
+    let dir = tempdir().unwrap();
+    let dir = dir.path();
+    brightness_model(&dir.join("models"), "brightness", ["dark", "bright"]);
+    picture(dir, "night.png", 10);
+    picture(dir, "day.png", 240);
+    let png = std::fs::read(dir.join("day.png")).unwrap();
+    std::fs::write(dir.join("empty.png"), "").unwrap();
+    std::fs::write(dir.join("text.png"), "not a picture\n").unwrap();
+    std::fs::write(dir.join("half.png"), &png[..png.len() / 2]).unwrap();
+    let inputs = ["night.png", "empty.png", "day.png", "text.png", "half.png", "missing.png"];
+    let mut command = client(dir);
+    command.args(["--local", "--json", "classify", "--model", "brightness"]);
+    let (out, err, code) = run(command.args(inputs.iter().flat_map(|input| ["--input", input])));
+    assert_eq!(code, 2, "{err}");
+    assert!(err.is_empty(), "with --json everything is in the object: {err}");
+
+    let object: Value = serde_json::from_str(&out).unwrap();
+    let mut keys: Vec<&String> = object.as_object().unwrap().keys().collect();
+    keys.sort();
+    assert_eq!(keys, ["bytes_sent", "command", "elapsed_ms", "model", "results", "rounds", "security"]);
+    assert_eq!((&object["command"], &object["model"]), (&json!("classify"), &json!("brightness")));
+    assert_eq!(object["security"], json!("passive"));
+    assert!(object["rounds"].as_u64().unwrap() > 0);
+    let bytes = object["bytes_sent"].as_array().unwrap();
+    assert!(bytes.len() == 3 && bytes.iter().all(|bytes| bytes.as_u64().unwrap() > 0), "{bytes:?}");
+
+    let results = object["results"].as_array().unwrap();
+    assert_eq!(results.len(), inputs.len());
+    assert_eq!(results[0], json!({"input": "night.png", "label": "dark"}));
+    assert_eq!(results[2], json!({"input": "day.png", "label": "bright"}));
+    for i in [1, 3, 4, 5] {
+        assert_eq!(results[i]["input"], json!(inputs[i]));
+        assert!(results[i]["error"].as_str().is_some_and(|error| !error.contains('\n')), "{}", results[i]);
+    }
+}
+
+#[test]
+fn people_read_the_label_and_mistakes_exit_with_2() {
+    let dir = tempdir().unwrap();
+    let dir = dir.path();
+    brightness_model(&dir.join("models"), "face", ["dark", "bright"]);
+    picture(dir, "day.png", 240);
+    // The option may stand on either side of the command.
+    let (out, err, code) = run(client(dir).args(["classify", "--local", "--input", "day.png"]));
+    assert_eq!((out.as_str(), code), ("bright\n", 0), "{err}");
+    assert!(err.contains("rounds") && !err.contains('\u{1b}'), "no colours in a pipe: {err}");
+
+    let (_, err, code) = run(client(dir).args(["--local", "classify", "--input", "day.png", "--model", "nose"]));
+    assert!(code == 2 && err.contains("nose") && err.contains("face"), "{err}");
+    let (out, err, code) = run(client(dir).args(["--local", "classify", "--input", "nothing.png"]));
+    assert!(code == 2 && out.is_empty() && err.contains("nothing.png"), "{err}");
+    let (out, _, code) = run(client(dir).args(["--local", "models"]));
+    assert!(code == 0 && out.starts_with("face  Whether a picture"), "{out}");
+}
+
+#[test]
+fn every_model_of_the_project_answers_its_sample() {
+    for (model, arguments) in [("emotion", &["emotion"][..]), ("face", &["classify", "--input"])] {
+        let samples = models().join(model).join("samples");
+        let Some(sample) = std::fs::read_dir(&samples).ok().and_then(|mut dir| dir.next()) else {
+            eprintln!("skipped {model}: no samples in {}", samples.display());
+            continue;
+        };
+        let dir = tempdir().unwrap();
+        let mut command = client(dir.path());
+        command.arg("--local").arg("--models").arg(models()).arg("--json").args(arguments);
+        let (out, err, code) = run(command.arg(sample.unwrap().path()));
+        assert_eq!(code, 0, "{model}: {err}");
+        let object: Value = serde_json::from_str(&out).unwrap();
+        assert!(object["results"][0]["label"].is_string(), "{model}: {out}");
+    }
+}
+
+/// Three servers that run, the folder of a client that they know, and the command line of that client.
+struct Running {
+    parties: LocalCluster,
+    dir: tempfile::TempDir,
+}
+
+impl Running {
+    fn start() -> Self {
+        let dir = tempdir().unwrap();
+        let mut parties = LocalCluster::start(Path::new(env!("CARGO_BIN_EXE_mpc-client"))).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async { parties.connect().await.unwrap().close().await });
+        std::fs::write(dir.path().join("cluster.toml"), toml::to_string(parties.cluster()).unwrap()).unwrap();
+        parties.identity().save(&dir.path().join("client")).unwrap();
+        brightness_model(dir.path(), "face", ["dark", "bright"]);
+        picture(dir.path(), "day.png", 240);
+        Self { parties, dir }
+    }
+
+    fn client(&self, arguments: &[&str]) -> (String, String, i32) {
+        run(client(self.dir.path()).args(arguments))
+    }
+}
+
+#[test]
+fn a_cluster_is_published_to_and_asked() {
+    let running = Running::start();
+    let (out, _, code) = running.client(&["models"]);
+    assert!(code == 0 && out.contains("no models yet"), "{out}");
+    let (_, err, code) = running.client(&["classify", "--input", "day.png"]);
+    assert!(code == 2 && err.contains("no model \"face\"") && err.contains("publish"), "{err}");
+
+    let (out, err, code) = running.client(&["--json", "model", "publish", "face"]);
+    assert_eq!(code, 0, "{err}");
+    let object: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&object["model"], &object["weights"]), (&json!("face"), &json!(130)));
+    let (out, err, code) = running.client(&["classify", "--input", "day.png"]);
+    assert_eq!((out.as_str(), code), ("bright\n", 0), "{err}");
+
+    // Published anew with other labels: the name now means the new one.
+    brightness_model(running.dir.path(), "face", ["night", "day"]);
+    assert_eq!(running.client(&["model", "publish", "face"]).2, 0);
+    let (out, err, code) = running.client(&["classify", "--input", "day.png"]);
+    assert_eq!((out.as_str(), code), ("day\n", 0), "{err}");
+}
+
+#[test]
+fn strangers_and_impostors_exit_with_3_and_both_fingerprints() {
+    let running = Running::start();
+    let stranger = Identity::generate("stranger").unwrap();
+    stranger.save(&running.dir.path().join("stranger")).unwrap();
+    let (_, err, code) = running.client(&["--identity", "stranger", "models"]);
+    assert_eq!(code, 3, "{err}");
+    assert!(err.contains(&stranger.fingerprint().to_string()) && err.contains("operator"), "{err}");
+
+    let mut cluster = running.parties.cluster().clone();
+    let theirs = std::mem::replace(&mut cluster.parties[1].fingerprints[0], stranger.fingerprint().to_string());
+    std::fs::write(running.dir.path().join("wrong.toml"), toml::to_string(&cluster).unwrap()).unwrap();
+    let (_, err, code) = running.client(&["--cluster", "wrong.toml", "models"]);
+    assert_eq!(code, 3, "{err}");
+    assert!(err.contains("P1") && err.contains(&theirs) && err.contains(&stranger.fingerprint().to_string()), "{err}");
+}
+
+#[test]
+fn a_dead_party_is_named_and_its_restart_is_enough() {
+    let mut running = Running::start();
+    assert_eq!(running.client(&["model", "publish", "face"]).2, 0);
+    running.parties.kill(Role::P1);
+    let (out, err, code) = running.client(&["classify", "--input", "day.png"]);
+    assert_eq!(code, 3, "{err}");
+    assert!(out.is_empty() && err.contains("P1") && err.contains("127.0.0.1"), "{err}");
+
+    running.parties.restart(Role::P1).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { running.parties.connect().await.unwrap().close().await });
+    let (out, err, code) = running.client(&["classify", "--input", "day.png"]);
+    assert_eq!((out.as_str(), code), ("bright\n", 0), "{err}");
+}
