@@ -42,7 +42,7 @@ impl Client {
     /// Connects to all three parties of `cluster` at once, as `identity`.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] where a party does not answer, [`Error::NotTrusted`] where it shows another key than the
+    /// [`Error::Unreachable`] where a party does not answer or shows another key than the
     /// cluster file lists.
     pub async fn connect(cluster: &Cluster, identity: &Identity) -> Result<Self> {
         let endpoint = endpoint::caller()?;
@@ -52,10 +52,12 @@ impl Client {
 
     /// What each party says of itself.
     pub async fn status(&self) -> Result<[Status; 3]> {
-        self.all(async |peer| match peer.ask(Request::Status).await?.reply().await? {
-            Reply::Status(status) => Ok(status),
-            other => Err(peer.unexpected(&other)),
-        })
+        join(self.parties().map(|peer| async move {
+            match peer.ask(Request::Status).await?.reply().await? {
+                Reply::Status(status) => Ok(status),
+                other => Err(peer.unexpected(&other)),
+            }
+        }))
         .await
     }
 
@@ -66,9 +68,9 @@ impl Client {
         drop(tokio::time::timeout(CLOSING, self.endpoint.wait_idle()).await);
     }
 
-    /// Has the same conversation with all three parties at once; the first that fails ends all.
-    pub(crate) async fn all<'a, T>(&'a self, conversation: impl AsyncFn(&'a Peer) -> Result<T>) -> Result<[T; 3]> {
-        join(self.parties.each_ref().map(|peer| conversation(peer))).await
+    /// The three parties, in the order of their roles.
+    pub(crate) fn parties(&self) -> [&Peer; 3] {
+        self.parties.each_ref()
     }
 }
 
@@ -84,17 +86,17 @@ impl Peer {
         let entry = &cluster.parties[role.index()];
         let label = format!("{role} ({})", entry.name);
         let address = entry.addresses.first().cloned().unwrap_or_default();
-        let unreachable =
-            |reason: String| Error::Unreachable { party: label.clone(), address: address.clone(), reason };
+        let unreachable = |reason: String| Error::Unreachable { party: label.clone(), reason };
         let connecting = endpoint::connect(endpoint, identity, role, entry);
         let connection = match tokio::time::timeout(CONNECT_DEADLINE, connecting).await {
             Ok(Ok(connection)) => connection,
             Ok(Err(mpc_core::Error::Transport { reason, .. })) => return Err(unreachable(reason)),
-            Ok(Err(other)) => return Err(other.into()),
-            Err(_) => {
-                let reason = "no answer; ask its operator whether it is up, and whether UDP reaches that port";
-                return Err(unreachable(reason.into()));
+            Ok(Err(mpc_core::Error::Malformed { .. })) => {
+                let reason = "it speaks another version of the protocol; update the older side".into();
+                return Err(Error::Refused { party: label, reason });
             }
+            Ok(Err(other)) => return Err(other.into()),
+            Err(_) => return Err(unreachable(format!("{address}: no answer; is it up, does UDP reach that port?"))),
         };
         Ok(Self { label, address, ours: identity.fingerprint(), connection })
     }

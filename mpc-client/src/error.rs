@@ -16,17 +16,15 @@ pub enum Error {
     /// An input cannot be used: not found, not a recording or picture, out of the model's declared range.
     #[error("{0}")]
     Input(String),
-    /// A party does not answer.
-    #[error("cannot reach {party} at {address}: {reason}")]
+    /// A party does not answer, or shows another key than the cluster file lists.
+    #[error("no connection to {party} at {reason}")]
     Unreachable {
         /// Role and name of the party.
         party: String,
-        /// Where we looked.
-        address: String,
-        /// What happened, and what to do.
+        /// Where we looked, what happened, and what to do.
         reason: String,
     },
-    /// A party is not who the cluster file says, or does not know us.
+    /// A party does not know us.
     #[error("{0}")]
     NotTrusted(String),
     /// A party will not serve the request, or speaks another version of the protocol. Nothing was computed.

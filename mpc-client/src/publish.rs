@@ -2,12 +2,12 @@
 
 use mpc_core::model;
 use mpc_core::ring::{Arithmetic, Tensor};
-use mpc_core::sharing::share;
+use mpc_core::sharing::{Dealt, share};
 use mpc_core::wire::codec;
 use mpc_core::wire::message::{Commit, Id, Publish, Reply, Request, publication_id};
 use ndarray::IxDyn;
 
-use crate::connect::{Client, Conversation, join};
+use crate::connect::{Client, Conversation, Peer, join};
 use crate::error::{Error, Result};
 use crate::session::fresh_id;
 
@@ -26,26 +26,28 @@ impl Client {
         let publication = publication_id(&manifest, &graph, &fresh_id()?);
 
         let request = Request::Publish(Publish { publication, manifest, graph });
-        let ready = self
-            .all(async |peer| {
-                let mut conversation = peer.ask(request.clone()).await?;
-                conversation.expect(&Reply::Ready).await?;
-                Ok(conversation)
-            })
-            .await?;
+        let ready = join(self.parties().map(|peer| announce(peer, request.clone()))).await?;
         let mut dealt = share::<Arithmetic, u64>(&weights)?.into_iter();
-        let stored = join(ready.map(|mut conversation| {
+        let stored = join(ready.map(|conversation| {
             let dealt = dealt.next().expect("one for each of the three");
-            async move {
-                conversation.deal(&dealt).await?;
-                conversation.expect(&Reply::Stored).await?;
-                Ok(conversation)
-            }
+            store(conversation, dealt)
         }))
         .await?;
         join(stored.map(|conversation| commit(conversation, publication))).await?;
         Ok(publication)
     }
+}
+
+async fn announce(peer: &Peer, request: Request) -> Result<Conversation<'_>> {
+    let mut conversation = peer.ask(request).await?;
+    conversation.expect(&Reply::Ready).await?;
+    Ok(conversation)
+}
+
+async fn store(mut conversation: Conversation<'_>, weights: Dealt<u64>) -> Result<Conversation<'_>> {
+    conversation.deal(&weights).await?;
+    conversation.expect(&Reply::Stored).await?;
+    Ok(conversation)
 }
 
 async fn commit(mut conversation: Conversation<'_>, publication: Id) -> Result<()> {

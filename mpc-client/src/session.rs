@@ -11,7 +11,7 @@ use mpc_core::wire::codec;
 use mpc_core::wire::message::{Classify, Id, ModelInfo, Reply, Request, Security};
 use ndarray::{ArrayD, ArrayView1, IxDyn};
 
-use crate::connect::{Client, Conversation, join};
+use crate::connect::{Client, Conversation, Peer, join};
 use crate::error::{Error, Result};
 
 /// A model that all three parties of a cluster serve.
@@ -97,12 +97,13 @@ impl Client {
     /// [`Error::Disagreement`] where they tell different things about one publication; a model that only some of them
     /// have is left out.
     pub async fn models(&self) -> Result<Vec<Model>> {
-        let [first, second, third] = self
-            .all(async |peer| match peer.ask(Request::Models).await?.reply().await? {
+        let lists = self.parties().map(|peer| async move {
+            match peer.ask(Request::Models).await?.reply().await? {
                 Reply::Models(models) => Ok(models),
                 other => Err(peer.unexpected(&other)),
-            })
-            .await?;
+            }
+        });
+        let [first, second, third] = join(lists).await?;
         let mut models = Vec::new();
         for info in &first {
             let same = |list: &[ModelInfo]| list.iter().find(|other| other.publication == info.publication).cloned();
@@ -178,20 +179,21 @@ impl Client {
             security: Security::Passive,
             timeout_ms: timeout.as_millis().try_into().unwrap_or(u64::MAX),
         });
-        let admitted = self
-            .all(async |peer| {
-                let mut conversation = peer.ask(request.clone()).await?;
-                match conversation.reply().await? {
-                    Reply::Accepted { session } => Ok((conversation, session)),
-                    other => Err(peer.unexpected(&other)),
-                }
-            })
-            .await?;
+        let admitted = join(self.parties().map(|peer| admit(peer, request.clone()))).await?;
         let sessions = admitted.each_ref().map(|(_, session)| *session);
         if sessions.iter().any(|session| *session != sessions[0]) {
             return Err(Error::Disagreement("they admitted the request under different names".into()));
         }
         Ok(admitted.map(|(conversation, _)| conversation))
+    }
+}
+
+/// Asks one party for a session; its name is the party's word.
+async fn admit(peer: &Peer, request: Request) -> Result<(Conversation<'_>, Id)> {
+    let mut conversation = peer.ask(request).await?;
+    match conversation.reply().await? {
+        Reply::Accepted { session } => Ok((conversation, session)),
+        other => Err(peer.unexpected(&other)),
     }
 }
 

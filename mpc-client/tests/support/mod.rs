@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use assert_cmd::Command;
 
 /// The program, in `dir`, as if nobody had configured anything.
-pub fn client(dir: &Path) -> Command {
+pub(crate) fn client(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mpc-client"));
     command.current_dir(dir).env("HOME", dir).env("XDG_CONFIG_HOME", dir.join("config"));
     for name in ["MPC_CLUSTER", "MPC_MODELS", "MPC_IDENTITY"] {
@@ -15,21 +15,21 @@ pub fn client(dir: &Path) -> Command {
 }
 
 /// Standard output, standard error and exit code.
-pub fn run(command: &mut Command) -> (String, String, i32) {
+pub(crate) fn run(command: &mut Command) -> (String, String, i32) {
     let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (text(&output.stdout), text(&output.stderr), output.status.code().expect("not killed by a signal"))
 }
 
 /// Writes a grey picture of one shade (0 black, 255 white).
-pub fn picture(dir: &Path, name: &str, shade: u8) -> PathBuf {
+pub(crate) fn picture(dir: &Path, name: &str, shade: u8) -> PathBuf {
     let path = dir.join(name);
     image::GrayImage::from_pixel(20, 16, image::Luma([shade])).save(&path).unwrap();
     path
 }
 
 /// Writes the model `name` to `models/name`: of the two labels, the second is for pictures whose mean is above 1/2.
-pub fn brightness_model(models: &Path, name: &str, labels: [&str; 2]) -> PathBuf {
+pub(crate) fn brightness_model(models: &Path, name: &str, labels: [&str; 2]) -> PathBuf {
     let folder = models.join(name);
     std::fs::create_dir_all(&folder).unwrap();
     let manifest = format!(
@@ -101,7 +101,7 @@ mod onnx {
     }
 
     /// A file that flattens `[n, input...]` and multiplies by `weights`, `[inputs, outputs]`.
-    pub fn flatten_gemm(input: &[u64], outputs: u64, weights: &[f32]) -> Vec<u8> {
+    pub(crate) fn flatten_gemm(input: &[u64], outputs: u64, weights: &[f32]) -> Vec<u8> {
         let graph = [
             node("Flatten", &["x"], "flat"),
             node("Gemm", &["flat", "w", "b"], "y"),

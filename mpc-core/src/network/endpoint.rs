@@ -131,6 +131,7 @@ pub fn caller() -> Result<Endpoint> {
 ///
 /// # Errors
 /// [`Error::Transport`] in step `connect`: the name does not resolve, nobody answers, or the wrong key (both are named).
+/// [`Error::Malformed`] where it speaks another version of the protocol.
 pub async fn connect(endpoint: &Endpoint, identity: &Identity, role: Role, entry: &PartyEntry) -> Result<Connection> {
     let failed = |reason: String| Error::Transport { peer: role, step: "connect", reason };
     let address = entry.addresses.first().map_or("", String::as_str);
@@ -142,7 +143,10 @@ pub async fn connect(endpoint: &Endpoint, identity: &Identity, role: Role, entry
     let resolved = resolved.ok_or_else(|| at("the name has no address".into()))?;
     // The name in the hello is not looked at: keys are pinned.
     let connecting = endpoint.connect_with(config, resolved, "party").map_err(|e| at(e.to_string()))?;
-    connecting.await.map_err(|e| at(explain(&e)))
+    connecting.await.map_err(|e| match is_other_version(&e) {
+        true => Error::Malformed { peer: role, expected: "this version of the protocol".into(), got: "another".into() },
+        false => at(explain(&e)),
+    })
 }
 
 /// The keys that a party may show.
@@ -166,22 +170,26 @@ pub fn refuse(connection: &Connection, code: VarInt, reason: &str) {
 
 /// One line for people on why a connection ended.
 pub fn explain(error: &ConnectionError) -> String {
-    /// TLS alert `no_application_protocol` (RFC 7301) as a QUIC error code (RFC 9001, 4.8).
-    const NO_COMMON_VERSION: u64 = 0x100 + 120;
     match error {
+        error if is_other_version(error) => "it speaks another version of the protocol; update the older side".into(),
         ConnectionError::TimedOut => "no answer; it may be down or cut off".into(),
         ConnectionError::ApplicationClosed(closed) => String::from_utf8_lossy(&closed.reason).into_owned(),
         ConnectionError::LocallyClosed => "this side closed the connection".into(),
         ConnectionError::Reset => "it has restarted".into(),
-        ConnectionError::TransportError(e) if u64::from(e.code) == NO_COMMON_VERSION => other_version(),
-        ConnectionError::ConnectionClosed(e) if u64::from(e.error_code) == NO_COMMON_VERSION => other_version(),
         ConnectionError::TransportError(e) => e.reason.clone(),
         other => other.to_string(),
     }
 }
 
-fn other_version() -> String {
-    "it speaks another version of the protocol; update the older side".into()
+/// Whether the two sides have no version of the protocol (ALPN) in common.
+fn is_other_version(error: &ConnectionError) -> bool {
+    /// TLS alert `no_application_protocol` (RFC 7301) as a QUIC error code (RFC 9001, 4.8).
+    const NO_COMMON_VERSION: u64 = 0x100 + 120;
+    match error {
+        ConnectionError::TransportError(e) => u64::from(e.code) == NO_COMMON_VERSION,
+        ConnectionError::ConnectionClosed(e) => u64::from(e.error_code) == NO_COMMON_VERSION,
+        _ => false,
+    }
 }
 
 /// Memory that one connection may make this process hold, in either direction.
