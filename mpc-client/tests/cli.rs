@@ -12,11 +12,11 @@ use tempfile::tempdir;
 /// A cluster file that names three parties at `address`, with keys that nobody has.
 fn cluster(dir: &Path, address: &str) -> std::path::PathBuf {
     let party = |i| {
-        let key = Identity::generate("nobody").unwrap().fingerprint();
+        let key = Identity::generate("nobody").expect("a key").fingerprint();
         format!("[[parties]]\nname = \"org{i}\"\naddresses = [\"{address}\"]\nfingerprints = [\"{key}\"]\n")
     };
     let path = dir.join("cluster.toml");
-    std::fs::write(&path, [0, 1, 2].map(party).concat()).unwrap();
+    std::fs::write(&path, [0, 1, 2].map(party).concat()).expect("a file can be written");
     path
 }
 

@@ -36,12 +36,16 @@ async fn questions(client: &Client, dir: &Path) -> Vec<Question> {
     let mut questions = Vec::new();
     for (name, labels) in [("one", ["dark", "bright"]), ("two", ["night", "day"])] {
         let folder = brightness_model(dir, name, labels);
-        client.publish(&mpc_core::model::Model::load(&folder).unwrap()).await.unwrap();
-        let model = client.model(name).await.unwrap();
+        client.publish(&mpc_core::model::Model::load(&folder).expect("a model")).await.expect("published");
+        let model = client.model(name).await.expect("in service");
         for (shade, answer) in [(20, labels[0]), (110, labels[0]), (150, labels[1]), (230, labels[1])] {
             let path = picture(dir, "shade.png", shade);
-            let features = preprocess::prepare(&model.manifest, &path, Default::default()).unwrap().features;
-            questions.push(Question { input: model.encode(&features).unwrap(), model: model.clone(), answer });
+            let features = preprocess::prepare(&model.manifest, &path, Default::default()).expect("a picture").features;
+            questions.push(Question {
+                input: model.encode(&features).expect("within the range"),
+                model: model.clone(),
+                answer,
+            });
         }
     }
     questions

@@ -99,12 +99,12 @@ struct Running {
 
 impl Running {
     fn start() -> Self {
-        let dir = tempdir().unwrap();
-        let mut parties = LocalCluster::start(Path::new(env!("CARGO_BIN_EXE_mpc-client"))).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async { parties.connect().await.unwrap().close().await });
-        std::fs::write(dir.path().join("cluster.toml"), toml::to_string(parties.cluster()).unwrap()).unwrap();
-        parties.identity().save(&dir.path().join("client")).unwrap();
+        let dir = tempdir().expect("a folder");
+        let mut parties = LocalCluster::start(Path::new(env!("CARGO_BIN_EXE_mpc-client"))).expect("three parties");
+        wait_for(&mut parties);
+        std::fs::write(dir.path().join("cluster.toml"), toml::to_string(parties.cluster()).expect("TOML"))
+            .expect("a file can be written");
+        parties.identity().save(&dir.path().join("client")).expect("a file can be written");
         brightness_model(dir.path(), "face", ["dark", "bright"]);
         picture(dir.path(), "day.png", 240);
         Self { parties, dir }
@@ -113,6 +113,12 @@ impl Running {
     fn client(&self, arguments: &[&str]) -> (String, String, i32) {
         run(client(self.dir.path()).args(arguments))
     }
+}
+
+/// Waits until the three parties have found each other.
+fn wait_for(parties: &mut LocalCluster) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async { parties.connect().await.expect("three connected parties").close().await });
 }
 
 #[test]
@@ -164,8 +170,7 @@ fn a_dead_party_is_named_and_its_restart_is_enough() {
     assert!(out.is_empty() && err.contains("P1") && err.contains("127.0.0.1"), "{err}");
 
     running.parties.restart(Role::P1).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { running.parties.connect().await.unwrap().close().await });
+    wait_for(&mut running.parties);
     let (out, err, code) = running.client(&["classify", "--input", "day.png"]);
     assert_eq!((out.as_str(), code), ("bright\n", 0), "{err}");
 }

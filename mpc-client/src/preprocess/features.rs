@@ -89,7 +89,7 @@ fn mel_filters(parameters: &Audio) -> Array2<f64> {
 /// Hz per mel below 1 kHz, mel at 1 kHz, mel per factor e above.
 const LINEAR_HZ: f64 = 200.0 / 3.0;
 const BREAK_MEL: f64 = 15.0;
-const LOG_STEP: f64 = 14.545_078_505_785_559; // 27 / ln(6.4)
+const LOG_STEP: f64 = 14.545_078_505_785_56; // 27 / ln(6.4)
 
 fn hz_to_mel(hz: f64) -> f64 {
     if hz < 1000.0 { hz / LINEAR_HZ } else { BREAK_MEL + (hz / 1000.0).ln() * LOG_STEP }

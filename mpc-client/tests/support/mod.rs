@@ -16,22 +16,22 @@ pub(crate) fn client(dir: &Path) -> Command {
 
 /// Standard output, standard error and exit code.
 pub(crate) fn run(command: &mut Command) -> (String, String, i32) {
-    let output = command.output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let output = command.output().expect("the program runs");
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");
     (text(&output.stdout), text(&output.stderr), output.status.code().expect("not killed by a signal"))
 }
 
 /// Writes a grey picture of one shade (0 black, 255 white).
 pub(crate) fn picture(dir: &Path, name: &str, shade: u8) -> PathBuf {
     let path = dir.join(name);
-    image::GrayImage::from_pixel(20, 16, image::Luma([shade])).save(&path).unwrap();
+    image::GrayImage::from_pixel(20, 16, image::Luma([shade])).save(&path).expect("a file can be written");
     path
 }
 
 /// Writes the model `name` to `models/name`: of the two labels, the second is for pictures whose mean is above 1/2.
 pub(crate) fn brightness_model(models: &Path, name: &str, labels: [&str; 2]) -> PathBuf {
     let folder = models.join(name);
-    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::create_dir_all(&folder).expect("a file can be written");
     let manifest = format!(
         r#"
         format = 1
@@ -54,9 +54,10 @@ pub(crate) fn brightness_model(models: &Path, name: &str, labels: [&str; 2]) -> 
         policy = "proved"
         "#
     );
-    std::fs::write(folder.join("manifest.toml"), manifest).unwrap();
+    std::fs::write(folder.join("manifest.toml"), manifest).expect("a file can be written");
     let weights: Vec<f32> = (0..64).flat_map(|_| [-1.0 / 64.0, 1.0 / 64.0]).collect();
-    std::fs::write(folder.join("model.onnx"), onnx::flatten_gemm(&[1, 8, 8], 2, &weights)).unwrap();
+    std::fs::write(folder.join("model.onnx"), onnx::flatten_gemm(&[1, 8, 8], 2, &weights))
+        .expect("a file can be written");
     folder
 }
 
