@@ -1,12 +1,14 @@
 //! Help, errors and exit codes: everything that needs no servers.
 
+mod program;
 mod support;
 
 use std::path::Path;
 
 use mpc_client::{Identity, preprocess};
 use mpc_core::model::Manifest;
-use support::{brightness_model, client, picture, run};
+use program::{client, run};
+use support::{brightness_model, picture};
 use tempfile::tempdir;
 
 /// A cluster file that names three parties at `address`, with keys that nobody has.

@@ -1,5 +1,6 @@
 //! End to end with three real servers: `--local`, and a cluster that somebody else started.
 
+mod program;
 mod support;
 
 use std::path::{Path, PathBuf};
@@ -7,8 +8,9 @@ use std::path::{Path, PathBuf};
 use mpc_client::Identity;
 use mpc_client::local::LocalCluster;
 use mpc_core::Role;
+use program::{client, run};
 use serde_json::{Value, json};
-use support::{brightness_model, client, picture, run};
+use support::{brightness_model, picture};
 use tempfile::tempdir;
 
 /// The folder of the models that come with the project.

@@ -1,25 +1,6 @@
-//! What the tests of the client share: the program, pictures, and a model small enough to be written down here.
+//! Pictures, and a model small enough to be written down here.
 
 use std::path::{Path, PathBuf};
-
-use assert_cmd::Command;
-
-/// The program, in `dir`, as if nobody had configured anything.
-pub(crate) fn client(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mpc-client"));
-    command.current_dir(dir).env("HOME", dir).env("XDG_CONFIG_HOME", dir.join("config"));
-    for name in ["MPC_CLUSTER", "MPC_MODELS", "MPC_IDENTITY"] {
-        command.env_remove(name);
-    }
-    command
-}
-
-/// Standard output, standard error and exit code.
-pub(crate) fn run(command: &mut Command) -> (String, String, i32) {
-    let output = command.output().expect("the program runs");
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");
-    (text(&output.stdout), text(&output.stderr), output.status.code().expect("not killed by a signal"))
-}
 
 /// Writes a grey picture of one shade (0 black, 255 white).
 pub(crate) fn picture(dir: &Path, name: &str, shade: u8) -> PathBuf {
