@@ -1,2 +1,79 @@
-//! benches
-fn main() {}
+//! Times whole programs on three processes over loopback QUIC with mutual TLS.
+//!
+//! ```text
+//! cargo run --release -p benches -- --programs emotion40,lenet5 --runs 5 [--json]
+//! ```
+//!
+//! The parent plays the owner of model and input: it draws random weights and an input N(0, 1), declared within 8, compiles
+//! the network through the same passes as an imported model (so that every width comes from a bound), shares everything
+//! and starts itself three times, once per party. A run is timed from shares in place to output shared, between a
+//! barrier and the end of the evaluation, and its time is that of the slowest party; keys and streams are fresh for every
+//! run, and nothing is computed beforehand. One run to warm up is not counted. The result is held against the network in
+//! float64.
+//!
+//! | program | what |
+//! |---|---|
+//! | `emotionL` | L x 1: Conv1D 128 k5 same, ReLU, MaxPool 8, Conv1D 128 k5 same, ReLU, Dense 8, argmax |
+//! | `lenet5` | 28x28x1: conv20 5x5, ReLU, pool 2, conv50 5x5, ReLU, pool 2, fc500, ReLU, fc10 |
+//! | `face64` | 64x64x1: three times (conv 3x3 same 32/64/128, ReLU, pool 2), fc128 |
+//! | `resnet18` | 32x32x3: CIFAR stem, batch norms folded, average pool, fc10; calibrated bounds |
+//! | `reluN`, `mulN` | max(x, 0), x * y with truncation, on N elements |
+//! | `matmulN` | N x N times N x N with truncation |
+//! | `roundN` | 1000 rounds in a row of N bytes around the ring: the network alone |
+//!
+//! A line of JSON: `program`, `security`, `wall_s` (`median`, `min`, `max`), `cpu_s` (all parties, median), `bytes_sent`
+//! (payload of each party), `rounds`, `peak_rss_mb` (largest party), `max_abs_error`.
+
+mod job;
+mod owner;
+mod party;
+mod programs;
+mod report;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Times whole programs on three processes over loopback QUIC.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    /// Programs to time, separated by commas: emotionL, lenet5, face64, resnet18, reluN, mulN, matmulN, roundN.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "emotion40,emotion216,lenet5,face64,resnet18,relu100000,mul1000000,matmul512"
+    )]
+    programs: Vec<String>,
+
+    /// Timed runs of each program.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+
+    /// Print one JSON object per program instead of a table.
+    #[arg(long)]
+    json: bool,
+
+    /// Be the party with this role in a folder made by the parent.
+    #[arg(long, hide = true, requires = "folder")]
+    party: Option<usize>,
+
+    #[arg(long, hide = true)]
+    folder: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let result = match (args.party, args.folder) {
+        (Some(index), Some(folder)) => party::run(index, &folder),
+        _ => owner::run(&args.programs, args.runs, args.json),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            anstream::eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

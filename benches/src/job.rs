@@ -1,0 +1,119 @@
+//! What the parent and the parties leave for each other in a folder.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use mpc_core::Role;
+use mpc_core::model::Graph;
+use mpc_core::model::manifest::Reveal;
+use mpc_core::network::Meter;
+use mpc_core::ring::{Domain, Tensor};
+use mpc_core::sharing::Share;
+use mpc_core::wire::cluster::Cluster;
+use mpc_core::wire::codec;
+use ndarray::{ArrayD, IxDyn};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// The same for all parties.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Job {
+    pub(crate) cluster: Cluster,
+    pub(crate) runs: u32,
+    pub(crate) work: Work,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Work {
+    /// Shares of weights and input lie in [`shares`].
+    Evaluate { graph: Graph, batch: usize, reveal: Reveal },
+    /// Rounds of so many bytes.
+    Rounds { bytes: usize },
+}
+
+/// Of one party.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Outcome {
+    pub(crate) runs: Vec<Run>,
+    /// What one run cost.
+    pub(crate) meter: Meter,
+    pub(crate) peak_rss_mb: f64,
+    /// Shapes of the shares in [`outputs`]: label or scores as asked for, then scores.
+    pub(crate) shapes: Vec<Vec<usize>>,
+}
+
+/// Seconds.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Run {
+    pub(crate) wall: f64,
+    pub(crate) cpu: f64,
+}
+
+pub(crate) fn identity(folder: &Path, role: Role) -> PathBuf {
+    folder.join(role.to_string())
+}
+
+pub(crate) fn job(folder: &Path) -> PathBuf {
+    folder.join("job")
+}
+
+pub(crate) fn outcome(folder: &Path, role: Role) -> PathBuf {
+    folder.join(format!("{role}.outcome"))
+}
+
+pub(crate) fn shares(folder: &Path, role: Role) -> PathBuf {
+    folder.join(format!("{role}.shares"))
+}
+
+pub(crate) fn outputs(folder: &Path, role: Role) -> PathBuf {
+    folder.join(format!("{role}.outputs"))
+}
+
+pub(crate) fn write<T: Serialize>(path: &Path, value: &T) -> Result<()> {
+    std::fs::write(path, codec::encode(value)?).with_context(|| path.display().to_string())
+}
+
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    Ok(codec::decode(&bytes)?)
+}
+
+/// Shares one after the other, raw.
+pub(crate) struct ShareWriter(BufWriter<File>);
+
+impl ShareWriter {
+    pub(crate) fn create(path: &Path) -> Result<Self> {
+        Ok(Self(BufWriter::new(File::create(path).with_context(|| path.display().to_string())?)))
+    }
+
+    pub(crate) fn write<D: Domain>(&mut self, share: &Share<D, u64>) -> Result<()> {
+        for component in [share.own(), share.next()] {
+            self.0.write_all(bytemuck::cast_slice(component.as_slice().context("not contiguous")?))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        Ok(self.0.flush()?)
+    }
+}
+
+pub(crate) struct ShareReader(BufReader<File>);
+
+impl ShareReader {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        Ok(Self(BufReader::new(File::open(path).with_context(|| path.display().to_string())?)))
+    }
+
+    pub(crate) fn read<D: Domain>(&mut self, shape: &[usize]) -> Result<Share<D, u64>> {
+        Ok(Share::new(self.component(shape)?, self.component(shape)?))
+    }
+
+    fn component(&mut self, shape: &[usize]) -> Result<Tensor<u64>> {
+        let mut words = vec![0u64; shape.iter().product()];
+        self.0.read_exact(bytemuck::cast_slice_mut(&mut words))?;
+        Ok(ArrayD::from_shape_vec(IxDyn(shape), words)?.into_shared())
+    }
+}

@@ -1,0 +1,187 @@
+//! One party, in a process of its own.
+
+use std::io::Read;
+use std::net::UdpSocket;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use mpc_core::inference::secure::{Output, evaluate};
+use mpc_core::link::Link;
+use mpc_core::model::Graph;
+use mpc_core::model::manifest::Reveal;
+use mpc_core::network::endpoint::Io;
+use mpc_core::network::identity::Identity;
+use mpc_core::network::mesh::Mesh;
+use mpc_core::network::{Meter, Network};
+use mpc_core::prss::Prss;
+use mpc_core::security::Passive;
+use mpc_core::sharing::ArithmeticShare;
+use mpc_core::{Party, Role};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::job::{self, Job, Outcome, Run, ShareReader, ShareWriter, Work};
+
+/// The longest wait for a peer, for its local work above all.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Rounds in a row of the program `roundN`.
+const ROUNDS: u64 = 1000;
+
+/// Does the job in `folder` as party number `index`.
+pub(crate) fn run(index: usize, folder: &Path) -> Result<()> {
+    let role = Role::from_index(index);
+    let identity = Identity::load(&job::identity(folder, role))?;
+    let Job { cluster, runs, work } = job::read(&job::job(folder))?;
+    let address = &cluster.parties[index].addresses[0];
+    let io = Io::start()?;
+    let socket = UdpSocket::bind(address).with_context(|| address.clone())?;
+    let (mesh, _inbox) = Mesh::start(&io, socket, Arc::new(identity), role, &cluster)?;
+    io.handle().block_on(mesh.connected(DEADLINE))?;
+    let outcome = match work {
+        Work::Rounds { bytes } => rounds(&mesh, runs, bytes)?,
+        Work::Evaluate { graph, batch, reveal } => {
+            let mut shares = ShareReader::open(&job::shares(folder, role))?;
+            let weights = graph.weights.iter().map(|spec| shares.read(&spec.shape)).collect::<Result<_>>()?;
+            let input = shares.read(&graph.input().full_shape(batch))?;
+            let evaluation = Evaluation { mesh: &mesh, graph, weights, input, windows: vec![1; batch] };
+            evaluation.run(runs, reveal, &mut ShareWriter::create(&job::outputs(folder, role))?)?
+        }
+    };
+    job::write(&job::outcome(folder, role), &outcome)?;
+    // Nobody may leave before the others have read its last message.
+    barrier(&mut session(&mesh, runs + 2)?)?;
+    io.handle().block_on(mesh.close("done"));
+    Ok(())
+}
+
+struct Evaluation<'a> {
+    mesh: &'a Mesh,
+    graph: Graph,
+    weights: Vec<ArithmeticShare>,
+    input: ArithmeticShare,
+    windows: Vec<u32>,
+}
+
+impl Evaluation<'_> {
+    /// Run 0 warms up, the last one computes scores to be checked and is not timed either.
+    fn run(&self, runs: u32, reveal: Reveal, outputs: &mut ShareWriter) -> Result<Outcome> {
+        let mut timed = Vec::new();
+        let mut last = None;
+        for number in 0..=runs {
+            let mut party = self.party(number)?;
+            let clock = Clock::start();
+            let output = self.evaluate(&mut party, reveal)?;
+            let run = clock.stop();
+            if number > 0 {
+                timed.push(run);
+            }
+            last = Some((output, party.meter()));
+        }
+        let (output, meter) = last.context("at least one run")?;
+        let peak_rss_mb = peak_rss_mb()?;
+        let scores = self.evaluate(&mut self.party(runs + 1)?, Reveal::Scores)?;
+        let mut shapes = Vec::new();
+        for output in [output, scores] {
+            match output {
+                Output::Labels(labels) => {
+                    shapes.push(labels.shape().to_vec());
+                    outputs.write(&labels)?;
+                }
+                Output::Scores(scores) => {
+                    shapes.push(scores.shape().to_vec());
+                    outputs.write(&scores)?;
+                }
+            }
+        }
+        outputs.flush()?;
+        Ok(Outcome { runs: timed, meter, peak_rss_mb, shapes })
+    }
+
+    /// A party in a fresh session, as the others are.
+    fn party(&self, number: u32) -> Result<Party> {
+        let mut network = session(self.mesh, number)?;
+        let (own, next) = network.prss_keys()?;
+        barrier(&mut network)?;
+        Ok(Party::new(Link::new(Box::new(network), Prss::new(own, next)), Passive))
+    }
+
+    fn evaluate(&self, party: &mut Party, reveal: Reveal) -> Result<Output> {
+        let output = evaluate(party, &self.graph, &self.weights, self.input.clone(), &self.windows, reveal)?;
+        party.link().flush()?;
+        Ok(output)
+    }
+}
+
+fn rounds(mesh: &Mesh, runs: u32, bytes: usize) -> Result<Outcome> {
+    let (message, mut got) = (vec![0; bytes], vec![0; bytes]);
+    let mut timed = Vec::new();
+    for number in 0..=runs {
+        let mut network = session(mesh, number)?;
+        let (next, prev) = (network.role().next(), network.role().prev());
+        barrier(&mut network)?;
+        let clock = Clock::start();
+        for _ in 0..ROUNDS {
+            network.send(prev, &message)?;
+            network.recv(next, &mut got)?;
+        }
+        let run = clock.stop();
+        network.flush()?;
+        if number > 0 {
+            timed.push(run);
+        }
+    }
+    let meter = Meter { rounds: ROUNDS, bytes_sent: ROUNDS * bytes as u64 };
+    Ok(Outcome { runs: timed, meter, peak_rss_mb: peak_rss_mb()?, shapes: Vec::new() })
+}
+
+fn session(mesh: &Mesh, number: u32) -> Result<mpc_core::network::quic::QuicNetwork> {
+    let mut id = [0; 32];
+    id[..4].copy_from_slice(&number.to_le_bytes());
+    Ok(mesh.session(id, DEADLINE)?)
+}
+
+/// Waits until both peers are here.
+fn barrier(network: &mut dyn Network) -> Result<()> {
+    let peers = [network.role().next(), network.role().prev()];
+    for peer in peers {
+        network.send(peer, &[0])?;
+    }
+    for peer in peers {
+        network.recv(peer, &mut [0])?;
+    }
+    Ok(network.flush()?)
+}
+
+/// Wall time and the processor time of all threads of this process.
+struct Clock {
+    wall: Instant,
+    cpu: f64,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { cpu: cpu(), wall: Instant::now() }
+    }
+
+    fn stop(self) -> Run {
+        Run { wall: self.wall.elapsed().as_secs_f64(), cpu: cpu() - self.cpu }
+    }
+}
+
+fn cpu() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
+/// The most memory that this process has held, from `/proc` (0 where there is none).
+fn peak_rss_mb() -> Result<f64> {
+    let mut status = String::new();
+    if let Ok(mut file) = std::fs::File::open("/proc/self/status") {
+        file.read_to_string(&mut status)?;
+    }
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()).and_then(|kib| kib.parse::<f64>().ok());
+    Ok(kib.unwrap_or(0.0) / 1024.0)
+}
