@@ -1,8 +1,9 @@
 //! The parent: prepares a program, starts the three parties, collects and checks.
 
+use std::io::Read;
 use std::net::UdpSocket;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use mpc_core::Role;
@@ -94,19 +95,23 @@ fn deal(evaluation: &Evaluation, folder: &Path) -> Result<()> {
     writers.iter_mut().try_for_each(ShareWriter::flush)
 }
 
+/// Starts the three processes; none may end before all are done, or its last messages might be lost.
 fn run_parties(folder: &Path) -> Result<()> {
     let program = std::env::current_exe()?;
-    let start = |index: usize| {
-        let mut command = Command::new(&program);
-        command.args(["--party", &index.to_string(), "--folder"]).arg(folder).stdin(Stdio::null()).spawn()
-    };
     let mut parties = Vec::new();
     for index in 0..3 {
-        parties.push(start(index).context("cannot start a party")?);
+        let mut command = Command::new(&program);
+        command.args(["--party", &index.to_string(), "--folder"]).arg(folder);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        parties.push(command.spawn().context("cannot start a party")?);
     }
-    let ended: Vec<_> = parties.iter_mut().map(Child::wait).collect();
-    for (role, status) in Role::ALL.into_iter().zip(ended) {
-        let status = status?;
+    for party in &mut parties {
+        let done = party.stdout.as_mut().context("no pipe to a party")?;
+        done.read_exact(&mut [0]).context("a party failed")?;
+    }
+    for (role, party) in Role::ALL.into_iter().zip(&mut parties) {
+        drop(party.stdin.take());
+        let status = party.wait()?;
         ensure!(status.success(), "{role} failed: {status}");
     }
     Ok(())
