@@ -5,7 +5,7 @@ use std::f64::consts::TAU;
 use anyhow::{Context, Result, bail};
 use mpc_core::kernel::ConvGeometry;
 use mpc_core::model::manifest::{Bounds, Reveal};
-use mpc_core::model::{Declared, Graph, Network, Op, PoolGeometry, ValueId, compile};
+use mpc_core::model::{Bound, Declared, Facts, Graph, Network, Node, Op, PoolGeometry, ValueId, compile};
 use ndarray::{ArrayD, IxDyn};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
@@ -70,8 +70,26 @@ pub(crate) fn build(name: &str) -> Result<Program> {
     let (samples, input) = (sample(CALIBRATION), sample(batch));
     let samples = matches!(bounds, Bounds::Calibrated { .. }).then_some(&samples);
     let declared = Declared { range: RANGE, frac_bits: FRAC_BITS, max_windows: None, bounds, samples };
-    let (graph, weights) = compile(&network, &declared)?;
+    let (mut graph, weights) = compile(&network, &declared)?;
+    if reveal == Reveal::Scores {
+        truncate_output(&mut graph)?;
+    }
     Ok(Program::Evaluate(Box::new(Evaluation { graph, weights, input, reveal })))
+}
+
+/// Brings the output back to [`FRAC_BITS`], as whoever computes on with it needs it; a compiled network leaves that out.
+fn truncate_output(graph: &mut Graph) -> Result<()> {
+    let Facts { frac_bits, bound, .. } = graph.output();
+    let bits = frac_bits - FRAC_BITS;
+    if bits > 0 {
+        // One bit more than what is left, for rounding.
+        let bound = Bound { bits: bound.bits.saturating_sub(bits) + 1, ..*bound };
+        let facts = Facts { frac_bits: FRAC_BITS, bound, ..graph.output().clone() };
+        let (name, inputs) = ("truncate output".to_owned(), vec![graph.output]);
+        graph.output = graph.nodes.len();
+        graph.nodes.push(Node { name, op: Op::Rescale { bits }, inputs, facts });
+    }
+    Ok(graph.validate()?)
 }
 
 /// A network that grows at its end.

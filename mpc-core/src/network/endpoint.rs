@@ -11,6 +11,7 @@ use quinn::{
     TransportConfig, VarInt,
 };
 use rustls::pki_types::CertificateDer;
+use socket2::SockRef;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -78,6 +79,10 @@ impl Drop for Io {
     }
 }
 
+/// What the kernel holds of packets that the I/O thread has not fetched yet, if it allows as much. Its default is less than a
+/// burst of the congestion window, and what does not fit is lost.
+const SOCKET_BUFFER: usize = 4 << 20;
+
 /// An endpoint that calls and is called, on a bound UDP socket. Call within the runtime.
 ///
 /// # Errors
@@ -86,6 +91,9 @@ pub fn serve(socket: UdpSocket, identity: &Identity) -> Result<Endpoint> {
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls::server(identity)?));
     config.transport_config(Arc::new(transport()));
     config.max_incoming(1024);
+    let options = SockRef::from(&socket);
+    let sized = options.set_recv_buffer_size(SOCKET_BUFFER).and_then(|()| options.set_send_buffer_size(SOCKET_BUFFER));
+    sized.map_err(|e| Error::invalid("UDP socket", e.to_string()))?;
     let endpoint = Endpoint::new(remembered(identity), Some(config), socket, Arc::new(TokioRuntime));
     endpoint.map_err(|e| Error::invalid("UDP socket", e.to_string()))
 }
