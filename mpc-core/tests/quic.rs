@@ -33,16 +33,16 @@ struct Server {
 
 /// An endpoint gives its port back in its own time.
 fn rebind(address: SocketAddr) -> UdpSocket {
-    std::iter::repeat_with(|| UdpSocket::bind(address)).find_map(|socket| socket.ok()).unwrap()
+    std::iter::repeat_with(|| UdpSocket::bind(address)).find_map(|socket| socket.ok()).expect("endless")
 }
 
 impl Three {
     fn start() -> Self {
-        let identities = Role::ALL.map(|role| Arc::new(Identity::generate(&role.to_string()).unwrap()));
-        let sockets = Role::ALL.map(|_| UdpSocket::bind("127.0.0.1:0").unwrap());
+        let identities = Role::ALL.map(|role| Arc::new(Identity::generate(&role.to_string()).expect("a name")));
+        let sockets = Role::ALL.map(|_| UdpSocket::bind("127.0.0.1:0").expect("a free port"));
         let entry = |role: Role| PartyEntry {
             name: role.to_string(),
-            addresses: vec![sockets[role.index()].local_addr().unwrap().to_string()],
+            addresses: vec![sockets[role.index()].local_addr().expect("bound").to_string()],
             fingerprints: vec![identities[role.index()].fingerprint().to_string()],
         };
         let cluster = Cluster { parties: Role::ALL.map(entry).into() };
@@ -55,15 +55,15 @@ impl Three {
     }
 
     fn server(&self, role: Role, socket: UdpSocket) -> Server {
-        let io = Io::start().unwrap();
+        let io = Io::start().expect("a thread");
         let identity = self.identities[role.index()].clone();
-        let (mesh, inbox) = Mesh::start(&io, socket, identity, role, &self.cluster).unwrap();
+        let (mesh, inbox) = Mesh::start(&io, socket, identity, role, &self.cluster).expect("a valid cluster");
         Server { mesh, inbox, io }
     }
 
     fn connected(&self) {
         for party in &self.parties {
-            party.io.handle().block_on(party.mesh.connected(DEADLINE)).unwrap();
+            party.io.handle().block_on(party.mesh.connected(DEADLINE)).expect("all are up");
         }
     }
 
@@ -74,14 +74,14 @@ impl Three {
                 let (mesh, program) = (&self.parties[role.index()].mesh, &program);
                 scope.spawn(move || program(&mut mesh.session([id; 32], DEADLINE)?))
             });
-            running.map(|thread| thread.join().unwrap())
+            running.map(|thread| thread.join().expect("no panic"))
         })
     }
 
     /// Calls P0 with an identity that no cluster lists.
     fn call(&self, identity: &Identity, entry: &PartyEntry) -> Result<quinn::Connection> {
         self.parties[0].io.handle().block_on(async {
-            let endpoint = endpoint::caller().unwrap();
+            let endpoint = endpoint::caller().expect("a free port");
             endpoint::connect(&endpoint, identity, Role::P0, entry).await
         })
     }
