@@ -82,6 +82,6 @@ def load(client: str, model: Model, folder: Path, column: str = "split") -> Data
 
 
 def shuffled(data: Dataset, seed: int) -> Dataset:
-    """The same samples split anew at random into train, val and test, as large as before and blind to who is speaking."""
+    """The same samples split anew at random, train, val and test as large as before, whoever is speaking."""
     order = torch.randperm(len(data.split), generator=torch.Generator().manual_seed(seed))
     return Dataset(data.files, data.windows, data.first, data.count, data.label, [data.split[i] for i in order])
