@@ -18,15 +18,15 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn argmax(logits: ArrayView1<f64>) -> usize {
-    (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap()
+    (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).expect("has logits")
 }
 
 /// Logits in fixed point, one row per file.
 fn fixed_point(model: &Model, inputs: &[Prepared]) -> ArrayD<f64> {
     let views: Vec<_> = inputs.iter().map(|input| input.features.view()).collect();
-    let batch = ndarray::concatenate(Axis(0), &views).unwrap().mapv(f64::from);
+    let batch = ndarray::concatenate(Axis(0), &views).expect("same shapes").mapv(f64::from);
     let windows: Vec<u32> = inputs.iter().map(|input| input.windows as u32).collect();
-    clear::evaluate_fixed(&model.graph, &model.weights, &batch, &windows).unwrap()
+    clear::evaluate_fixed(&model.graph, &model.weights, &batch, &windows).expect("evaluates")
 }
 
 #[test]
@@ -77,9 +77,10 @@ fn the_test_split_agrees_with_another_evaluator() {
 
 /// The files of a data set's test split.
 fn test_split(folder: &Path, column: &str) -> Vec<PathBuf> {
-    let text = std::fs::read_to_string(folder.join("manifest.csv")).unwrap();
+    let text = std::fs::read_to_string(folder.join("manifest.csv")).expect("has manifest.csv");
     let mut lines = text.lines();
-    let column = lines.next().unwrap().split(',').position(|name| name == column).unwrap();
+    let column =
+        lines.next().expect("has a header").split(',').position(|name| name == column).expect("has the column");
     // The columns up to the split hold no quotes.
     let fields = lines.map(|line| line.split(',').collect::<Vec<_>>());
     fields.filter(|fields| fields[column] == "test").map(|fields| folder.join(fields[0])).collect()
@@ -87,12 +88,13 @@ fn test_split(folder: &Path, column: &str) -> Vec<PathBuf> {
 
 /// The sum over the windows of the logits that rten computes.
 fn floating_point(model: &rten::Model, features: &ArrayD<f32>) -> ndarray::Array1<f64> {
-    let input = rten::Value::from_shape(features.shape(), features.iter().copied().collect::<Vec<_>>()).unwrap();
-    let rten::Value::FloatTensor(logits) = model.run_one(input.into(), None).unwrap() else {
+    let input =
+        rten::Value::from_shape(features.shape(), features.iter().copied().collect::<Vec<_>>()).expect("same size");
+    let rten::Value::FloatTensor(logits) = model.run_one(input.into(), None).expect("runs") else {
         panic!("the network's output is not of floats")
     };
     let windows = features.len_of(Axis(0));
     let logits: Vec<f64> = logits.into_data().into_iter().map(f64::from).collect();
-    let logits = ArrayD::from_shape_vec(IxDyn(&[windows, logits.len() / windows]), logits).unwrap();
-    logits.sum_axis(Axis(0)).into_dimensionality().unwrap()
+    let logits = ArrayD::from_shape_vec(IxDyn(&[windows, logits.len() / windows]), logits).expect("same size");
+    logits.sum_axis(Axis(0)).into_dimensionality().expect("one row")
 }

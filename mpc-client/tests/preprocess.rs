@@ -47,7 +47,7 @@ fn audio(rows: usize, frames: usize, coefficients: &str) -> Manifest {
         policy = "proved"
         "#
     ))
-    .unwrap()
+    .expect("a valid manifest")
 }
 
 fn image(channels: &str, shape: [usize; 3]) -> Manifest {
@@ -73,7 +73,7 @@ fn image(channels: &str, shape: [usize; 3]) -> Manifest {
         policy = "proved"
         "#
     ))
-    .unwrap()
+    .expect("a valid manifest")
 }
 
 /// A WAV file: `format` 1 is 16-bit integers, 3 is 32-bit floats.
@@ -107,7 +107,7 @@ fn tone(rate: u32, channels: u16, hz: f32, seconds: f32) -> Vec<f32> {
 fn png(width: u32, height: u32, pixel: impl Fn(u32, u32) -> [u8; 3]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let picture = image::RgbImage::from_fn(width, height, |x, y| image::Rgb(pixel(x, y)));
-    picture.write_to(&mut Cursor::new(&mut bytes), image::ImageFormat::Png).unwrap();
+    picture.write_to(&mut Cursor::new(&mut bytes), image::ImageFormat::Png).expect("encodes");
     bytes
 }
 
@@ -122,8 +122,8 @@ fn run(manifest: &Manifest, bytes: Vec<u8>) -> Result<Prepared, Error> {
 /// The band with the largest mean.
 fn loudest_band(prepared: &Prepared) -> usize {
     let bands = prepared.features.shape()[1];
-    let mean = |b: usize| prepared.features.slice(ndarray::s![.., b, ..]).mean().unwrap();
-    (0..bands).max_by(|&a, &b| mean(a).total_cmp(&mean(b))).unwrap()
+    let mean = |b: usize| prepared.features.slice(ndarray::s![.., b, ..]).mean().expect("has frames");
+    (0..bands).max_by(|&a, &b| mean(a).total_cmp(&mean(b))).expect("has bands")
 }
 
 #[test]
@@ -279,7 +279,7 @@ proptest! {
             "noise" => noise,
             "wav" => wav(1, RATE, 1, &tone(RATE, 1, 440.0, 0.1)),
             "png" => png(16, 16, |x, y| [x as u8, y as u8, 0]),
-            name => std::fs::read(data(name)).unwrap(),
+            name => std::fs::read(data(name)).expect("is committed"),
         };
         bytes.truncate((bytes.len() as f64 * keep) as usize);
         for (index, value) in flips {
