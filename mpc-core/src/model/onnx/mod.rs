@@ -6,6 +6,7 @@
 
 mod activation;
 mod arithmetic;
+mod constants;
 mod convolution;
 mod node;
 pub(crate) mod proto;

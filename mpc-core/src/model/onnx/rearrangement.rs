@@ -1,58 +1,12 @@
-//! Constant, Flatten, Reshape, Squeeze, Unsqueeze, Transpose, Pad, Concat, ReduceMean: dimensions of ONNX tensors count
+//! Flatten, Reshape, Squeeze, Unsqueeze, Transpose, Pad, Concat, ReduceMean: dimensions of ONNX tensors count
 //! the batch, those of samples do not.
 
-use ndarray::{ArrayD, IxDyn};
-
+use super::Importer;
 use super::node::OnnxNode;
-use super::{Importer, Value, tensor};
 use crate::error::Result;
 use crate::model::graph::{Op, ValueId};
 
 impl Importer {
-    /// Nodes that compute a constant; `None` for all others.
-    pub(super) fn constant_node(&self, node: &OnnxNode<'_>) -> Result<Option<Value>> {
-        if node.proto.op_type == "Constant" {
-            return self.constant_value(node).map(Some);
-        }
-        let Some(Value::Constant { value, public }) = self.operand(node, 0)? else { return Ok(None) };
-        let value = match node.proto.op_type.as_str() {
-            "Identity" => value.clone(),
-            "Transpose" => {
-                let reversed = || (0..value.ndim()).rev().collect();
-                let perm = match node.ints("perm") {
-                    Some(perm) => self.axes(node, perm, value.ndim())?,
-                    None => reversed(),
-                };
-                let mut sorted = perm.clone();
-                sorted.sort_unstable();
-                if !sorted.into_iter().eq(0..value.ndim()) {
-                    return Err(node.error(format!("perm {perm:?} does not permute {} dimensions", value.ndim())));
-                }
-                value.clone().permuted_axes(IxDyn(&perm)).as_standard_layout().into_owned()
-            }
-            _ => return Ok(None),
-        };
-        Ok(Some(Value::Constant { value, public: *public }))
-    }
-
-    fn constant_value(&self, node: &OnnxNode<'_>) -> Result<Value> {
-        let scalar = |x: f64| ArrayD::from_elem(IxDyn(&[]), x);
-        let vector = |elements: Vec<f64>| ArrayD::from_shape_vec(IxDyn(&[elements.len()]), elements).expect("a vector");
-        let [attribute] = &node.proto.attribute[..] else { return Err(node.error("expected one attribute")) };
-        let value = match attribute.name.as_str() {
-            "value" => {
-                let proto = attribute.t.as_ref().ok_or_else(|| node.error("has no tensor"))?;
-                tensor::decode(proto).map_err(|reason| node.error(reason))?
-            }
-            "value_float" => scalar(attribute.f.into()),
-            "value_int" => scalar(attribute.i as f64),
-            "value_floats" => vector(attribute.floats.iter().map(|&x| x.into()).collect()),
-            "value_ints" => vector(attribute.ints.iter().map(|&x| x as f64).collect()),
-            other => return Err(node.error(format!("attribute {other:?} is not supported"))),
-        };
-        Ok(Value::Constant { value, public: true })
-    }
-
     pub(super) fn flatten(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
         node.only_attributes(&["axis"])?;
         let x = self.batch(node, 0)?;
@@ -203,7 +157,7 @@ impl Importer {
     }
 
     /// Dimensions of an ONNX tensor of `rank` dimensions, negative ones counted from the end.
-    fn axes(&self, node: &OnnxNode<'_>, axes: &[i64], rank: usize) -> Result<Vec<usize>> {
+    pub(super) fn axes(&self, node: &OnnxNode<'_>, axes: &[i64], rank: usize) -> Result<Vec<usize>> {
         let axis = |&axis: &i64| {
             let from_start = if axis < 0 { axis.checked_add(rank as i64) } else { Some(axis) };
             from_start.and_then(|axis| usize::try_from(axis).ok()).filter(|&axis| axis < rank)

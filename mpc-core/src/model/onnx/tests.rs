@@ -353,6 +353,22 @@ fn batch_norm_disappears_into_a_convolution_of_one_dimension() {
 }
 
 #[test]
+fn reshapes_by_shape_arithmetic() {
+    let mut file = File::new(1, 13, &[2, 3, 4]);
+    let at = |value| TensorProto { data_type: 7, int64_data: vec![value], ..Default::default() };
+    let constant = |t| vec![AttributeProto { name: "value".into(), t: Some(t), r#type: 4, ..Default::default() }];
+    file.ints("zero", &[0]);
+    file.ints("rest", &[-1]);
+    file.node("Shape", &["x"], "shape", vec![]);
+    file.node("Constant", &[], "first", constant(at(0)));
+    file.node("Gather", &["shape", "first"], "n", vec![int("axis", 0)]);
+    file.node("Unsqueeze", &["n", "zero"], "batch", vec![]);
+    file.node("Concat", &["batch", "rest"], "target", vec![int("axis", 0)]);
+    file.node("Reshape", &["x", "target"], "y", vec![]);
+    file.check(&[2, 3, 4]);
+}
+
+#[test]
 fn the_divisor_of_an_average_needs_no_truncation() {
     let mut file = File::new(1, 13, &[2, 3, 3]);
     file.weight("w", &[2, 4]);

@@ -1,5 +1,5 @@
 //! Layers that commute change places: pooling comes before ReLU, so that fewer elements are compared, and reshapes come
-//! last, where two of them meet and merge.
+//! last, where two of them meet and merge; so do two public factors.
 
 use super::Builder;
 use crate::error::Result;
@@ -12,6 +12,9 @@ pub(super) fn reorder(builder: &mut Builder, name: &str, op: &Op, inputs: &[Valu
         (Op::Reshape { shape }, _) if builder.network.shape(x) == shape => Ok(Some(x)),
         (Op::Reshape { .. }, Some((Op::Reshape { .. }, &[inner]))) => {
             builder.append(name, op.clone(), &[inner]).map(Some)
+        }
+        (Op::Scale { factor: second, .. }, Some((&Op::Scale { factor: first, .. }, &[inner]))) => {
+            builder.append(name, Op::Scale { factor: first * second, frac_bits: 0 }, &[inner]).map(Some)
         }
         // ReLU is monotone: the maximum of the ReLUs is the ReLU of the maximum.
         (Op::MaxPool(_), Some((relu @ Op::Relu { .. }, &[inner]))) => {
