@@ -213,7 +213,8 @@ pub struct Windows {
 pub enum Bounds {
     /// From the weights and the declared input range only.
     Proved,
-    /// From samples too, with at least these margins.
+    /// From samples too, with at least these margins. The samples, preprocessed, batch first, stand in the folder as
+    /// [`CALIBRATION_FILE`](super::CALIBRATION_FILE).
     Calibrated {
         /// Bits added to the largest value seen, for the width of comparisons; at least 8.
         comparison_margin: u32,
