@@ -12,5 +12,5 @@ for page in "$@"; do
     echo "trap 'kill \$(jobs -p) 2>/dev/null; wait' EXIT"
     awk '/^```sh test$/ { on = 1; next } /^```/ { on = 0 } on' "$page"
   } >"$script"
-  bash -v -euo pipefail "$script"
+  timeout --foreground 30m bash -v -euo pipefail "$script"
 done

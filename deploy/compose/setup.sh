@@ -19,6 +19,7 @@ fingerprint() { grep -oE 'sha256:[0-9a-f]{64}' | head -n 1; }
 
 # cluster ADDRESS... > cluster.toml
 cluster() {
+  local i
   for i in 0 1 2; do
     printf '[[parties]]\nname = "party%d"\naddresses = ["%s"]\nfingerprints = ["%s"]\n\n' "$i" "$1" "${keys[i]}"
     shift
