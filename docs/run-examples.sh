@@ -9,7 +9,7 @@ trap 'rm -f "$script"' EXIT
 for page in "$@"; do
   echo "== $page"
   {
-    echo "trap 'kill \$(jobs -p) 2>/dev/null; wait' EXIT"
+    echo "trap 'kill \$(jobs -p) 2>/dev/null || true; wait' EXIT"
     awk '/^```sh test$/ { on = 1; next } /^```/ { on = 0 } on' "$page"
   } >"$script"
   timeout --foreground 30m bash -v -euo pipefail "$script"
