@@ -76,7 +76,7 @@ impl Network {
         self.add(Layer { name, op, inputs: inputs.to_vec(), form })
     }
 
-    /// The value that the network computes: the one pushed last, unless [`Network::set_output`] says otherwise.
+    /// The value that the network computes: of a network built by hand, the one pushed last.
     pub fn output(&self) -> ValueId {
         self.output
     }
