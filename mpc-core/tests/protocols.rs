@@ -212,3 +212,44 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn truncation_runs_in_the_shadow_of_the_comparison() {
+    let n = 640;
+    let x = tensor(&[n], (0..n as u64).map(|i| i << 20).collect());
+    let (_, meters) = run::<Arithmetic, u64, Arithmetic, u64>(11, &[x], |p, s| relu(p, &s[0], 40, 16, None));
+    let total: u64 = meters.iter().map(|m| m.bytes_sent).sum();
+    // Sign 145 bits; truncation 3 bits and two 2-byte words (one element each); injection 2 words of 8 bytes.
+    assert_eq!(total, 3 * (n as u64 * (145 + 3) / 8 + n as u64 * (4 + 16)));
+    assert!(meters.iter().all(|m| m.rounds == 8 + 2), "{meters:?}");
+}
+
+#[test]
+fn joins_nest_and_keep_their_order() {
+    let x = tensor(&[5], vec![1u64, 2, 3, 4, 5]);
+    let (y, meters) = run::<Arithmetic, u64, Arithmetic, u64>(12, &[x], |p, s| {
+        let s = &s[0];
+        let mut sum = s.clone();
+        let cube = |p: &mut Party| {
+            let square = product::mul(p, s, s)?;
+            product::mul(p, &square, s)
+        };
+        for _ in 0..3 {
+            let (left, (middle, right)) =
+                p.join(|p| product::mul(p, s, s), |p| p.join(|p| product::mul(p, s, s), cube))?;
+            sum = sum.add(&left).add(&middle).add(&right);
+        }
+        Ok(sum)
+    });
+    let expected: Vec<u64> = (1..=5).map(|x| x + 3 * (2 * x * x + x * x * x)).collect();
+    assert_eq!(y.as_slice().unwrap(), expected);
+    assert!(meters.iter().all(|m| m.rounds == 3 * 2), "{meters:?}");
+}
+
+#[test]
+fn an_error_in_one_branch_ends_the_join() {
+    let outcomes = three_parties(13, |p| {
+        p.join(|_| Ok(()), |_| Err::<(), _>(mpc_core::Error::Aborted("on purpose".into()))).map(drop)
+    });
+    assert!(outcomes.iter().all(|o| *o == Err(mpc_core::Error::Aborted("on purpose".into()))));
+}
