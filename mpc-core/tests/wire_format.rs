@@ -26,7 +26,7 @@ fn classify() -> Classify {
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
 }
 
 /// Blocks of the document that begin with "```text vector NAME".
@@ -34,9 +34,9 @@ fn vectors() -> BTreeMap<&'static str, Vec<u8>> {
     let blocks = DOCUMENT.split("```text vector ").skip(1);
     blocks
         .map(|block| {
-            let (name, rest) = block.split_once('\n').unwrap();
-            let digits: String = rest.split("```").next().unwrap().split_whitespace().collect();
-            let byte = |i| u8::from_str_radix(&digits[i..i + 2], 16).unwrap();
+            let (name, rest) = block.split_once('\n').expect("a name above the digits");
+            let digits: String = rest.split("```").next().expect("digits").split_whitespace().collect();
+            let byte = |i| u8::from_str_radix(&digits[i..i + 2], 16).expect("hexadecimal digits");
             (name, (0..digits.len()).step_by(2).map(byte).collect())
         })
         .collect()
@@ -46,8 +46,8 @@ fn vectors() -> BTreeMap<&'static str, Vec<u8>> {
 fn framed<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(message: &T) -> Vec<u8> {
     block_on(async {
         let mut bytes = Vec::new();
-        stream::send(&mut bytes, message).await.unwrap();
-        assert_eq!(stream::receive::<T>(&mut &bytes[..], MAX_CONTROL).await.unwrap(), *message);
+        stream::send(&mut bytes, message).await.expect("memory takes everything");
+        assert_eq!(stream::receive::<T>(&mut &bytes[..], MAX_CONTROL).await.expect("what was just sent"), *message);
         bytes
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! Pi holds (x_i, x_{i+1}) of a matrix of scores, one row an input.
 //!
-//! 1. ... All pairs of one row at once: l_ab = [x_a < x_b] for a < b ([`msb`] of the difference).
+//! 1. ... All pairs of one row at once: l_ab = 1 where x_a < x_b, for a < b ([`msb`] of the difference).
 //! 2. ... The winner is the class that loses no pair: for each class a tree of ands over its n - 1 pairs, ceil(log2(n - 1)) rounds.
 //!    Equal scores go to the lower index, so exactly one class wins.
 //! 3. The index, as the xor of the winners' numbers, locally.

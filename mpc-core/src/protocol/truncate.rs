@@ -9,7 +9,7 @@
 //!
 //! 1. c_62 and c_63 ([`carry_save`](super::compare)).
 //! 2. s_63 or c_62 = s_63 ^ c_62 ^ s_63 c_62.
-//! 3. and 4. Both bits to numbers modulo 2^m ([`to_arithmetic`](super::convert::to_arithmetic)): they are needed times 2^(64-m) only.
+//! 3. and 4. Both bits to numbers modulo 2^m ([`to_arithmetic`]): they are needed times 2^(64-m) only.
 //!
 //! Four rounds; 3 bits and 2 words of m bits (8, 16, 32 or 64) per party. The result is within 1.5 of x / 2^m in units of its last
 //! place, always. Which of the three roundings comes out is a function of the components s_i, and so belongs to the ideal functionality on

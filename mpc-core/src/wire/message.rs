@@ -3,7 +3,7 @@
 //! # Framing
 //!
 //! One bidirectional QUIC stream carries one conversation. A control message is a `u32` length (little endian) and that many
-//! bytes of [`codec`](super::codec); [`stream`](super::stream) reads and writes them. The first message on a stream is
+//! bytes of [`codec`]; [`stream`](super::stream) reads and writes them. The first message on a stream is
 //! [`Versioned`]: two bytes of [`PROTOCOL_VERSION`] in front of the body, compared before anything else is decoded.
 //! [`Reply::Refused`] keeps its encoding in every version, so that a refusal can always be read.
 //!
