@@ -1,22 +1,19 @@
 //! End to end with three real servers: `--local`, and a cluster that somebody else started.
 
 mod program;
+mod project;
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use mpc_client::Identity;
 use mpc_client::local::LocalCluster;
 use mpc_core::Role;
 use program::{client, run};
+use project::{models, samples};
 use serde_json::{Value, json};
 use support::{brightness_model, picture};
 use tempfile::tempdir;
-
-/// The folder of the models that come with the project.
-fn models() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models")
-}
 
 #[test]
 fn one_batch_with_good_and_bad_inputs() {
@@ -76,20 +73,20 @@ fn people_read_the_label_and_mistakes_exit_with_2() {
 }
 
 #[test]
-fn every_model_of_the_project_answers_its_sample() {
-    for (model, arguments) in [("emotion", &["emotion"][..]), ("face", &["classify", "--input"])] {
-        let samples = models().join(model).join("samples");
-        let Some(sample) = std::fs::read_dir(&samples).ok().and_then(|mut dir| dir.next()) else {
-            eprintln!("skipped {model}: no samples in {}", samples.display());
-            continue;
-        };
-        let dir = tempdir().unwrap();
-        let mut command = client(dir.path());
-        command.arg("--local").arg("--models").arg(models()).arg("--json").args(arguments);
-        let (out, err, code) = run(command.arg(sample.unwrap().path()));
+fn the_models_of_the_project_answer_their_samples() {
+    for (model, command, option) in [("emotion", "emotion", None), ("face", "classify", Some("--input"))] {
+        let (dir, samples) = (tempdir().unwrap(), samples(model));
+        let mut program = client(dir.path());
+        program.arg("--local").arg("--models").arg(models()).args(["--json", command]);
+        for sample in &samples {
+            program.args(option).arg(&sample.file);
+        }
+        let (out, err, code) = run(&mut program);
         assert_eq!(code, 0, "{model}: {err}");
         let object: Value = serde_json::from_str(&out).unwrap();
-        assert!(object["results"][0]["label"].is_string(), "{model}: {out}");
+        let labels: Vec<&str> =
+            object["results"].as_array().unwrap().iter().filter_map(|r| r["label"].as_str()).collect();
+        assert_eq!(labels, samples.iter().map(|sample| sample.label.as_str()).collect::<Vec<_>>(), "{model}");
     }
 }
 
