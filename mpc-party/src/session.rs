@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use mpc_core::error::Error;
-use mpc_core::inference::secure::{Output, evaluate};
+use mpc_core::inference::secure::evaluate;
 use mpc_core::link::Link;
 use mpc_core::network::quic::{Cancel, QuicNetwork};
 use mpc_core::network::{Meter, Network};
@@ -173,12 +173,9 @@ fn run(
     let mut party = Party::new(Link::new(Box::new(network), Prss::new(own, next)), Passive);
     let reveal = model.description.manifest.reveal;
     let output = evaluate(&mut party, &model.description.graph, &model.weights, input, &request.windows, reveal)?;
+    let verified = party.verify()?;
     party.link().flush()?;
-    let components = match output {
-        Output::Labels(labels) => [labels.own().clone(), labels.next().clone()],
-        Output::Scores(scores) => [scores.own().clone(), scores.next().clone()],
-    };
-    Ok((components, party.meter()))
+    Ok((output.into_components(&verified), party.meter()))
 }
 
 /// Exchanges hellos with both peers.

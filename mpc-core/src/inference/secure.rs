@@ -8,8 +8,9 @@ use crate::model::rearrange::{broadcast, gather_windows, rearrange};
 use crate::model::{Facts, Graph, Node, Op, PoolGeometry};
 use crate::party::Party;
 use crate::protocol::{argmax::argmax, pool, product, relu::relu, truncate::truncate};
-use crate::ring::Boolean;
+use crate::ring::{Boolean, Tensor};
 use crate::role::Role;
+use crate::security::Verified;
 use crate::sharing::{ArithmeticShare, Share};
 
 /// What the client is to learn, still shared.
@@ -19,6 +20,17 @@ pub enum Output {
     Labels(Share<Boolean, u64>),
     /// The graph's output: shape `[inputs, ..]` with the fractional bits of [`Graph::output`].
     Scores(ArithmeticShare),
+}
+
+impl Output {
+    /// Both components of this party, for the client: a value that leaves the sharing, so the session's products must have
+    /// been checked.
+    pub fn into_components(self, _: &Verified) -> [Tensor<u64>; 2] {
+        match self {
+            Output::Labels(labels) => [labels.own().clone(), labels.next().clone()],
+            Output::Scores(scores) => [scores.own().clone(), scores.next().clone()],
+        }
+    }
 }
 
 /// Evaluates `graph` on a batch. `input` has shape `[sum of windows, ..]`; entry i of `windows` says how many
@@ -109,7 +121,7 @@ impl Backend for Secure<'_> {
             | Op::Pad { .. }
             | Op::Concat { .. }
             | Op::SumWindows { .. }) => {
-                let component = |component: fn(&ArithmeticShare) -> &crate::ring::Tensor<u64>| {
+                let component = |component: fn(&ArithmeticShare) -> &Tensor<u64>| {
                     let components: Vec<_> = operands.iter().map(|(share, _)| component(share)).collect();
                     rearrange(op, &components, windows)
                 };
