@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use mpc_core::inference::secure::{Output, evaluate};
+use mpc_core::inference::secure::{Output, Weights, evaluate};
 use mpc_core::link::Link;
 use mpc_core::model::Graph;
 use mpc_core::model::manifest::Reveal;
@@ -44,6 +44,7 @@ pub(crate) fn run(index: usize, folder: &Path) -> Result<()> {
         Work::Evaluate { graph, batch, reveal } => {
             let mut shares = ShareReader::open(&job::shares(folder, role))?;
             let weights = graph.weights.iter().map(|spec| shares.read(&spec.shape)).collect::<Result<_>>()?;
+            let weights = Weights::new(weights);
             let input = shares.read(&graph.input().full_shape(batch))?;
             let evaluation = Evaluation { mesh: &mesh, graph, weights, input, windows: vec![1; batch] };
             evaluation.run(runs, reveal, &mut ShareWriter::create(&job::outputs(folder, role))?)?
@@ -61,7 +62,7 @@ pub(crate) fn run(index: usize, folder: &Path) -> Result<()> {
 struct Evaluation<'a> {
     mesh: &'a Mesh,
     graph: Graph,
-    weights: Vec<ArithmeticShare>,
+    weights: Weights,
     input: ArithmeticShare,
     windows: Vec<u32>,
 }
@@ -106,7 +107,7 @@ impl Evaluation<'_> {
         let mut network = session(self.mesh, number)?;
         let (own, next) = network.prss_keys()?;
         barrier(&mut network)?;
-        Ok(Party::new(Link::new(Box::new(network), Prss::new(own, next)), Passive))
+        Ok(Party::new(Link::new(Box::new(network), Prss::new(own, next)), Box::new(Passive)))
     }
 
     fn evaluate(&self, party: &mut Party, reveal: Reveal) -> Result<Output> {

@@ -3,9 +3,12 @@
 use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::link::Link;
+use crate::link::open::{Copies, open};
 use crate::network::Meter;
+use crate::ring::{Domain, Tensor, Word};
 use crate::role::Role;
-use crate::security::{Claim, Security, Verified};
+use crate::security::{Claim, Digests, Security, Verified};
+use crate::sharing::Share;
 
 /// One party in one branch of one session. Protocols are functions on it that all three parties call alike.
 pub struct Party {
@@ -17,8 +20,8 @@ pub struct Party {
 
 impl Party {
     /// Starts a session.
-    pub fn new(link: Link, security: impl Security + 'static) -> Self {
-        Self { link, security: Box::new(security), idle: Vec::new(), children: 0 }
+    pub fn new(link: Link, security: Box<dyn Security>) -> Self {
+        Self { link, security, idle: Vec::new(), children: 0 }
     }
 
     /// Which party this is.
@@ -53,6 +56,27 @@ impl Party {
         self.security.take()
     }
 
+    /// Makes sure that both holders of each component of what came from outside hold the same, see [`Security::agree`].
+    pub fn agree<const N: usize>(&mut self, given: impl FnOnce() -> [(&'static str, Digests); N]) -> Result<()> {
+        if self.security.wants_claims() { self.security.agree(&mut self.link, &given()) } else { Ok(()) }
+    }
+
+    /// Gives the security mode a chance to check what has gathered, so that its memory stays bounded. Between layers.
+    pub fn checkpoint(&mut self) -> Result<()> {
+        self.security.checkpoint(&mut self.link)
+    }
+
+    /// Reveals x to all three parties, in as many copies as the security mode wants.
+    pub(crate) fn exchange<D: Domain, W: Word>(&mut self, x: &Share<D, W>) -> Result<Tensor<W>> {
+        let copies = if self.security.wants_claims() { Copies::Both } else { Copies::One };
+        open(&mut self.link, x, copies)
+    }
+
+    /// What the security mode does before a masked opening.
+    pub(crate) fn before_masked_opening(&mut self) -> Result<()> {
+        self.security.before_masked_opening(&mut self.link)
+    }
+
     /// Checks every product so far; the token allows unmasked openings.
     pub fn verify(&mut self) -> Result<Verified> {
         self.security.verify(&mut self.link)
@@ -83,11 +107,7 @@ impl Party {
             (a, running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
         let (a, b) = (a?, b?);
-        let theirs = Meter {
-            rounds: child.meter().rounds - theirs.rounds,
-            bytes_sent: child.meter().bytes_sent - theirs.bytes_sent,
-        };
-        self.link.absorb(theirs.rounds.saturating_sub(self.meter().rounds - mine.rounds), theirs.bytes_sent);
+        self.link.absorb(self.meter().rounds - mine.rounds, &mut child.link, theirs);
         child.take_claims().into_iter().for_each(|claim| self.security.record(claim));
         self.idle.push(child);
         Ok((a, b))

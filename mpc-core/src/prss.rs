@@ -33,14 +33,22 @@ impl Prss {
 
     /// The streams of another branch of the same session, independent of these.
     pub fn branch(&self, branch: Branch) -> Self {
-        let [own, next] = self.keys.each_ref().map(|key| {
-            let mut derived = Zeroizing::new([0; 32]);
-            Hkdf::<Sha256>::new(None, &**key)
-                .expand_multi_info(&[b"mpc prss branch", &branch.0.to_le_bytes()], &mut *derived)
-                .expect("32 bytes are a valid HKDF length");
-            derived
-        });
+        let [own, next] = self.derive(&[&b"mpc prss branch"[..], &branch.0.to_le_bytes()].concat());
         Self::new(own, next)
+    }
+
+    /// How many operations there were: public, and the same at all three parties.
+    pub fn position(&self) -> u64 {
+        self.op
+    }
+
+    /// A key for `purpose` alone from each of the two: (from k_i, from k_{i+1}).
+    pub fn derive(&self, purpose: &[u8]) -> [Key; 2] {
+        self.keys.each_ref().map(|key| {
+            let mut derived = Zeroizing::new([0; 32]);
+            Hkdf::<Sha256>::new(None, &**key).expand(purpose, &mut *derived).expect("32 bytes are a valid HKDF length");
+            derived
+        })
     }
 
     /// Opens the next operation index; all parties call this in the same order.

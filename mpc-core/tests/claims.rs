@@ -43,7 +43,7 @@ fn claims_of(
     protocol: impl Fn(&mut Party, &[ArithmeticShare]) -> Result<()> + Sync,
 ) -> Vec<[Claim; 3]> {
     let dealt: Vec<[ArithmeticShare; 3]> = inputs.iter().map(deal).collect();
-    let parties = mesh().map(|network| party(network, 3, Recorder::default()));
+    let parties = mesh().map(|network| party(network, 3, Box::new(Recorder::default())));
     let claims = run_parties(parties, |party| {
         let shares: Vec<_> = dealt.iter().map(|d| d[party.role().index()].clone()).collect();
         protocol(party, &shares)?;

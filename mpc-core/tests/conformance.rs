@@ -2,7 +2,7 @@
 //! 2^-10 at 16 fractional bits.
 
 use mpc_core::inference::clear;
-use mpc_core::inference::secure::{self, Output};
+use mpc_core::inference::secure::{self, Output, Weights};
 use mpc_core::kernel::ConvGeometry;
 use mpc_core::model::manifest::{Bounds, Reveal};
 use mpc_core::model::{Bound, Declared, Graph, Network, Op, PoolGeometry, Source, compile, encode_weights};
@@ -103,7 +103,7 @@ fn evaluate(graph: &Graph, weights: &[ArrayD<f64>], x: &ArrayD<f64>, windows: &[
     let input = deal::<Arithmetic, u64>(&encode(x, graph.input().frac_bits));
     let outputs = three_parties(1, |party| {
         let mine = party.role().index();
-        let weights: Vec<_> = weights.iter().map(|shares| shares[mine].clone()).collect();
+        let weights = Weights::new(weights.iter().map(|shares| shares[mine].clone()).collect());
         secure::evaluate(party, graph, &weights, input[mine].clone(), windows, reveal)
     });
     outputs.map(|output| output.expect("an output"))
@@ -269,7 +269,7 @@ proptest! {
             let input = deal::<Arithmetic, u64>(&encode(&x, 16));
             let _ = three_parties(1, |party| {
                 let mine = party.role().index();
-                let weights: Vec<_> = weights.iter().map(|shares| shares[mine].clone()).collect();
+                let weights = Weights::new(weights.iter().map(|shares| shares[mine].clone()).collect());
                 secure::evaluate(party, &damaged, &weights, input[mine].clone(), &[1, 1], Reveal::Label)
             });
         }

@@ -47,14 +47,14 @@ fn view<D: Domain, W: Word>(
     };
     let parties = mesh().map(|network| {
         if network.role() != observer {
-            return party(network, 11, Passive);
+            return party(network, 11, Box::new(Passive));
         }
         let seen = seen.clone();
         let hook: Hook = Arc::new(move |message| {
             let entry = Seen { received: message.to == observer, bytes: message.bytes.to_vec() };
             seen.lock().expect("no panic while locked").push(entry);
         });
-        party(Tap::new(network, hook), 11, Passive)
+        party(Tap::new(network, hook), 11, Box::new(Passive))
     });
     let results = run_parties(parties, |party| {
         let shares = shares(party.role());

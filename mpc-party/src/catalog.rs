@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, anyhow, ensure};
+use mpc_core::inference::secure::Weights;
 use mpc_core::model::{Graph, Manifest, manifest};
 use mpc_core::ring::Tensor;
 use mpc_core::sharing::{ArithmeticShare, Dealt};
@@ -81,7 +82,7 @@ pub(crate) struct Model {
     /// What everybody may know.
     pub(crate) description: Description,
     /// This party's share of the weights, in the order of the graph.
-    pub(crate) weights: Vec<ArithmeticShare>,
+    pub(crate) weights: Weights,
 }
 
 impl Model {
@@ -100,7 +101,7 @@ impl Model {
             };
             ArithmeticShare::new(cut(own), cut(next))
         });
-        let weights = weights.collect();
+        let weights = Weights::new(weights.collect());
         Self { description, weights }
     }
 }

@@ -170,7 +170,7 @@ fn run(
     ready.send(network.cancel()).map_err(|_| given_up())?;
     let input = inputs.recv().map_err(|_| given_up())?;
 
-    let mut party = Party::new(Link::new(Box::new(network), Prss::new(own, next)), Passive);
+    let mut party = Party::new(Link::new(Box::new(network), Prss::new(own, next)), Box::new(Passive));
     let reveal = model.description.manifest.reveal;
     let output = evaluate(&mut party, &model.description.graph, &model.weights, input, &request.windows, reveal)?;
     let verified = party.verify()?;

@@ -10,7 +10,7 @@ use crate::party::Party;
 use crate::protocol::{argmax::argmax, pool, product, relu::relu, truncate::truncate};
 use crate::ring::{Boolean, Tensor};
 use crate::role::Role;
-use crate::security::Verified;
+use crate::security::{Digests, Verified};
 use crate::sharing::{ArithmeticShare, Share};
 
 /// What the client is to learn, still shared.
@@ -33,6 +33,20 @@ impl Output {
     }
 }
 
+/// The shares of a model's weights, and their digests, which a party computes once for all sessions.
+#[derive(Debug, Clone)]
+pub struct Weights {
+    shares: Vec<ArithmeticShare>,
+    digests: Digests,
+}
+
+impl Weights {
+    /// Weights in the order of [`Graph::weights`].
+    pub fn new(shares: Vec<ArithmeticShare>) -> Self {
+        Self { digests: Digests::of(&shares), shares }
+    }
+}
+
 /// Evaluates `graph` on a batch. `input` has shape `[sum of windows, ..]`; entry i of `windows` says how many
 /// consecutive samples are windows of input i. The graph must be [valid](Graph::validate).
 ///
@@ -41,13 +55,13 @@ impl Output {
 pub fn evaluate(
     party: &mut Party,
     graph: &Graph,
-    weights: &[ArithmeticShare],
+    weights: &Weights,
     input: ArithmeticShare,
     windows: &[u32],
     reveal: Reveal,
 ) -> Result<Output> {
     check_input(graph, input.shape(), windows)?;
-    if !graph.weights.iter().map(|spec| spec.shape.as_slice()).eq(weights.iter().map(Share::shape)) {
+    if !graph.weights.iter().map(|spec| spec.shape.as_slice()).eq(weights.shares.iter().map(Share::shape)) {
         return Err(Error::invalid("weights", "are not those that the graph names"));
     }
     let output = graph.output();
@@ -55,6 +69,8 @@ pub fn evaluate(
         let reason = format!("has shape {:?}; a label needs one row of scores", output.shape);
         return Err(Error::invalid("the graph's output", reason));
     }
+    party.agree(|| [("the model", weights.digests), ("the input", Digests::of([&input]))])?;
+    let weights = &weights.shares;
     let scores = super::evaluate(&mut Secure { party, weights }, graph, input, windows)?;
     Ok(match reveal {
         Reveal::Label => Output::Labels(argmax(party, &scores, width(output))?),
@@ -81,6 +97,7 @@ impl Backend for Secure<'_> {
         windows: &[u32],
     ) -> Result<ArithmeticShare> {
         let party = &mut *self.party;
+        party.checkpoint()?;
         let (x, facts) = operands[0];
         match &node.op {
             Op::Conv(geometry) => product::conv(party, geometry, x, operands[1].0),

@@ -14,8 +14,8 @@
 
 use super::bits::{component_planes, select_planes, stack};
 use super::product::{component, mul};
-use super::reshare::reshare;
 use crate::error::Result;
+use crate::link::reshare::reshare;
 use crate::party::Party;
 use crate::ring::{Domain, Word};
 use crate::role::Role;
@@ -46,7 +46,7 @@ pub fn msb<W: Word>(party: &mut Party, x: &ArithmeticShare<W>, k: u32) -> Result
 pub(super) fn carry_save(party: &mut Party, s: &BitShare) -> Result<BitShare> {
     // maj = s0 s1 ^ s1 s2 ^ s2 s0, and Pi knows both factors of s_i s_{i+1}.
     let z = combine(s.own(), s.next(), crate::ring::Boolean::mul);
-    let c = reshare(party, s.shape(), slice(&z).to_vec())?;
+    let c = reshare(party.link(), s.shape(), slice(&z).to_vec())?;
     let role = party.role();
     party.record(|| {
         let [s0, s1, s2] = Role::ALL.map(|slot| component(role, slot, s));

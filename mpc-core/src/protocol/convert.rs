@@ -12,7 +12,7 @@
 //! 2. b x = d (x - 2u) + u, because b = d + b2 - 2 d b2: one element per party.
 //!
 //! Two rounds each. Private because only reshares talk. Sources: Mohassel, Rindal, CCS'18, section 5.4, in the sparse form of
-//! [`reshare`](super::reshare).
+//! [`reshare`](crate::link::reshare).
 
 use super::bits::unpack;
 use super::product::{component, mul, send_component_pair, send_trivial_times};

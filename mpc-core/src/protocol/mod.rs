@@ -2,7 +2,7 @@
 //!
 //! All three parties call the same function with their share of the same values. Costs are per element and party
 //! unless said otherwise; n elements at once cost n times the bytes and the same rounds. Everything that talks does so
-//! through [`reshare`] and [`open`]; see `docs/protocols.md` for the arguments.
+//! through [`reshare`](crate::link::reshare) and [`open`]; see `docs/protocols.md` for the arguments.
 
 pub mod argmax;
 pub mod bits;
@@ -12,5 +12,4 @@ pub mod open;
 pub mod pool;
 pub mod product;
 pub mod relu;
-pub mod reshare;
 pub mod truncate;

@@ -2,7 +2,7 @@
 //!
 //! Pi holds (x_i, x_{i+1}) and (y_i, y_{i+1}).
 //!
-//! 1. Pi computes z_i = f(x_i, y_i + y_{i+1}) + f(x_{i+1}, y_i) and the parties [`reshare`](super::reshare) z.
+//! 1. Pi computes z_i = f(x_i, y_i + y_{i+1}) + f(x_{i+1}, y_i) and the parties [`reshare`](crate::link::reshare) z.
 //!
 //! The nine terms f(x_a, y_b) occur once each. Local work is two calls of f; the message is one element of the *result*, so a
 //! dot product costs one element however long it is. Private because the reshare is. Every product is offered to the
@@ -11,9 +11,9 @@
 //! **With a trivial operand.** A component u_j that Pj and P_{j-1} know is a sharing for free, (u_j, 0, 0) in slot j. Then z_{j+1} is
 //! zero and two elements travel in total; if both operands are trivial, in slots j and j + 1, only Pj contributes: one element.
 
-use super::reshare::{Contributors, Pending, reshare, send};
 use crate::error::Result;
 use crate::kernel::ConvGeometry;
+use crate::link::reshare::{Contributors, Pending, reshare, send};
 use crate::party::Party;
 use crate::ring::{Arithmetic, Domain, Tensor, Word};
 use crate::role::Role;
@@ -35,7 +35,7 @@ where
     /// Waits for the product and records the claim.
     pub fn receive(self, party: &mut Party) -> Result<Share<D, W>> {
         let Self { x, y, z } = self;
-        let z = z.receive(party)?;
+        let z = z.receive(party.link())?;
         party.record(|| Operands { x, y, z: z.clone() }.into());
         Ok(z)
     }
@@ -66,7 +66,7 @@ pub fn send_mul<D: Domain, W: Word>(
     assert_eq!(x.shape(), y.shape(), "operands have one shape");
     let (xs, ys) = ([slice(x.own()), slice(x.next())], [slice(y.own()), slice(y.next())]);
     let z = party.kernel().cross_product::<D, W>(xs, ys);
-    let z = send(party, x.shape(), Some(z), Contributors::ALL)?;
+    let z = send(party.link(), x.shape(), Some(z), Contributors::ALL)?;
     Ok(PendingProduct { x: x.clone(), y: y.clone(), z })
 }
 
@@ -90,7 +90,7 @@ pub fn send_trivial_times<D: Domain, W: Word>(
     } else {
         None
     };
-    let z = send(party, y.shape(), z, Contributors::all_but(slot.next()))?;
+    let z = send(party.link(), y.shape(), z, Contributors::all_but(slot.next()))?;
     Ok(PendingProduct { x: Share::trivial(role, slot, component), y: y.clone(), z })
 }
 
@@ -103,7 +103,7 @@ pub fn send_component_pair<D: Domain, W: Word>(
 ) -> Result<PendingProduct<D, W>> {
     let role = party.role();
     let z = (role == slot).then(|| combine(x.own(), x.next(), D::mul).iter().copied().collect());
-    let z = send(party, x.shape(), z, Contributors::only(slot))?;
+    let z = send(party.link(), x.shape(), z, Contributors::only(slot))?;
     Ok(PendingProduct { x: component(role, slot, x), y: component(role, slot.next(), x), z })
 }
 
@@ -160,5 +160,5 @@ fn bilinear(
     let pair = combine(y.own(), y.next(), Arithmetic::add);
     add_product(slice(x.own()), slice(&pair), &mut z);
     add_product(slice(x.next()), slice(y.own()), &mut z);
-    reshare(party, shape, z)
+    reshare(party.link(), shape, z)
 }

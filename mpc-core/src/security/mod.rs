@@ -4,15 +4,79 @@
 //! [`Security::verify`] hands out. Passive security keeps no claims. An active one records them and checks them in
 //! batches; the protocols do not know which of the two they run under.
 
+mod active;
 mod passive;
 
+pub use active::Active;
 pub use passive::Passive;
+
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::kernel::ConvGeometry;
 use crate::link::Link;
-use crate::ring::{Arithmetic, Boolean};
-use crate::sharing::Share;
+use crate::ring::{Arithmetic, Boolean, Domain, Word};
+use crate::sharing::{Share, slice};
+use sha2::{Digest, Sha256};
+
+/// Which adversary an answer is secure against; the stricter one is the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// No party learns anything as long as all follow the protocol and at most one looks at what it sees.
+    Passive,
+    /// One party may deviate in any way: it learns nothing, and the answer is right or there is none.
+    #[default]
+    Active,
+}
+
+impl Mode {
+    /// What a session does in this mode. `context` is what the three parties have agreed on before: their transcripts start
+    /// with it.
+    pub fn start(self, context: &Id) -> Box<dyn Security> {
+        match self {
+            Mode::Passive => Box::new(Passive),
+            Mode::Active => Box::new(Active::new(context)),
+        }
+    }
+}
+
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Mode::Passive => "passive",
+            Mode::Active => "active",
+        })
+    }
+}
+
+/// 32 bytes that name something: a session, a digest.
+pub type Id = [u8; 32];
+
+/// Collision-resistant digests of the components x_i and x_{i+1} of what a party was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digests {
+    /// Of x_i.
+    pub own: Id,
+    /// Of x_{i+1}.
+    pub next: Id,
+}
+
+impl Digests {
+    /// Of the words of several sharings, one after the other, each behind its shape.
+    pub fn of<'a, D: Domain + 'a, W: Word>(shares: impl IntoIterator<Item = &'a Share<D, W>>) -> Self {
+        let mut hashes = [Sha256::new(), Sha256::new()];
+        for share in shares {
+            for (hash, component) in hashes.iter_mut().zip([share.own(), share.next()]) {
+                hash.update((share.shape().len() as u64).to_le_bytes());
+                share.shape().iter().for_each(|&side| hash.update((side as u64).to_le_bytes()));
+                hash.update(bytemuck::cast_slice(slice(component)));
+            }
+        }
+        let [own, next] = hashes.map(|hash| hash.finalize().into());
+        Self { own, next }
+    }
+}
 
 /// Operands and result of a product, by reference to the shares that the party holds anyway.
 #[derive(Debug, Clone)]
@@ -78,6 +142,31 @@ pub trait Security: Send {
 
     /// Hands over what was recorded and not yet checked, in order; a branch does so when it joins.
     fn take(&mut self) -> Vec<Claim>;
+
+    /// Compares the components of what came from outside (the model, an input) between their two holders. Must come before
+    /// the first product. Here and in the two below, a mode without checks does nothing.
+    ///
+    /// # Errors
+    /// [`Error::Cheating`](crate::Error::Cheating) with the name of what two holders hold different components of.
+    fn agree(&mut self, _: &mut Link, _given: &[(&'static str, Digests)]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Checks what was recorded if it is much.
+    ///
+    /// # Errors
+    /// As [`Security::verify`].
+    fn checkpoint(&mut self, _: &mut Link) -> Result<()> {
+        Ok(())
+    }
+
+    /// Called before every masked opening.
+    ///
+    /// # Errors
+    /// As [`Security::verify`].
+    fn before_masked_opening(&mut self, _: &mut Link) -> Result<()> {
+        Ok(())
+    }
 
     /// Checks everything recorded and forgets it.
     ///

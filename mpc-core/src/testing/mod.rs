@@ -23,7 +23,7 @@ pub use tap::{Hook, Message, Tap};
 /// # Panics
 /// If a party panics.
 pub fn three_parties<T: Send>(seed: u8, program: impl Fn(&mut Party) -> Result<T> + Sync) -> [Result<T>; 3] {
-    run_parties(mesh().map(|network| party(network, seed, Passive)), program)
+    run_parties(mesh().map(|network| party(network, seed, Box::new(Passive))), program)
 }
 
 /// An in-memory mesh that gives up after a minute.
@@ -32,7 +32,7 @@ pub fn mesh() -> [MemoryNetwork; 3] {
 }
 
 /// The party at the end of `network`, with session keys derived from `seed`.
-pub fn party(network: impl Network + 'static, seed: u8, security: impl Security + 'static) -> Party {
+pub fn party(network: impl Network + 'static, seed: u8, security: Box<dyn Security>) -> Party {
     let key = |role: Role| Zeroizing::new([seed.wrapping_mul(3).wrapping_add(role.index() as u8); 32]);
     let prss = Prss::new(key(network.role()), key(network.role().next()));
     Party::new(Link::new(Box::new(network), prss), security)

@@ -11,8 +11,8 @@
 //! F(k_j) or zero, which P_{j-1} computes itself, and Pj sends nothing. The messages that remain keep a mask that their
 //! receiver does not know: P_{i-1} receives z'_i only where Pi contributes, and exactly then k_{i+1} is in.
 
+use super::Link;
 use crate::error::Result;
-use crate::party::Party;
 use crate::ring::{Domain, Word};
 use crate::role::Role;
 use crate::sharing::{Share, tensor};
@@ -56,27 +56,27 @@ pub struct Pending<D, W> {
 }
 
 /// Reshares `z`, this party's additive part of a tensor of `shape`. 1 round, 1 element.
-pub fn reshare<D: Domain, W: Word>(party: &mut Party, shape: &[usize], z: Vec<W>) -> Result<Share<D, W>> {
-    let pending = send(party, shape, Some(z), Contributors::ALL)?;
-    party.link().count_round();
-    pending.receive(party)
+pub fn reshare<D: Domain, W: Word>(link: &mut Link, shape: &[usize], z: Vec<W>) -> Result<Share<D, W>> {
+    let pending = send(link, shape, Some(z), Contributors::ALL)?;
+    link.count_round();
+    pending.receive(link)
 }
 
 /// First half of a (sparse) reshare: masks and sends. `z` is `Some` exactly at the contributors. Whoever starts a round of
-/// reshares counts it once with [`Link::count_round`](crate::link::Link::count_round).
+/// reshares counts it once with [`Link::count_round`].
 ///
 /// # Panics
 /// If `z` and `contributors` disagree or `z` does not fit `shape`.
 pub fn send<D: Domain, W: Word>(
-    party: &mut Party,
+    link: &mut Link,
     shape: &[usize],
     z: Option<Vec<W>>,
     contributors: Contributors,
 ) -> Result<Pending<D, W>> {
-    let (role, n) = (party.role(), shape.iter().product());
+    let (role, n) = (link.role(), shape.iter().product());
     assert_eq!(z.is_some(), contributors.contains(role), "contributors, and they alone, bring a part");
     let masks = |key: Role| contributors.contains(key.prev());
-    let mut op = party.link().prss().next_op();
+    let mut op = link.prss().next_op();
     let mine = masks(role).then(|| op.own::<W>(n));
     let theirs = masks(role.next()).then(|| op.next::<W>(n));
 
@@ -88,7 +88,7 @@ pub fn send<D: Domain, W: Word>(
     if contributors.contains(role) {
         let mask = theirs.as_ref().expect("the key after a contributor is in");
         own.iter_mut().zip(mask).for_each(|(z, &m)| *z = D::sub(*z, m));
-        party.link().send(role.prev(), &own)?;
+        link.send(role.prev(), &own)?;
     }
     let next = (!contributors.contains(role.next())).then(|| theirs.unwrap_or_else(|| vec![W::ZERO; n]));
     Ok(Pending { shape: shape.to_vec(), own, next, domain: std::marker::PhantomData })
@@ -96,12 +96,12 @@ pub fn send<D: Domain, W: Word>(
 
 impl<D: Domain, W: Word> Pending<D, W> {
     /// Second half: waits for the component of the next party.
-    pub fn receive(self, party: &mut Party) -> Result<Share<D, W>> {
+    pub fn receive(self, link: &mut Link) -> Result<Share<D, W>> {
         let next = match self.next {
             Some(next) => next,
             None => {
-                let from = party.role().next();
-                party.link().recv(from, self.own.len())?
+                let from = link.role().next();
+                link.recv(from, self.own.len())?
             }
         };
         Ok(Share::new(tensor(&self.shape, self.own), tensor(&self.shape, next)))
