@@ -2,89 +2,45 @@
 #![cfg(feature = "quic")]
 
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mpc_core::network::endpoint::{self, Io, peer_fingerprint};
+use mpc_core::network::endpoint::{self, peer_fingerprint};
 use mpc_core::network::identity::{Fingerprint, Identity};
-use mpc_core::network::mesh::{Inbox, Mesh};
 use mpc_core::network::quic::QuicNetwork;
 use mpc_core::network::{Branch, Network};
-use mpc_core::wire::cluster::{Cluster, PartyEntry};
+use mpc_core::testing::loopback::{DEADLINE, Loopback, Server};
+use mpc_core::wire::cluster::PartyEntry;
 use mpc_core::wire::message::MAX_CONTROL;
 use mpc_core::wire::stream;
 use mpc_core::{Error, Result, Role};
 use proptest::prelude::*;
-
-const DEADLINE: Duration = Duration::from_secs(30);
-
-struct Three {
-    identities: [Arc<Identity>; 3],
-    cluster: Cluster,
-    parties: Vec<Server>,
-}
-
-struct Server {
-    mesh: Mesh,
-    inbox: Inbox,
-    /// Last, because the mesh needs it as long as it lives.
-    io: Io,
-}
 
 /// An endpoint gives its port back in its own time.
 fn rebind(address: SocketAddr) -> UdpSocket {
     std::iter::repeat_with(|| UdpSocket::bind(address)).find_map(|socket| socket.ok()).expect("endless")
 }
 
-impl Three {
-    fn start() -> Self {
-        let identities = Role::ALL.map(|role| Arc::new(Identity::generate(&role.to_string()).expect("a name")));
-        let sockets = Role::ALL.map(|_| UdpSocket::bind("127.0.0.1:0").expect("a free port"));
-        let entry = |role: Role| PartyEntry {
-            name: role.to_string(),
-            addresses: vec![sockets[role.index()].local_addr().expect("bound").to_string()],
-            fingerprints: vec![identities[role.index()].fingerprint().to_string()],
-        };
-        let cluster = Cluster { parties: Role::ALL.map(entry).into() };
-        let mut three = Self { identities, cluster, parties: Vec::new() };
-        for (role, socket) in Role::ALL.into_iter().zip(sockets) {
-            three.parties.push(three.server(role, socket));
-        }
-        three.connected();
-        three
-    }
+/// Runs a closure as the three parties, each on a thread of its own in the same session.
+fn session<T: Send>(
+    three: &Loopback,
+    id: u8,
+    program: impl Fn(&mut QuicNetwork) -> Result<T> + Sync,
+) -> [Result<T>; 3] {
+    std::thread::scope(|scope| {
+        let running = Role::ALL.map(|role| {
+            let (mesh, program) = (&three.parties[role.index()].mesh, &program);
+            scope.spawn(move || program(&mut mesh.session([id; 32], DEADLINE)?))
+        });
+        running.map(|thread| thread.join().expect("no panic"))
+    })
+}
 
-    fn server(&self, role: Role, socket: UdpSocket) -> Server {
-        let io = Io::start().expect("a thread");
-        let identity = self.identities[role.index()].clone();
-        let (mesh, inbox) = Mesh::start(&io, socket, identity, role, &self.cluster).expect("a valid cluster");
-        Server { mesh, inbox, io }
-    }
-
-    fn connected(&self) {
-        for party in &self.parties {
-            party.io.handle().block_on(party.mesh.connected(DEADLINE)).expect("all are up");
-        }
-    }
-
-    /// Runs a closure as the three parties, each on a thread of its own in the same session.
-    fn session<T: Send>(&self, id: u8, program: impl Fn(&mut QuicNetwork) -> Result<T> + Sync) -> [Result<T>; 3] {
-        std::thread::scope(|scope| {
-            let running = Role::ALL.map(|role| {
-                let (mesh, program) = (&self.parties[role.index()].mesh, &program);
-                scope.spawn(move || program(&mut mesh.session([id; 32], DEADLINE)?))
-            });
-            running.map(|thread| thread.join().expect("no panic"))
-        })
-    }
-
-    /// Calls P0 with an identity that no cluster lists.
-    fn call(&self, identity: &Identity, entry: &PartyEntry) -> Result<quinn::Connection> {
-        self.parties[0].io.handle().block_on(async {
-            let endpoint = endpoint::caller().expect("a free port");
-            endpoint::connect(&endpoint, identity, Role::P0, entry).await
-        })
-    }
+/// Calls P0 with an identity that no cluster lists.
+fn call(three: &Loopback, identity: &Identity, entry: &PartyEntry) -> Result<quinn::Connection> {
+    three.parties[0].io.handle().block_on(async {
+        let endpoint = endpoint::caller().expect("a free port");
+        endpoint::connect(&endpoint, identity, Role::P0, entry).await
+    })
 }
 
 /// One round around the ring: what the previous party sent, as long as the own message.
@@ -103,10 +59,10 @@ fn message(role: Role, length: usize, seed: u8) -> Vec<u8> {
 
 #[test]
 fn messages_arrive_whole_and_in_order() {
-    let three = Three::start();
+    let three = Loopback::start();
     let cases = (prop::collection::vec(0usize..40_000, 1..40), any::<u8>());
     proptest!(ProptestConfig::with_cases(8), |((lengths, id) in cases)| {
-        let got = three.session(id, |network| {
+        let got = session(&three, id, |network| {
             for (step, length) in lengths.iter().enumerate() {
                 let role = network.role();
                 let got = pass(network, &message(role, *length, step as u8))?;
@@ -121,8 +77,8 @@ fn messages_arrive_whole_and_in_order() {
 #[test]
 fn everybody_sends_8_mib_to_both_before_reading() {
     const LENGTH: usize = 8 << 20;
-    let three = Three::start();
-    let got = three.session(1, |network| {
+    let three = Loopback::start();
+    let got = session(&three, 1, |network| {
         let role = network.role();
         for peer in [role.next(), role.prev()] {
             network.send(peer, &message(role, LENGTH, 0))?;
@@ -142,8 +98,8 @@ fn everybody_sends_8_mib_to_both_before_reading() {
 
 #[test]
 fn branches_have_streams_of_their_own() {
-    let three = Three::start();
-    let got = three.session(1, |network| {
+    let three = Loopback::start();
+    let got = session(&three, 1, |network| {
         let role = network.role();
         // The parties use the two branches in different orders, which one stream for both would not survive.
         let slots = if role == Role::P1 { [1, 0] } else { [0, 1] };
@@ -166,8 +122,8 @@ fn branches_have_streams_of_their_own() {
 
 #[test]
 fn another_length_is_malformed_and_ends_the_session_everywhere() {
-    let three = Three::start();
-    let got = three.session(1, |network| {
+    let three = Loopback::start();
+    let got = session(&three, 1, |network| {
         let length = if network.role() == Role::P1 { 11 } else { 10 };
         network.send(network.role().next(), &vec![0; length])?;
         let mut got = [0; 10];
@@ -183,9 +139,9 @@ fn another_length_is_malformed_and_ends_the_session_everywhere() {
 
 #[test]
 fn an_aborted_session_ends_everywhere_and_its_name_is_free_again() {
-    let three = Three::start();
+    let three = Loopback::start();
     let started = Instant::now();
-    let got = three.session(1, |network| {
+    let got = session(&three, 1, |network| {
         if network.role() == Role::P0 {
             let cancel = network.cancel();
             std::thread::spawn(move || cancel.abort("the client left"));
@@ -201,7 +157,7 @@ fn an_aborted_session_ends_everywhere_and_its_name_is_free_again() {
 
 #[test]
 fn a_running_session_is_not_entered_twice() {
-    let three = Three::start();
+    let three = Loopback::start();
     let mesh = &three.parties[0].mesh;
     let first = mesh.session([1; 32], DEADLINE).unwrap();
     assert!(matches!(mesh.session([1; 32], DEADLINE), Err(Error::Invalid { .. })));
@@ -211,7 +167,7 @@ fn a_running_session_is_not_entered_twice() {
 
 #[test]
 fn a_silent_peer_is_a_timeout_that_names_it() {
-    let three = Three::start();
+    let three = Loopback::start();
     let short = Duration::from_millis(20);
     let mut network = three.parties[0].mesh.session([1; 32], short).unwrap();
     let got = network.recv(Role::P2, &mut [0]);
@@ -220,9 +176,9 @@ fn a_silent_peer_is_a_timeout_that_names_it() {
 
 #[test]
 fn a_dead_peer_ends_its_sessions_and_is_found_again_after_its_restart() {
-    let mut three = Three::start();
+    let mut three = Loopback::start();
     let address = three.parties[2].mesh.local_address().unwrap();
-    let got = three.session(1, |network| {
+    let got = session(&three, 1, |network| {
         let role = network.role();
         pass(network, b"before")?;
         if role == Role::P2 {
@@ -239,13 +195,13 @@ fn a_dead_peer_ends_its_sessions_and_is_found_again_after_its_restart() {
     let restarted = three.server(Role::P2, rebind(address));
     three.parties.push(restarted);
     three.connected();
-    let after = three.session(2, |network| pass(network, b"after"));
+    let after = session(&three, 2, |network| pass(network, b"after"));
     assert_eq!(after.map(|got| got.unwrap()), [b"after", b"after", b"after"]);
 }
 
 #[test]
 fn a_killed_peer_is_missed_as_soon_as_it_is_back() {
-    let mut three = Three::start();
+    let mut three = Loopback::start();
     let killed = three.parties.pop().unwrap();
     let address = killed.mesh.local_address().unwrap();
     let meshes = [0, 1].map(|i| three.parties[i].mesh.clone());
@@ -263,14 +219,14 @@ fn a_killed_peer_is_missed_as_soon_as_it_is_back() {
         assert!(reasons.iter().any(|reason| reason == "it has restarted"), "{reasons:?}");
     });
     three.connected();
-    let after = three.session(2, |network| pass(network, b"after"));
+    let after = session(&three, 2, |network| pass(network, b"after"));
     assert_eq!(after.map(|got| got.unwrap()), [b"after", b"after", b"after"]);
 }
 
 #[test]
 fn neighbours_export_the_same_keys_and_every_session_has_its_own() {
-    let three = Three::start();
-    let keys = |id| three.session(id, |network| network.prss_keys()).map(|keys| keys.unwrap());
+    let three = Loopback::start();
+    let keys = |id| session(&three, id, |network| network.prss_keys()).map(|keys| keys.unwrap());
     let (first, second) = (keys(1), keys(2));
     for role in Role::ALL {
         assert_eq!(first[role.index()].1, first[role.next().index()].0, "{role} and the next share a key");
@@ -283,7 +239,7 @@ fn neighbours_export_the_same_keys_and_every_session_has_its_own() {
 
 #[test]
 fn control_streams_carry_messages_and_the_name_of_the_peer() {
-    let mut three = Three::start();
+    let mut three = Loopback::start();
     let asker = three.parties[2].mesh.clone();
     let Server { inbox, io, .. } = &mut three.parties[0];
     io.handle().block_on(async {
@@ -303,9 +259,9 @@ fn control_streams_carry_messages_and_the_name_of_the_peer() {
 
 #[test]
 fn strangers_reach_the_application_which_refuses_them_with_a_reason() {
-    let mut three = Three::start();
+    let mut three = Loopback::start();
     let stranger = Identity::generate("stranger").unwrap();
-    let connection = three.call(&stranger, &three.cluster.parties[0]).unwrap();
+    let connection = call(&three, &stranger, &three.cluster.parties[0]).unwrap();
     assert_eq!(peer_fingerprint(&connection), Some(three.identities[0].fingerprint()));
     let Server { inbox, io, .. } = &mut three.parties[0];
     let reason = io.handle().block_on(async {
@@ -319,11 +275,11 @@ fn strangers_reach_the_application_which_refuses_them_with_a_reason() {
 
 #[test]
 fn a_wrong_key_is_refused_and_both_fingerprints_are_named() {
-    let three = Three::start();
+    let three = Loopback::start();
     let client = Identity::generate("client").unwrap();
     let expected = &three.cluster.parties[1].fingerprints;
     let entry = PartyEntry { fingerprints: expected.clone(), ..three.cluster.parties[0].clone() };
-    let error = three.call(&client, &entry).unwrap_err().to_string();
+    let error = call(&three, &client, &entry).unwrap_err().to_string();
     let got = &three.cluster.parties[0].fingerprints[0];
     assert!(error.contains(expected[0].as_str()) && error.contains(got.as_str()), "{error}");
 }

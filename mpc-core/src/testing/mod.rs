@@ -1,5 +1,8 @@
 //! Three parties in one process, seeded and replayable (feature `testing`).
 
+pub mod fault;
+#[cfg(feature = "quic")]
+pub mod loopback;
 mod tap;
 
 use std::time::Duration;

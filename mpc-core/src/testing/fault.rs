@@ -1,0 +1,260 @@
+//! A party that deviates: what it sends is changed, dropped or held back on its way out.
+//!
+//! Sessions are replayable, so an honest run with the same seed says beforehand what the corrupt party will send where.
+//! A [`Fault`] turns such a recording and one message of it into a [`Script`]; [`Corrupt`] carries the script out.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rand_chacha::ChaCha12Rng;
+use rand_core::Rng;
+
+use crate::error::Result;
+use crate::network::{Branch, Network};
+use crate::role::Role;
+
+/// Where a message is among those that one party sends in a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// Branch of the session.
+    pub branch: Branch,
+    /// Who receives it.
+    pub to: Role,
+    /// How many messages went to this receiver in this branch before.
+    pub position: usize,
+}
+
+/// A message as it was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// Where it was.
+    pub place: Place,
+    /// How many messages its sender had received in this branch before.
+    pub received: usize,
+    /// What was sent.
+    pub bytes: Vec<u8>,
+}
+
+/// What becomes of a message.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// These bytes are sent instead.
+    Replace(Vec<u8>),
+    /// It is never sent.
+    Drop,
+    /// It is sent, and everything after it to the same receiver, when its sender has received something more from anybody
+    /// or flushes.
+    Delay,
+}
+
+/// What a corrupt party does; elsewhere it follows the protocol.
+pub type Script = HashMap<Place, Action>;
+
+/// One way to deviate in one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// One bit is flipped.
+    FlipBit,
+    /// The top bit of one word is flipped: 2^63 is added to a 64-bit word.
+    AddTopBit,
+    /// A small constant is added to every word.
+    AddConstant,
+    /// Other bytes.
+    Random,
+    /// What went to the same receiver before, or, in the first message, in an earlier session.
+    Replay,
+    /// Exchanged with the next message of this length to the same receiver.
+    Swap,
+    /// Never sent.
+    Drop,
+    /// Sent after the next messages of others were read.
+    Delay,
+    /// One word differs from what the other receiver is told, who is told something wrong too if the same round has a
+    /// message of this length to it.
+    Equivocate,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::FlipBit,
+        Self::AddTopBit,
+        Self::AddConstant,
+        Self::Random,
+        Self::Replay,
+        Self::Swap,
+        Self::Drop,
+        Self::Delay,
+        Self::Equivocate,
+    ];
+
+    /// `bytes` with this fault, where it concerns nothing but the bytes of one message.
+    pub fn alter(self, bytes: &[u8], rng: &mut ChaCha12Rng) -> Option<Vec<u8>> {
+        let mut altered = bytes.to_vec();
+        match self {
+            Self::FlipBit => altered[below(rng, bytes.len())] ^= 1 << below(rng, 8),
+            // The last byte of a word, whatever the width of the words.
+            Self::AddTopBit => {
+                altered[(8 * below(rng, bytes.len().div_ceil(8)) + 7).min(bytes.len() - 1)] ^= 0x80;
+            }
+            Self::AddConstant => {
+                let (width, constant) = (width(bytes, rng), 1 + below(rng, 15) as u64);
+                altered.chunks_exact_mut(width).for_each(|word| add(word, constant));
+            }
+            Self::Random => {
+                while altered == bytes {
+                    rng.fill_bytes(&mut altered);
+                }
+            }
+            _ => return None,
+        }
+        Some(altered)
+    }
+
+    /// What to do so that message `at` of the recording `sent` gets this fault; `earlier` is a recording of an earlier
+    /// session. `None` where there is nothing to swap with or to replay.
+    pub fn script(self, sent: &[Sent], at: usize, earlier: &[Sent], rng: &mut ChaCha12Rng) -> Option<Script> {
+        let Sent { place, received, bytes } = &sent[at];
+        let differs = |other: &&Sent| other.bytes.len() == bytes.len() && other.bytes != *bytes;
+        let same_channel = |other: &&Sent| (other.place.branch, other.place.to) == (place.branch, place.to);
+        let changes = match self {
+            Self::Drop => vec![(*place, Action::Drop)],
+            Self::Delay => vec![(*place, Action::Delay)],
+            Self::Replay => {
+                let before = sent[..at].iter().rev().filter(same_channel).find(differs);
+                let old = before.or_else(|| earlier.iter().find(|old| old.place == *place).filter(differs))?;
+                vec![(*place, Action::Replace(old.bytes.clone()))]
+            }
+            Self::Swap => {
+                let later = sent[at + 1..].iter().filter(same_channel).find(differs)?;
+                vec![(*place, Action::Replace(later.bytes.clone())), (later.place, Action::Replace(bytes.clone()))]
+            }
+            Self::Equivocate => {
+                let twin = |other: &&Sent| {
+                    let same_round = (other.place.branch, other.received) == (place.branch, *received);
+                    same_round && other.place.to != place.to && other.bytes.len() == bytes.len()
+                };
+                let width = width(bytes, rng);
+                let (word, error) = (below(rng, bytes.len() / width) * width, 1 + below(rng, 255) as u64);
+                let with = |sent: &Sent, error| {
+                    let mut bytes = sent.bytes.clone();
+                    add(&mut bytes[word..word + width], error);
+                    (sent.place, Action::Replace(bytes))
+                };
+                let twin = sent.iter().find(twin).map(|twin| with(twin, error.wrapping_neg()));
+                twin.into_iter().chain([with(&sent[at], error)]).collect()
+            }
+            _ => vec![(*place, Action::Replace(self.alter(bytes, rng)?))],
+        };
+        Some(changes.into_iter().collect())
+    }
+}
+
+/// A width of words, in bytes, that a message of this length may have.
+fn width(bytes: &[u8], rng: &mut ChaCha12Rng) -> usize {
+    let fits: Vec<usize> = [1, 2, 4, 8].into_iter().filter(|width| bytes.len().is_multiple_of(*width)).collect();
+    fits[below(rng, fits.len())]
+}
+
+/// Adds to one little-endian word of up to 8 bytes.
+fn add(word: &mut [u8], constant: u64) {
+    let mut wide = [0; 8];
+    wide[..word.len()].copy_from_slice(word);
+    let sum = u64::from_le_bytes(wide).wrapping_add(constant).to_le_bytes();
+    word.copy_from_slice(&sum[..word.len()]);
+}
+
+/// Roughly uniform below `n`.
+fn below(rng: &mut ChaCha12Rng, n: usize) -> usize {
+    (rng.next_u64() % n as u64) as usize
+}
+
+/// The network of a corrupt party, in all branches: sends what the script says, and records what an honest party would have
+/// sent.
+pub struct Corrupt {
+    inner: Box<dyn Network>,
+    branch: Branch,
+    script: Arc<Script>,
+    recording: Recording,
+    sent: [usize; 3],
+    received: usize,
+    held: Vec<(Role, Vec<u8>)>,
+}
+
+/// What a party sent in all its branches; those of one branch are in order.
+#[derive(Debug, Clone, Default)]
+pub struct Recording(Arc<Mutex<Vec<Sent>>>);
+
+impl Recording {
+    /// The messages recorded so far, branch by branch.
+    pub fn take(&self) -> Vec<Sent> {
+        let mut sent = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        sent.sort_by_key(|sent| sent.place.branch);
+        sent
+    }
+}
+
+impl Corrupt {
+    /// At the root of a session.
+    pub fn new(inner: Box<dyn Network>, script: Script, recording: Recording) -> Self {
+        Self::in_branch(inner, Branch::ROOT, Arc::new(script), recording)
+    }
+
+    fn in_branch(inner: Box<dyn Network>, branch: Branch, script: Arc<Script>, recording: Recording) -> Self {
+        Self { inner, branch, script, recording, sent: [0; 3], received: 0, held: Vec::new() }
+    }
+
+    fn release(&mut self) -> Result<()> {
+        self.held.drain(..).try_for_each(|(to, message)| self.inner.send(to, &message))
+    }
+}
+
+impl Network for Corrupt {
+    fn role(&self) -> Role {
+        self.inner.role()
+    }
+
+    fn send(&mut self, to: Role, message: &[u8]) -> Result<()> {
+        let place = Place { branch: self.branch, to, position: self.sent[to.index()] };
+        self.sent[to.index()] += 1;
+        let sent = Sent { place, received: self.received, bytes: message.to_vec() };
+        self.recording.0.lock().unwrap_or_else(PoisonError::into_inner).push(sent);
+        let action = self.script.get(&place);
+        let message = match action {
+            Some(Action::Drop) => return Ok(()),
+            Some(Action::Replace(bytes)) => bytes,
+            Some(Action::Delay) | None => message,
+        };
+        if matches!(action, Some(Action::Delay)) || self.held.iter().any(|(held, _)| *held == to) {
+            self.held.push((to, message.to_vec()));
+            return Ok(());
+        }
+        self.inner.send(to, message)
+    }
+
+    fn recv(&mut self, from: Role, message: &mut [u8]) -> Result<()> {
+        self.inner.recv(from, message)?;
+        self.received += 1;
+        self.release()
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.release()?;
+        self.inner.flush()
+    }
+
+    fn branch(&mut self, branch: Branch) -> Result<Box<dyn Network>> {
+        let inner = self.inner.branch(branch)?;
+        Ok(Box::new(Self::in_branch(inner, branch, self.script.clone(), self.recording.clone())))
+    }
+}
+
+impl Drop for Corrupt {
+    /// A message that is held back until the end is delayed, not lost.
+    fn drop(&mut self) {
+        if !self.held.is_empty() {
+            // Whoever is gone by now does not need it.
+            drop(self.flush());
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! What the parties compute while one of them cheats: every protocol on small shapes, and a network.
+
+use std::sync::LazyLock;
+
+use mpc_core::inference::secure::{self, Output, Weights};
+use mpc_core::kernel::ConvGeometry;
+use mpc_core::model::manifest::{Bounds, Reveal};
+use mpc_core::model::{Declared, Graph, Network, Op, PoolGeometry, compile, encode_weights};
+use mpc_core::protocol::{argmax::argmax, compare, convert, open, pool, product, relu, truncate};
+use mpc_core::ring::{Arithmetic, Domain, Tensor, Word};
+use mpc_core::security::{Claim, Operands};
+use mpc_core::sharing::{ArithmeticShare, BitShare, Share};
+use mpc_core::{Party, Result, Role};
+use ndarray::{ArrayD, IxDyn};
+use rand_chacha::ChaCha12Rng;
+use rand_core::{Rng, SeedableRng};
+
+/// A computation that all three parties run, on secrets of the dealer.
+#[derive(Clone, Copy)]
+pub(crate) struct Program {
+    pub(crate) name: &'static str,
+    pub(crate) run: fn(&mut Party, &mut Dealer) -> Result<Output>,
+}
+
+/// The owner of the secrets. Every party replays it and keeps its own components.
+pub(crate) struct Dealer {
+    role: Role,
+    rng: ChaCha12Rng,
+}
+
+impl Dealer {
+    pub(crate) fn new(role: Role, seed: u64) -> Self {
+        Self { role, rng: ChaCha12Rng::seed_from_u64(seed) }
+    }
+
+    /// This party's share of a secret.
+    fn deal<D: Domain, W: Word>(&mut self, secret: &Tensor<W>) -> Share<D, W> {
+        let mut random = || Tensor::from_shape_simple_fn(secret.raw_dim(), || W::from_u64(self.rng.next_u64()));
+        let (x0, x1) = (random(), random());
+        let mut x2 = secret.clone();
+        x2.zip_mut_with(&x0, |x, &a| *x = D::sub(*x, a));
+        x2.zip_mut_with(&x1, |x, &b| *x = D::sub(*x, b));
+        let component = |role: Role| [&x0, &x1, &x2][role.index()].clone();
+        Share::new(component(self.role), component(self.role.next()))
+    }
+
+    /// Random numbers |x| < 2^bits.
+    fn numbers<W: Word>(&mut self, shape: &[usize], bits: u32) -> ArithmeticShare<W> {
+        let number = || W::from_u64(((self.rng.next_u64() as i64) >> (63 - bits)) as u64);
+        let secret = Tensor::from_shape_simple_fn(IxDyn(shape), number);
+        self.deal(&secret)
+    }
+
+    /// Random bits.
+    fn bits(&mut self, planes: usize, words: usize) -> BitShare {
+        let secret = Tensor::from_shape_simple_fn(IxDyn(&[planes, words]), || self.rng.next_u64());
+        self.deal(&secret)
+    }
+}
+
+/// Any number as the top bits of a 64-bit one, which is linear.
+fn scores<W: Word>(x: ArithmeticShare<W>) -> Output {
+    Output::Scores(x.map(|t| t.mapv(|x| x.to_u64() << (64 - W::BITS)).into_shared()))
+}
+
+/// Every protocol, and what joins them.
+pub(crate) const PROTOCOLS: &[Program] = &[
+    Program { name: "mul u8", run: mul::<u8> },
+    Program { name: "mul u16", run: mul::<u16> },
+    Program { name: "mul u32", run: mul::<u32> },
+    Program { name: "mul u64", run: mul::<u64> },
+    Program { name: "many products", run: many_products },
+    Program { name: "and", run: and },
+    Program {
+        name: "to_arithmetic",
+        run: |p, d| {
+            let bits = d.bits(2, 2);
+            convert::to_arithmetic::<u16>(p, &bits, 70).map(scores)
+        },
+    },
+    Program {
+        name: "inject",
+        run: |p, d| {
+            let (bit, x) = (d.bits(1, 1), d.numbers::<u64>(&[3], 40));
+            convert::inject(p, &bit, &x).map(scores)
+        },
+    },
+    Program {
+        name: "select",
+        run: |p, d| {
+            let (bit, a, b) = (d.bits(1, 1), d.numbers::<u64>(&[3], 40), d.numbers(&[3], 40));
+            convert::select(p, &bit, &a, &b).map(scores)
+        },
+    },
+    Program {
+        name: "matmul",
+        run: |p, d| {
+            let (x, y) = (d.numbers(&[2, 3], 30), d.numbers(&[3, 2], 30));
+            product::matmul(p, &x, &y).map(scores)
+        },
+    },
+    Program { name: "conv", run: |p, d| conv(p, d, 1) },
+    Program { name: "conv in groups", run: |p, d| conv(p, d, 2) },
+    Program {
+        name: "msb",
+        run: |p, d| {
+            let x = d.numbers::<u64>(&[3], 19);
+            compare::msb(p, &x, 20).map(Output::Labels)
+        },
+    },
+    Program {
+        name: "truncate",
+        run: |p, d| {
+            let x = d.numbers::<u64>(&[3], 40);
+            truncate::truncate(p, &x, 16).map(scores)
+        },
+    },
+    Program {
+        name: "relu",
+        run: |p, d| {
+            let x = d.numbers::<u64>(&[3], 23);
+            relu::relu(p, &x, 24, 8, None).map(scores)
+        },
+    },
+    Program {
+        name: "relu with a ceiling",
+        run: |p, d| {
+            let x = d.numbers::<u64>(&[3], 23);
+            relu::relu(p, &x, 24, 16, Some(6 << 4)).map(scores)
+        },
+    },
+    Program {
+        name: "max",
+        run: |p, d| {
+            let candidates: Vec<_> = (0..3).map(|_| d.numbers::<u64>(&[2], 15)).collect();
+            pool::max(p, &candidates, 16).map(scores)
+        },
+    },
+    Program {
+        name: "argmax",
+        run: |p, d| {
+            let x = d.numbers::<u64>(&[2, 4], 15);
+            argmax(p, &x, 16).map(Output::Labels)
+        },
+    },
+    Program { name: "open_masked", run: open_masked },
+    Program {
+        name: "open",
+        run: |p, d| {
+            let (x, y) = (d.numbers::<u64>(&[3], 40), d.numbers(&[3], 20));
+            let z = product::mul(p, &x, &y)?;
+            let verified = p.verify()?;
+            let opened = open::open(p, &z, &verified)?;
+            // What was opened decides what is computed next, and what follows is verified again.
+            product::mul(p, &Share::public(p.role(), &opened), &x).map(scores)
+        },
+    },
+    Program {
+        name: "join",
+        run: |p, d| {
+            let x = d.numbers::<u64>(&[2], 20);
+            let cube = |p: &mut Party| {
+                let square = product::mul(p, &x, &x)?;
+                product::mul(p, &square, &x)
+            };
+            let (square, (cube, fourth)) = p.join(
+                |p| product::mul(p, &x, &x),
+                |p| p.join(cube, |p| cube(p).and_then(|cube| product::mul(p, &cube, &x))),
+            )?;
+            Ok(scores(square.add(&cube).add(&fourth)))
+        },
+    },
+];
+
+/// A convolution, a clipped ReLU, a pool, a dense layer and the label.
+pub(crate) const NETWORK: Program = Program {
+    name: "network",
+    run: |p, d| {
+        let (graph, weights) = &*LENET;
+        let weights = Weights::new(weights.iter().map(|weight| d.deal(weight)).collect());
+        let input = d.numbers(&[1, 1, 4, 4], 14);
+        secure::evaluate(p, graph, &weights, input, &[1], Reveal::Label)
+    },
+};
+
+static LENET: LazyLock<(Graph, Vec<Tensor<u64>>)> = LazyLock::new(|| {
+    let mut rng = ChaCha12Rng::seed_from_u64(1);
+    let mut weight = |shape: &[usize]| {
+        ArrayD::from_shape_simple_fn(IxDyn(shape), || f64::from(rng.next_u32()) / f64::from(u32::MAX) * 2.0 - 1.0)
+    };
+    let mut build = || {
+        let mut network = Network::new(&[1, 4, 4])?;
+        let w = network.weight("conv", weight(&[2, 1, 3, 3]))?;
+        let x = network.push("conv", Op::Conv(geometry(1, 2, 1)), &[0, w])?;
+        let x = network.push("relu", Op::Relu { rescale: 0, ceiling: Some(3.0) }, &[x])?;
+        let pool = PoolGeometry { input: [2; 2], kernel: [2; 2], stride: [2; 2], pad_begin: [0; 2], pad_end: [0; 2] };
+        let x = network.push("pool", Op::MaxPool(pool), &[x])?;
+        let x = network.push("flat", Op::Reshape { shape: vec![2] }, &[x])?;
+        let w = network.weight("dense", weight(&[2, 3]))?;
+        network.push("dense", Op::MatMul, &[x, w])?;
+        let declared = Declared { range: 4.0, frac_bits: 12, max_windows: None, bounds: Bounds::Proved, samples: None };
+        let (graph, weights) = compile(&network, &declared)?;
+        let weights = encode_weights(&graph, &weights)?;
+        Ok::<_, mpc_core::Error>((graph, weights))
+    };
+    build().expect("a network that fits")
+});
+
+fn mul<W: Word>(party: &mut Party, dealer: &mut Dealer) -> Result<Output>
+where
+    Claim: From<Operands<Arithmetic, W>>,
+{
+    let (x, y) = (dealer.numbers::<W>(&[5], W::BITS - 1), dealer.numbers(&[5], W::BITS - 1));
+    product::mul(party, &x, &y).map(scores)
+}
+
+/// Enough of them for several levels of any recursion, in all widths.
+fn many_products(party: &mut Party, dealer: &mut Dealer) -> Result<Output> {
+    let (x, y) = (dealer.numbers::<u64>(&[70], 20), dealer.numbers(&[70], 20));
+    let (narrow, bits) = (dealer.numbers::<u32>(&[70], 20), dealer.bits(20, 1));
+    let z = product::mul(party, &x, &y)?;
+    let square = product::mul(party, &narrow, &narrow)?;
+    let ands = product::mul(party, &bits, &dealer.bits(20, 1))?;
+    let numbers = convert::to_arithmetic::<u8>(party, &ands, 64)?;
+    let wide = |t: &Tensor<u32>| t.mapv(|x| u64::from(x) << 32).into_shared();
+    let more = |t: &Tensor<u8>| t.slice(ndarray::s![0, ..]).mapv(|x| u64::from(x) << 56).into_dyn().into_shared();
+    let padded = Share::new(pad(&more(numbers.own())), pad(&more(numbers.next())));
+    Ok(scores(z.add(&square.map(wide)).add(&padded)))
+}
+
+/// 64 words as 70.
+fn pad(words: &Tensor<u64>) -> Tensor<u64> {
+    Tensor::from_shape_fn(IxDyn(&[70]), |i| words.get([i[0]]).copied().unwrap_or(0))
+}
+
+fn and(party: &mut Party, dealer: &mut Dealer) -> Result<Output> {
+    let (x, y) = (dealer.bits(2, 3), dealer.bits(2, 3));
+    product::mul(party, &x, &y).map(Output::Labels)
+}
+
+fn geometry(in_channels: usize, out_channels: usize, groups: usize) -> ConvGeometry {
+    ConvGeometry {
+        in_channels,
+        out_channels,
+        groups,
+        input: [4, 4],
+        kernel: [3, 3],
+        stride: [2, 2],
+        dilation: [1, 1],
+        pad_begin: [1, 0],
+        pad_end: [0, 1],
+    }
+}
+
+fn conv(party: &mut Party, dealer: &mut Dealer, groups: usize) -> Result<Output> {
+    let geometry = geometry(2, 2, groups);
+    let (x, w) = (dealer.numbers(&[1, 2, 4, 4], 20), dealer.numbers(&[2, 2 / groups, 3, 3], 20));
+    product::conv(party, &geometry, &x, &w).map(scores)
+}
+
+/// A masked opening of a product, and a product with what was opened.
+fn open_masked(party: &mut Party, dealer: &mut Dealer) -> Result<Output> {
+    let (x, y) = (dealer.numbers::<u64>(&[3], 40), dealer.numbers(&[3], 20));
+    let z = product::mul(party, &x, &y)?;
+    let (opened, mask) = open::open_masked(party, &z)?;
+    let same = Share::public(party.role(), &opened).sub(&mask);
+    Ok(scores(product::mul(party, &same, &x)?.add(&same)))
+}

@@ -1,0 +1,271 @@
+//! Runs programs with one party cheating, and judges what came out.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use mpc_core::inference::secure::Output;
+use mpc_core::link::Link;
+use mpc_core::network::Network;
+use mpc_core::prss::Prss;
+use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor};
+use mpc_core::security::Security;
+use mpc_core::sharing::{Share, reconstruct};
+use mpc_core::testing::fault::{Corrupt, Fault, Recording, Script, Sent};
+use mpc_core::testing::run_parties;
+use mpc_core::{Error, Party, Result, Role};
+use rand_chacha::ChaCha12Rng;
+use rand_core::{Rng, SeedableRng};
+
+use crate::programs::{Dealer, Program};
+
+/// One computation with one corrupt party; the seed decides secrets, shares and keys.
+#[derive(Clone, Copy)]
+pub(crate) struct Case {
+    pub(crate) program: Program,
+    pub(crate) cheater: Role,
+    pub(crate) seed: u64,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} with {} corrupt, seed {}", self.program.name, self.cheater, self.seed)
+    }
+}
+
+/// What a fault has led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The client has the right answer.
+    Right,
+    /// Both honest parties end with an error, and a check of one of them has found it.
+    Cheating,
+    /// Both honest parties end with another error.
+    Aborted,
+    /// One honest party and the client end with an error; the other one has the right share.
+    Alone,
+    /// A message had another length than it must have.
+    Framing,
+    /// The client has a wrong answer, or one honest party went on with a wrong share.
+    Wrong,
+}
+
+/// How many faults of each kind had which outcome.
+#[derive(Default)]
+pub(crate) struct Tally {
+    counts: [[usize; 6]; Fault::ALL.len()],
+    impossible: [usize; Fault::ALL.len()],
+    pub(crate) wrong: Vec<String>,
+}
+
+impl Tally {
+    fn add(&mut self, fault: Fault, outcome: Outcome, what: impl FnOnce() -> String) {
+        self.counts[fault as usize][outcome as usize] += 1;
+        if outcome == Outcome::Wrong {
+            self.wrong.push(what());
+        }
+    }
+
+    /// Adds what another run has counted.
+    pub(crate) fn absorb(&mut self, other: Tally) {
+        for (mine, theirs) in self.counts.iter_mut().flatten().zip(other.counts.iter().flatten()) {
+            *mine += theirs;
+        }
+        self.impossible.iter_mut().zip(other.impossible).for_each(|(mine, theirs)| *mine += theirs);
+        self.wrong.extend(other.wrong);
+    }
+
+    /// How many faults of this kind had this outcome.
+    pub(crate) fn count(&self, fault: Fault, outcome: Outcome) -> usize {
+        self.counts[fault as usize][outcome as usize]
+    }
+
+    /// Faults that something better than framing had to judge.
+    pub(crate) fn counted(&self) -> usize {
+        Fault::ALL.iter().map(|&fault| self.of(fault) - self.count(fault, Outcome::Framing)).sum()
+    }
+
+    /// Faults of this kind.
+    pub(crate) fn of(&self, fault: Fault) -> usize {
+        self.counts[fault as usize].iter().sum()
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns = ["right", "cheating", "aborted", "alone", "framing", "WRONG", "impossible"];
+        writeln!(f, "{:>14} {}", "", columns.map(|c| format!("{c:>10}")).concat())?;
+        for fault in Fault::ALL {
+            let numbers = self.counts[fault as usize].iter().chain([&self.impossible[fault as usize]]);
+            let numbers: String = numbers.map(|n| format!("{n:>10}")).collect();
+            writeln!(f, "{:>14} {numbers}", format!("{fault:?}"))?;
+        }
+        write!(f, "{} counted faults, {} wrong answers", self.counted(), self.wrong.len())
+    }
+}
+
+/// What a party hands to the client: both components of the answer.
+#[derive(Debug, Clone, PartialEq)]
+struct Part {
+    labels: bool,
+    components: [Tensor<u64>; 2],
+}
+
+/// Where the parties meet, and what they do about cheating.
+pub(crate) struct Suite<'a> {
+    /// The three ends of a new session whose waits give up after this long.
+    pub(crate) connect: &'a (dyn Fn(Duration) -> [Box<dyn Network>; 3] + Sync),
+    /// The mode of an honest party or, if so, of the corrupt one.
+    pub(crate) security: fn(cheats: bool) -> Box<dyn Security>,
+    /// How long to wait for a message that never comes.
+    pub(crate) patience: Duration,
+    /// Sessions at a time.
+    pub(crate) threads: usize,
+}
+
+/// Long enough for everything that comes at all.
+const LONG: Duration = Duration::from_secs(30);
+
+/// Sessions at a time where most of them wait for a message that never comes.
+const WAITING: usize = 16;
+
+impl Suite<'_> {
+    /// Every fault in every message of the corrupt party, for each of `cases`.
+    pub(crate) fn attack(&self, cases: Vec<Case>) -> Tally {
+        let (tally, dropped) = (Mutex::new(Tally::default()), Mutex::new(Vec::new()));
+        in_parallel(self.threads, cases, |case| {
+            let (earlier, _) = self.honest(Case { seed: !case.seed, ..case });
+            let (sent, honest) = self.honest(case);
+            lie_to_the_client(case, &honest, &tally);
+            for (at, message) in sent.iter().enumerate() {
+                for fault in Fault::ALL {
+                    let mut rng = ChaCha12Rng::seed_from_u64(case.seed);
+                    rng.set_stream((at * Fault::ALL.len() + fault as usize) as u64);
+                    let Some(script) = fault.script(&sent, at, &earlier, &mut rng) else {
+                        lock(&tally).impossible[fault as usize] += 1;
+                        continue;
+                    };
+                    let attempt = Attempt { case, fault, script, message: message.clone(), honest: honest.clone() };
+                    match fault {
+                        Fault::Drop => lock(&dropped).push(attempt),
+                        _ => self.judge(attempt, LONG, &tally),
+                    }
+                }
+            }
+        });
+        let dropped = dropped.into_inner().expect("no panic");
+        in_parallel(WAITING, dropped, |attempt| self.judge(attempt, self.patience, &tally));
+        tally.into_inner().expect("no panic")
+    }
+
+    /// What the corrupt party sends if it does not cheat, and what everybody hands to the client.
+    fn honest(&self, case: Case) -> (Vec<Sent>, [Part; 3]) {
+        let (sent, results) = self.run(case, Script::new(), LONG);
+        (sent, results.map(|result| result.expect("an honest run succeeds")))
+    }
+
+    fn run(&self, case: Case, script: Script, deadline: Duration) -> (Vec<Sent>, [Result<Part>; 3]) {
+        let (recording, mut script) = (Recording::default(), Some(script));
+        let mut keys = [[0; 32]; 3];
+        let mut rng = ChaCha12Rng::seed_from_u64(case.seed);
+        keys.iter_mut().for_each(|key| rng.fill_bytes(key));
+        let parties = (self.connect)(deadline).map(|network| {
+            let role = network.role();
+            let cheats = role == case.cheater;
+            let network = match script.take_if(|_| cheats) {
+                Some(script) => Box::new(Corrupt::new(network, script, recording.clone())),
+                None => network,
+            };
+            let [own, next] = [role, role.next()].map(|key| keys[key.index()].into());
+            Party::new(Link::new(network, Prss::new(own, next)), (self.security)(cheats))
+        });
+        let results = run_parties(parties, |party| {
+            let output = (case.program.run)(party, &mut Dealer::new(party.role(), case.seed))?;
+            let labels = matches!(output, Output::Labels(_));
+            let verified = party.verify()?;
+            party.link().flush()?;
+            Ok(Part { labels, components: output.into_components(&verified) })
+        });
+        (recording.take(), results)
+    }
+
+    /// Carries out one attempt.
+    fn judge(&self, attempt: Attempt, deadline: Duration, tally: &Mutex<Tally>) {
+        let Attempt { case, fault, script, message, honest } = attempt;
+        let (sent, results) = self.run(case, script, deadline);
+        assert!(sent.contains(&message), "a session is replayable up to the fault");
+        let [first, second] = [case.cheater.next(), case.cheater.prev()];
+        let right = |role: Role, part: &Part| *part == honest[role.index()];
+        let outcome = match (&results[first.index()], &results[second.index()]) {
+            (Ok(a), Ok(b)) => {
+                // To the client the cheater says what fits.
+                let fitting = [b.components[1].clone(), a.components[0].clone()];
+                let mut parts = [Part { labels: a.labels, components: fitting }, a.clone(), b.clone()];
+                parts.rotate_right(case.cheater.index());
+                if client(&parts) == client(&honest) { Outcome::Right } else { Outcome::Wrong }
+            }
+            (Ok(a), Err(_)) if right(first, a) => Outcome::Alone,
+            (Err(_), Ok(b)) if right(second, b) => Outcome::Alone,
+            (Ok(_), Err(_)) | (Err(_), Ok(_)) => Outcome::Wrong,
+            (Err(a), Err(b)) if [a, b].iter().any(|e| matches!(e, Error::Malformed { .. })) => Outcome::Framing,
+            (Err(a), Err(b)) if [a, b].iter().any(|e| matches!(e, Error::Cheating { .. })) => Outcome::Cheating,
+            _ => Outcome::Aborted,
+        };
+        lock(tally).add(fault, outcome, || format!("{case}: {fault:?} in {:?}", message.place));
+    }
+}
+
+/// Something that a corrupt party tries in one session.
+struct Attempt {
+    case: Case,
+    fault: Fault,
+    script: Script,
+    message: Sent,
+    /// What everybody hands to the client in an honest run.
+    honest: [Part; 3],
+}
+
+/// The last message of all: what the corrupt party hands to the client.
+fn lie_to_the_client(case: Case, honest: &[Part; 3], tally: &Mutex<Tally>) {
+    let truth = &honest[case.cheater.index()];
+    let bytes: Vec<u8> = truth.components.iter().flatten().flat_map(|word| word.to_le_bytes()).collect();
+    for fault in Fault::ALL {
+        let Some(lie) = fault.alter(&bytes, &mut ChaCha12Rng::seed_from_u64(case.seed)) else { continue };
+        let mut words = lie.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("8 bytes")));
+        let component = |t: &Tensor<u64>| t.mapv(|_| words.next().expect("as many words")).into_shared();
+        let mut parts = honest.clone();
+        parts[case.cheater.index()].components = truth.components.each_ref().map(component);
+        let outcome = match client(&parts) {
+            Err(Error::Cheating { .. }) => Outcome::Cheating,
+            answer if answer == client(honest) => Outcome::Right,
+            _ => Outcome::Wrong,
+        };
+        lock(tally).add(fault, outcome, || format!("{case}: {fault:?} in what the client is told"));
+    }
+}
+
+/// What the client makes of the three parts.
+fn client(parts: &[Part; 3]) -> Result<Tensor<u64>> {
+    fn join<D: Domain>(parts: &[Part; 3]) -> Result<Tensor<u64>> {
+        reconstruct(&parts.each_ref().map(|part| {
+            let [own, next] = part.components.clone();
+            Share::<D, u64>::new(own, next)
+        }))
+    }
+    if parts[0].labels { join::<Boolean>(parts) } else { join::<Arithmetic>(parts) }
+}
+
+/// Runs `f` on all items, some at a time.
+fn in_parallel<T: Send>(threads: usize, items: Vec<T>, f: impl Fn(T) + Sync) {
+    let items = Mutex::new(items.into_iter());
+    let next = || lock(&items).next();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| std::iter::from_fn(next).for_each(&f));
+        }
+    });
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no panic while locked")
+}
