@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::link::Link;
-use crate::link::open::{Copies, open};
+use crate::link::open::open;
 use crate::network::Meter;
 use crate::ring::{Domain, Tensor, Word};
 use crate::role::Role;
@@ -68,8 +68,7 @@ impl Party {
 
     /// Reveals x to all three parties, in as many copies as the security mode wants.
     pub(crate) fn exchange<D: Domain, W: Word>(&mut self, x: &Share<D, W>) -> Result<Tensor<W>> {
-        let copies = if self.security.wants_claims() { Copies::Both } else { Copies::One };
-        open(&mut self.link, x, copies)
+        open(&mut self.link, x, self.security.copies())
     }
 
     /// What the security mode does before a masked opening.

@@ -75,6 +75,15 @@ impl ConvGeometry {
         Ok(())
     }
 
+    /// What some taps of one group see of one input: one row a tap, one column a position of the output (im2col). Taps are
+    /// numbered as in a row of the weights.
+    pub(crate) fn columns(&self, x: &[u64], group: usize, taps: Range<usize>) -> Vec<u64> {
+        let plan = Plan::new(self);
+        let x = plan.pad(x);
+        let x = &x[group * (x.len() / self.groups)..];
+        plan.taps[taps].iter().flat_map(|tap| plan.positions.iter().map(move |position| x[tap + position])).collect()
+    }
+
     /// Padded size of the input, unless it overflows.
     fn padded(&self, d: usize) -> Option<usize> {
         self.input[d].checked_add(self.pad_begin[d])?.checked_add(self.pad_end[d])

@@ -11,6 +11,7 @@
 
 mod bits;
 mod conv;
+pub mod extension;
 mod gemm;
 mod tile;
 
@@ -23,7 +24,7 @@ pub use conv::ConvGeometry;
 pub enum Kernel {
     /// Plain Rust, on every machine.
     Scalar,
-    /// 256-bit vectors.
+    /// 256-bit vectors and carry-less products.
     #[cfg(target_arch = "x86_64")]
     Avx2(Detected),
     /// 512-bit vectors with 64-bit products.
@@ -48,7 +49,7 @@ impl Kernel {
 
     #[cfg(target_arch = "x86_64")]
     fn vectorised() -> Vec<Self> {
-        let avx2 = is_x86_feature_detected!("avx2");
+        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("pclmulqdq");
         let avx512 = avx2
             && is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512dq")
@@ -79,19 +80,19 @@ impl Kernel {
     fn run<R>(self, body: impl FnOnce() -> R) -> R {
         #[cfg(target_arch = "x86_64")]
         {
-            #[target_feature(enable = "avx2")]
+            #[target_feature(enable = "avx2,pclmulqdq")]
             fn avx2<R>(body: impl FnOnce() -> R) -> R {
                 body()
             }
-            #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
+            #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,pclmulqdq")]
             fn avx512<R>(body: impl FnOnce() -> R) -> R {
                 body()
             }
             match self {
                 Kernel::Scalar => {}
-                // SAFETY: `Detected` exists only where the machine has the feature.
+                // SAFETY: `Detected` exists only where the machine has both features.
                 Kernel::Avx2(Detected(())) => return unsafe { avx2(body) },
-                // SAFETY: as above, for AVX2 and all four features.
+                // SAFETY: as above, for those two and all four of AVX-512.
                 Kernel::Avx512(Detected(())) => return unsafe { avx512(body) },
             }
         }

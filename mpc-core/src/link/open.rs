@@ -31,12 +31,24 @@ pub enum Copies {
 /// # Errors
 /// [`Error::Cheating`] where the copies of a component differ.
 pub(crate) fn open<D: Domain, W: Word>(link: &mut Link, x: &Share<D, W>, copies: Copies) -> Result<Tensor<W>> {
-    let role = link.role();
+    send(link, x, copies)?;
     link.count_round();
+    receive(link, x, copies)
+}
+
+/// First half of [`open`]; several can share a round.
+pub(crate) fn send<D: Domain, W: Word>(link: &mut Link, x: &Share<D, W>, copies: Copies) -> Result<()> {
+    let role = link.role();
     link.send(role.next(), slice(x.own()))?;
     if copies == Copies::Both {
         link.send(role.prev(), slice(x.next()))?;
     }
+    Ok(())
+}
+
+/// Second half of [`open`]: waits for the missing component.
+pub(crate) fn receive<D: Domain, W: Word>(link: &mut Link, x: &Share<D, W>, copies: Copies) -> Result<Tensor<W>> {
+    let role = link.role();
     let third = link.recv::<W>(role.prev(), x.len())?;
     if copies == Copies::Both && link.recv::<W>(role.next(), x.len())? != third {
         return Err(Error::Cheating { step: "opening" });

@@ -7,7 +7,7 @@
 mod active;
 mod passive;
 
-pub use active::Active;
+pub use active::{Active, Checks, Parameters, Standard, Strict};
 pub use passive::Passive;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::kernel::ConvGeometry;
 use crate::link::Link;
+use crate::link::open::Copies;
 use crate::ring::{Arithmetic, Boolean, Domain, Word};
 use crate::sharing::{Share, slice};
 use sha2::{Digest, Sha256};
@@ -36,7 +37,7 @@ impl Mode {
     pub fn start(self, context: &Id) -> Box<dyn Security> {
         match self {
             Mode::Passive => Box::new(Passive),
-            Mode::Active => Box::new(Active::new(context)),
+            Mode::Active => Box::new(Active::<Standard>::new(context)),
         }
     }
 }
@@ -133,6 +134,11 @@ pub struct Verified(());
 pub trait Security: Send {
     /// Whether [`Security::record`] wants to hear about products at all.
     fn wants_claims(&self) -> bool;
+
+    /// In how many copies a value is opened.
+    fn copies(&self) -> Copies {
+        Copies::One
+    }
 
     /// Takes note of a product. Called only where [`Security::wants_claims`].
     fn record(&mut self, claim: Claim);

@@ -1,40 +1,221 @@
 //! Security against one party that deviates in any way: every product is checked before anything is opened, or the session ends.
+//!
+//! The protocols run as in passive mode: a reshare is private whatever errors a cheater adds, and all it can do is add an error
+//! that it knows to a product. Every product is recorded as a claim on shares that the parties hold anyway. A batch of claims is checked
+//! together, one inner product for each of three rings, side by side:
+//!
+//! | claims | ring | file |
+//! |---|---|---|
+//! | and | GF(2^64) | `columns.rs` |
+//! | elementwise products modulo 2^8, 2^16, 2^32 | Z_2^32\[X\] / f | `columns.rs` |
+//! | elementwise products modulo 2^64 | Z_2^64\[X\] / f | `columns.rs` |
+//! | matrix products and convolutions | Z_2^64\[X\] / f | `linear.rs` |
+//!
+//! [`inner`] then shortens the inner products and opens them under a mask. What came from outside is compared between its holders
+//! before ([`agree`]); coins, opened values and verdicts are compared after. The arguments are in `docs/protocols.md`.
 
-use super::{Claim, Id, Security, Verified};
-use crate::error::Result;
+mod agree;
+mod batch;
+mod columns;
+mod inner;
+mod linear;
+mod table;
+
+use std::marker::PhantomData;
+
+use rand_core::Rng;
+
+use super::{Claim, Digests, Id, Security, Verified};
+use crate::error::{Error, Result};
+use crate::kernel::extension::{Extension, Field, Galois};
 use crate::link::Link;
+use crate::link::coin::{Coin, toss};
+use crate::link::open::Copies;
+use crate::ring::{Arithmetic, Boolean};
+use batch::{Batch, Joined, Load};
 
-/// Records every product and checks them in batches.
-pub struct Active {
-    context: Id,
-    claims: Vec<Claim>,
+/// The rings that claims are checked in, and which checks are made: all of them, but for tests that show what each is for.
+pub trait Parameters: Send + 'static {
+    /// For ands.
+    type Bits: Extension<Domain = Boolean, Word = u64>;
+    /// For products modulo 2^32 and less.
+    type Narrow: Extension<Domain = Arithmetic, Word = u32>;
+    /// For products modulo 2^64.
+    type Wide: Extension<Domain = Arithmetic, Word = u64>;
+    /// What is checked.
+    const CHECKS: Checks = Checks::ALL;
 }
 
-impl Active {
-    /// `context` is what the three parties have agreed on before the session.
+/// The single checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checks {
+    /// Holders compare their components of what came from outside.
+    pub agreement: bool,
+    /// Coins are compared before anything that depends on them is opened.
+    pub coins: bool,
+    /// Both copies of what is opened are compared.
+    pub openings: bool,
+    /// The inner product must hold.
+    pub products: bool,
+    /// Transcripts are compared at the end.
+    pub transcript: bool,
+}
+
+impl Checks {
+    /// All of them.
+    pub const ALL: Self = Self { agreement: true, coins: true, openings: true, products: true, transcript: true };
+}
+
+/// d = 48 for products, 64 for ands: a false claim passes with probability at most 2^-41 and 2^-57.
+#[derive(Debug, Clone, Copy)]
+pub struct Standard;
+
+impl Parameters for Standard {
+    type Bits = Field;
+    type Narrow = Galois<u32, 48>;
+    type Wide = Galois<u64, 48>;
+}
+
+/// d = 64 for all: a false claim passes with probability at most 2^-57.
+#[derive(Debug, Clone, Copy)]
+pub struct Strict;
+
+impl Parameters for Strict {
+    type Bits = Field;
+    type Narrow = Galois<u32, 64>;
+    type Wide = Galois<u64, 64>;
+}
+
+/// The two components of a vector that a party holds.
+type Pair<W> = [Vec<W>; 2];
+
+/// Records every product and checks them in batches.
+pub struct Active<P: Parameters = Standard> {
+    context: Id,
+    claims: Vec<Claim>,
+    load: Load,
+    before_openings: bool,
+    parameters: PhantomData<fn() -> P>,
+}
+
+impl<P: Parameters> Active<P> {
+    /// `context` is what the three parties have agreed on before: the session, its model and its parameters.
     pub fn new(context: &Id) -> Self {
-        Self { context: *context, claims: Vec::new() }
+        let (claims, load) = (Vec::new(), Load::default());
+        Self { context: *context, claims, load, before_openings: false, parameters: PhantomData }
+    }
+
+    /// Checks everything before every masked opening too. Not needed for security; for comparison.
+    pub fn verify_before_open(mut self) -> Self {
+        self.before_openings = true;
+        self
+    }
+
+    fn copies() -> Copies {
+        if P::CHECKS.openings { Copies::Both } else { Copies::One }
+    }
+
+    /// Checks what was recorded, batch by batch.
+    fn check_all(&mut self, link: &mut Link) -> Result<()> {
+        let mut claims = std::mem::take(&mut self.claims).into_iter().peekable();
+        self.load = Load::default();
+        let mut start = 0;
+        while claims.peek().is_some() {
+            check::<P>(link, Batch::take(&mut claims, &mut start))?;
+        }
+        Ok(())
     }
 }
 
-impl Security for Active {
+/// Checks a batch. See [`inner`] for the steps.
+///
+/// # Errors
+/// [`Error::Cheating`] where a claim is false, but for the soundness error.
+fn check<P: Parameters>(link: &mut Link, batch: Batch<P>) -> Result<()> {
+    let copies = Active::<P>::copies();
+    link.note(b"claims", &batch.describe());
+    let mut coin = toss(link)?;
+    let Joined { mut bits, mut narrow, mut wide } = batch.join(link.kernel(), &mut coin);
+    while bits.is_long() || narrow.is_long() || wide.is_long() {
+        let tables = (bits.send_table(link)?, narrow.send_table(link)?, wide.send_table(link)?);
+        link.count_round();
+        let bit_table = bits.receive_table(link, tables.0)?;
+        let narrow_table = narrow.receive_table(link, tables.1)?;
+        let wide_table = wide.receive_table(link, tables.2)?;
+        let mut coin = toss(link)?;
+        bits.bind(bit_table, &mut coin);
+        narrow.bind(narrow_table, &mut coin);
+        wide.bind(wide_table, &mut coin);
+    }
+
+    let masks = (bits.send_mask(link)?, narrow.send_mask(link)?, wide.send_mask(link)?);
+    link.count_round();
+    let bits = bits.receive_mask(link, masks.0)?;
+    let narrow = narrow.receive_mask(link, masks.1)?;
+    let wide = wide.receive_mask(link, masks.2)?;
+    let mut coin = toss(link)?;
+    if P::CHECKS.coins {
+        link.compare_transcripts("coins")?;
+    }
+    let bits = bits.map(|claim| claim.send(link, &mut coin, copies)).transpose()?;
+    let narrow = narrow.map(|claim| claim.send(link, &mut coin, copies)).transpose()?;
+    let wide = wide.map(|claim| claim.send(link, &mut coin, copies)).transpose()?;
+    link.count_round();
+    let bits = bits.map_or(Ok(true), |share| inner::stands::<P::Bits>(link, &share, copies))?;
+    let narrow = narrow.map_or(Ok(true), |share| inner::stands::<P::Narrow>(link, &share, copies))?;
+    let wide = wide.map_or(Ok(true), |share| inner::stands::<P::Wide>(link, &share, copies))?;
+    if P::CHECKS.products && !(bits && narrow && wide) {
+        return Err(Error::Cheating { step: "the check of products" });
+    }
+    Ok(())
+}
+
+/// n random elements of the challenge set.
+fn draw<E: Extension>(coin: &mut Coin, n: usize) -> Vec<E::Word> {
+    (0..n).flat_map(|_| E::challenge(coin.next_u64())).collect()
+}
+
+impl<P: Parameters> Security for Active<P> {
     fn wants_claims(&self) -> bool {
         true
     }
 
+    fn copies(&self) -> Copies {
+        Self::copies()
+    }
+
     fn record(&mut self, claim: Claim) {
+        self.load.add(&claim);
         self.claims.push(claim);
     }
 
     fn branch(&self) -> Box<dyn Security> {
-        Box::new(Self::new(&self.context))
+        Box::new(Self { before_openings: self.before_openings, ..Self::new(&self.context) })
     }
 
     fn take(&mut self) -> Vec<Claim> {
+        self.load = Load::default();
         std::mem::take(&mut self.claims)
     }
 
-    fn verify(&mut self, _: &mut Link) -> Result<Verified> {
+    fn agree(&mut self, link: &mut Link, given: &[(&'static str, Digests)]) -> Result<()> {
+        if P::CHECKS.agreement { agree::agree(link, given) } else { Ok(()) }
+    }
+
+    fn checkpoint(&mut self, link: &mut Link) -> Result<()> {
+        if self.load.is_full() { self.check_all(link) } else { Ok(()) }
+    }
+
+    fn before_masked_opening(&mut self, link: &mut Link) -> Result<()> {
+        if self.before_openings { self.check_all(link) } else { Ok(()) }
+    }
+
+    fn verify(&mut self, link: &mut Link) -> Result<Verified> {
+        self.check_all(link)?;
+        if P::CHECKS.transcript {
+            link.note(b"context", &self.context);
+            link.compare_transcripts("transcript")?;
+        }
         Ok(Verified(()))
     }
 }

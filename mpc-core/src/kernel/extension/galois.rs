@@ -1,0 +1,120 @@
+//! Galois rings Z_2^w[X] / f, f of degree D and irreducible modulo 2.
+//!
+//! S is the set of the 2^D polynomials with coefficients 0 and 1: the difference of two of them is nonzero modulo 2, hence a unit. All the
+//! heavy work is matrix products of words.
+
+use std::marker::PhantomData;
+
+use super::Extension;
+use crate::kernel::{Kernel, gemm::Gemm};
+use crate::ring::Arithmetic;
+
+/// The ring over Z_2^w, w the bits of `W`; D is 4 (for tests), 48 or 64.
+#[derive(Debug, Clone, Copy)]
+pub struct Galois<W, const D: usize>(PhantomData<W>);
+
+/// Elements that an inner product takes at a time.
+const CHUNK: usize = 128;
+
+impl<W: Gemm, const D: usize> Galois<W, D> {
+    /// The exponents below D of f.
+    const TAIL: &'static [usize] = match D {
+        4 => &[0, 1],
+        48 => &[0, 2, 3, 5],
+        64 => &[0, 1, 3, 4],
+        _ => panic!("no polynomial of this degree"),
+    };
+
+    /// A polynomial of at most 2D - 1 coefficients modulo f, in the first D of them.
+    fn reduce(coefficients: &mut [W]) {
+        for k in (D..coefficients.len()).rev() {
+            let top = coefficients[k];
+            for t in Self::TAIL {
+                coefficients[k - D + t] = coefficients[k - D + t].wrapping_sub(top);
+            }
+        }
+    }
+
+    /// Row k is X^k times `factor`: the matrix of a multiplication.
+    fn matrix(factor: &[W]) -> Vec<W> {
+        let mut matrix = vec![W::ZERO; D * D];
+        matrix[..D].copy_from_slice(factor);
+        for k in 1..D {
+            let (before, row) = matrix.split_at_mut(k * D);
+            let (before, row) = (&before[(k - 1) * D..], &mut row[..D]);
+            row[1..].copy_from_slice(&before[..D - 1]);
+            for &t in Self::TAIL {
+                row[t] = row[t].wrapping_sub(before[D - 1]);
+            }
+        }
+        matrix
+    }
+}
+
+impl<W: Gemm, const D: usize> Extension for Galois<W, D> {
+    type Domain = Arithmetic;
+    type Word = W;
+    const WORDS: usize = D;
+    const LANES: usize = 1;
+    const CHALLENGE_BITS: u32 = D as u32;
+
+    fn challenge(bits: u64) -> Vec<W> {
+        (0..D).map(|k| W::from_u64(bits >> k & 1)).collect()
+    }
+
+    fn add_weighted_sums(kernel: Kernel, values: &[W], weights: &[W], sums: &mut [W]) {
+        W::gemm(kernel, [sums.len() / D, weights.len() / D, D], values, weights, sums);
+    }
+
+    fn lift(kernel: Kernel, rows: &[W], factors: &[W]) -> Vec<W> {
+        let height = factors.len() / D;
+        let columns = rows.len() / height;
+        let mut lifted = vec![W::ZERO; columns * D];
+        W::gemm(kernel, [columns, height, D], &transpose(rows, columns), factors, &mut lifted);
+        lifted
+    }
+
+    fn weigh(kernel: Kernel, elements: &mut [W], weights: &[W]) {
+        kernel.run(
+            #[inline(always)]
+            || {
+                for (element, weight) in elements.chunks_exact_mut(D).zip(weights.chunks_exact(D)) {
+                    let mut product = vec![W::ZERO; 2 * D];
+                    for (k, _) in weight.iter().enumerate().filter(|(_, bit)| **bit != W::ZERO) {
+                        let shifted = product[k..][..D].iter_mut().zip(&*element);
+                        shifted.for_each(|(sum, &x)| *sum = sum.wrapping_add(x));
+                    }
+                    Self::reduce(&mut product);
+                    element.copy_from_slice(&product[..D]);
+                }
+            },
+        );
+    }
+
+    fn add_inner(kernel: Kernel, x: &[W], y: &[W], sum: &mut [W]) {
+        let mut products = vec![W::ZERO; D * D];
+        for (x, y) in x.chunks(CHUNK * D).zip(y.chunks(CHUNK * D)) {
+            W::gemm(kernel, [D, y.len() / D, D], &transpose(x, D), y, &mut products);
+        }
+        let mut total = vec![W::ZERO; 2 * D];
+        for (k, row) in products.chunks_exact(D).enumerate() {
+            total[k..][..D].iter_mut().zip(row).for_each(|(sum, &x)| *sum = sum.wrapping_add(x));
+        }
+        Self::reduce(&mut total);
+        sum.iter_mut().zip(&total).for_each(|(sum, &x)| *sum = sum.wrapping_add(x));
+    }
+
+    fn fold(kernel: Kernel, rows: &[W], factors: &[W]) -> Vec<W> {
+        let width = rows.len() / (factors.len() / D);
+        let mut folded = vec![W::ZERO; width];
+        for (row, factor) in rows.chunks_exact(width).zip(factors.chunks_exact(D)) {
+            W::gemm(kernel, [width / D, D, D], row, &Self::matrix(factor), &mut folded);
+        }
+        folded
+    }
+}
+
+/// The transpose of a matrix with `width` columns.
+pub(crate) fn transpose<W: Copy>(matrix: &[W], width: usize) -> Vec<W> {
+    (0..width).flat_map(|column| matrix[column..].iter().step_by(width).copied()).collect()
+}

@@ -1,0 +1,123 @@
+//! Which claims are checked together.
+
+use std::iter::Peekable;
+
+use super::Parameters;
+use super::columns::Columns;
+use super::inner::InnerProduct;
+use super::linear::Compressed;
+use crate::kernel::Kernel;
+use crate::link::coin::Coin;
+use crate::security::Claim;
+
+/// How much has gathered: elementwise products, and words of 64 ands.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Load {
+    products: usize,
+    ands: usize,
+}
+
+impl Load {
+    /// 256 k elementwise products or 4 M ands: about 16 MiB each while they are checked.
+    const MOST: Self = Self { products: 1 << 18, ands: 1 << 16 };
+
+    pub(super) fn add(&mut self, claim: &Claim) {
+        match elements(claim) {
+            Some((Kind::Product, n)) => self.products += n,
+            Some((Kind::And, n)) => self.ands += n,
+            None => {}
+        }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.products >= Self::MOST.products || self.ands >= Self::MOST.ands
+    }
+}
+
+enum Kind {
+    Product,
+    And,
+}
+
+/// Kind and number of an elementwise claim's products.
+fn elements(claim: &Claim) -> Option<(Kind, usize)> {
+    Some(match claim {
+        Claim::And(o) => (Kind::And, o.z.len()),
+        Claim::Mul8(o) => (Kind::Product, o.z.len()),
+        Claim::Mul16(o) => (Kind::Product, o.z.len()),
+        Claim::Mul32(o) => (Kind::Product, o.z.len()),
+        Claim::Mul64(o) => (Kind::Product, o.z.len()),
+        Claim::MatMul(_) | Claim::Conv(..) => return None,
+    })
+}
+
+/// Claims that are checked together.
+pub(super) struct Batch<P: Parameters> {
+    bits: Columns<P::Bits>,
+    narrow: Columns<P::Narrow>,
+    wide: Columns<P::Wide>,
+    linear: Vec<Claim>,
+}
+
+impl<P: Parameters> Batch<P> {
+    /// Takes the next claims; of the first one, elements from `start` on. Sets `start` to where the next batch goes on.
+    pub(super) fn take(claims: &mut Peekable<impl Iterator<Item = Claim>>, start: &mut usize) -> Self {
+        let (bits, narrow, wide) = (Columns::new(), Columns::new(), Columns::new());
+        let mut batch = Self { bits, narrow, wide, linear: Vec::new() };
+        while let Some(claim) = claims.peek() {
+            let Some((kind, n)) = elements(claim) else {
+                batch.linear.extend(claims.next());
+                continue;
+            };
+            let room = match kind {
+                Kind::Product => Load::MOST.products - batch.narrow.len() - batch.wide.len(),
+                Kind::And => Load::MOST.ands - batch.bits.len(),
+            };
+            if room == 0 {
+                break;
+            }
+            let end = n.min(*start + room);
+            let range = *start..end;
+            match claim {
+                Claim::And(o) => batch.bits.push(o, range),
+                Claim::Mul8(o) => batch.narrow.push(o, range),
+                Claim::Mul16(o) => batch.narrow.push(o, range),
+                Claim::Mul32(o) => batch.narrow.push(o, range),
+                Claim::Mul64(o) => batch.wide.push(o, range),
+                Claim::MatMul(_) | Claim::Conv(..) => unreachable!("has no elements"),
+            }
+            *start = end;
+            if end == n {
+                claims.next();
+                *start = 0;
+            }
+        }
+        batch
+    }
+
+    /// What is in it, for the transcript.
+    pub(super) fn describe(&self) -> Vec<u8> {
+        let counts = [self.bits.len(), self.narrow.len(), self.wide.len(), self.linear.len()];
+        counts.into_iter().flat_map(|n| (n as u64).to_le_bytes()).collect()
+    }
+
+    /// Joins the claims of each ring into one inner product.
+    pub(super) fn join(self, kernel: Kernel, coin: &mut Coin) -> Joined<P> {
+        let mut bits = InnerProduct::new(kernel, self.bits);
+        let mut narrow = InnerProduct::new(kernel, self.narrow);
+        let mut wide = InnerProduct::new(kernel, self.wide);
+        bits.weigh(coin);
+        narrow.weigh(coin);
+        wide.weigh(coin);
+        let mut compressed = Compressed::<P::Wide> { p: &mut wide.p, q: &mut wide.q, c: &mut wide.c };
+        self.linear.iter().for_each(|claim| compressed.push(kernel, coin, claim));
+        Joined { bits, narrow, wide }
+    }
+}
+
+/// The claims of a batch: one inner product for each ring.
+pub(super) struct Joined<P: Parameters> {
+    pub(super) bits: InnerProduct<P::Bits>,
+    pub(super) narrow: InnerProduct<P::Narrow>,
+    pub(super) wide: InnerProduct<P::Wide>,
+}

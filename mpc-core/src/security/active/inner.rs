@@ -1,0 +1,266 @@
+//! One inner product <p, q> = c on replicated shares, shortened until it can be opened under a mask.
+//!
+//! Pi holds two components each of vectors p and q and of c, over an extension E of the base ring with challenge set S of 2^d elements.
+//! All claims of a batch over one ring are joined into one: elementwise claims by random weights ([`Columns`]), matrix products
+//! and convolutions by Freivalds' compression ([`linear`](super::linear)).
+//!
+//! 1. While there are columns or p is longer than 1: blocks of p and q are read as polynomials P and Q on {0, 1}^l
+//!    ([`table`](super::table)). The parties compute additive parts of <P(e), Q(e)> for e in {0, 1, infinity}^l and
+//!    [`reshare`] them, but for what follows from c (of columns: from the claims).
+//! 2. They toss t in S^l; p := P(t), q := Q(t), c := the value at t of the polynomial that the table says.
+//! 3. At length 1: p', q' from PRSS; h1 = p q' + p' q and h2 = p' q' are reshared.
+//! 4. They toss t in S without 0, compare transcripts, and open p + t p', q + t q' and c + t h1 + t^2 h2, both copies at once.
+//!    The claim stands iff the third is the product of the first two.
+//!
+//! Private: 1 and 3 only reshare. In 4, p' and q' are fresh, h1 is a fresh reshare and t is a unit, so all that is opened is uniform but for
+//! the relation of the three, which says c - p q: an error that the cheater made and knows. Sound: `docs/protocols.md`, "Active
+//! security". Two one-way messages for each pass of 1 and 2, five after them.
+//! Sources: Boneh et al., CRYPTO'19; Goyal, Song, CRYPTO'20; Boyle et al., CCS'19.
+
+use rand_core::Rng;
+
+use super::columns::{Columns, beyond_cube};
+use super::table::{cube, extend, factors, interpolate};
+use super::{Pair, draw};
+use crate::error::Result;
+use crate::kernel::Kernel;
+use crate::kernel::extension::{Extension, add, sub};
+use crate::link::Link;
+use crate::link::coin::Coin;
+use crate::link::open::{self, Copies};
+use crate::link::reshare::{self, Contributors, Pending};
+use crate::ring::Word;
+use crate::sharing::{Share, slice, tensor};
+
+/// The claims of a batch over one ring, and what has become of them. All methods do nothing where there are none.
+pub(super) struct InnerProduct<E: Extension> {
+    kernel: Kernel,
+    /// Claims not lifted to E yet, and the weighted sums C_a of their rows.
+    columns: Option<Columns<E>>,
+    rows: Pair<E::Word>,
+    pub(super) p: Pair<E::Word>,
+    pub(super) q: Pair<E::Word>,
+    pub(super) c: Pair<E::Word>,
+}
+
+/// A table on its way.
+pub(super) struct Table<E: Extension> {
+    levels: usize,
+    entries: Pending<E::Domain, E::Word>,
+}
+
+/// The mask p', q' and its products h1, h2 on their way.
+pub(super) struct Mask<E: Extension> {
+    p: Pair<E::Word>,
+    q: Pair<E::Word>,
+    products: Pending<E::Domain, E::Word>,
+}
+
+impl<E: Extension> InnerProduct<E> {
+    pub(super) fn new(kernel: Kernel, columns: Columns<E>) -> Self {
+        let (none, zero) = (|| [Vec::new(), Vec::new()], || vec![E::Word::ZERO; E::WORDS]);
+        let columns = (!columns.is_empty()).then_some(columns);
+        Self { kernel, columns, rows: none(), p: none(), q: none(), c: [zero(), zero()] }
+    }
+
+    /// Draws the weights that join the elementwise claims into one.
+    pub(super) fn weigh(&mut self, coin: &mut Coin) {
+        if let Some(columns) = &mut self.columns {
+            self.rows = columns.weigh(self.kernel, coin);
+        }
+    }
+
+    /// Elements in p, once it is lifted.
+    fn len(&self) -> usize {
+        self.p[0].len() / E::WORDS
+    }
+
+    /// Whether there is more than one product left.
+    pub(super) fn is_long(&self) -> bool {
+        self.columns.is_some() || self.len() > 1
+    }
+
+    /// How many variables to bind when p has n elements: more where rounds matter more than products.
+    fn levels(n: usize) -> usize {
+        const SHORT: usize = 512;
+        let most = if n > SHORT && E::WORDS > 1 { 2 } else { 3 };
+        most.min(n.next_power_of_two().ilog2() as usize)
+    }
+
+    /// Step 1, first half.
+    pub(super) fn send_table(&mut self, link: &mut Link) -> Result<Option<Table<E>>> {
+        if !self.is_long() {
+            return Ok(None);
+        }
+        let (levels, parts) = match &self.columns {
+            Some(columns) => (columns.levels(), columns.table(self.kernel)),
+            None => self.table(),
+        };
+        let entries = reshare::send(link, &[parts.len()], Some(parts), Contributors::ALL)?;
+        Ok(Some(Table { levels, entries }))
+    }
+
+    /// Step 1, second half: the number of variables and the whole table.
+    pub(super) fn receive_table(
+        &self,
+        link: &mut Link,
+        sent: Option<Table<E>>,
+    ) -> Result<Option<(usize, Pair<E::Word>)>> {
+        let Some(Table { levels, entries }) = sent else { return Ok(None) };
+        let [own, next] = components(&entries.receive(link)?);
+        let table = |entries: Vec<E::Word>, rows: &[E::Word], c: &[E::Word]| {
+            if self.columns.is_some() {
+                from_rows::<E>(levels, &entries, rows)
+            } else {
+                from_sum::<E>(levels, entries, c)
+            }
+        };
+        Ok(Some((levels, [table(own, &self.rows[0], &self.c[0]), table(next, &self.rows[1], &self.c[1])])))
+    }
+
+    /// Step 2.
+    pub(super) fn bind(&mut self, table: Option<(usize, Pair<E::Word>)>, coin: &mut Coin) {
+        let Some((levels, table)) = table else { return };
+        let kernel = self.kernel;
+        let point: Vec<_> = (0..levels).map(|_| draw::<E>(coin, 1)).collect();
+        let factors = factors::<E>(kernel, &point);
+        let value = table.map(|table| interpolate::<E>(kernel, table, &point));
+        if let Some(columns) = self.columns.take() {
+            let [p, q] = columns.lift(kernel, &factors);
+            // Compressed matrix products are there already; their c is added to that of the columns.
+            let append = |vector: &mut Pair<E::Word>, lifted: Pair<E::Word>| {
+                vector.iter_mut().zip(lifted).for_each(|(vector, lifted)| vector.extend(lifted));
+            };
+            append(&mut self.p, p);
+            append(&mut self.q, q);
+            self.c.iter_mut().zip(value).for_each(|(c, value)| *c = add::<E>(c, &value));
+        } else {
+            for vector in [&mut self.p, &mut self.q].into_iter().flatten() {
+                *vector = E::fold(kernel, vector, &factors);
+            }
+            self.c = value;
+        }
+    }
+
+    /// Step 3, first half.
+    pub(super) fn send_mask(&mut self, link: &mut Link) -> Result<Option<Mask<E>>> {
+        if self.len() == 0 {
+            return Ok(None);
+        }
+        let mut op = link.prss().next_op();
+        let random = [op.own::<E::Word>(2 * E::WORDS), op.next::<E::Word>(2 * E::WORDS)];
+        let [p, q] = [0, E::WORDS].map(|at| random.each_ref().map(|words| words[at..][..E::WORDS].to_vec()));
+        let (mut h1, mut h2) = (vec![E::Word::ZERO; E::WORDS], vec![E::Word::ZERO; E::WORDS]);
+        self.add_inner(slices(&self.p), slices(&q), &mut h1);
+        self.add_inner(slices(&p), slices(&self.q), &mut h1);
+        self.add_inner(slices(&p), slices(&q), &mut h2);
+        let products = reshare::send(link, &[2 * E::WORDS], Some([h1, h2].concat()), Contributors::ALL)?;
+        Ok(Some(Mask { p, q, products }))
+    }
+
+    /// Steps 3, second half, and 4: the claim under its mask, one after the other p, q and c.
+    pub(super) fn receive_mask(&self, link: &mut Link, sent: Option<Mask<E>>) -> Result<Option<MaskedClaim<E>>> {
+        let Some(Mask { p, q, products }) = sent else { return Ok(None) };
+        let products = components(&products.receive(link)?);
+        let claim = [0, 1].map(|i| [self.p[i].clone(), self.q[i].clone(), self.c[i].clone()]);
+        let linear = [0, 1].map(|i| [p[i].clone(), q[i].clone(), products[i][..E::WORDS].to_vec()]);
+        let square = products.map(|h| h[E::WORDS..].to_vec());
+        Ok(Some(MaskedClaim { kernel: self.kernel, claim, linear, square }))
+    }
+
+    /// Adds this party's additive part of <p, q>.
+    fn add_inner(&self, p: [&[E::Word]; 2], q: [&[E::Word]; 2], sum: &mut [E::Word]) {
+        E::add_inner(self.kernel, p[0], &add::<E>(q[0], q[1]), sum);
+        E::add_inner(self.kernel, p[1], q[0], sum);
+    }
+
+    /// Cuts p and q into 2^levels blocks and computes this party's part of the table, without its first entry.
+    fn table(&mut self) -> (usize, Vec<E::Word>) {
+        let levels = Self::levels(self.len());
+        let length = self.len().next_multiple_of(1 << levels) * E::WORDS;
+        for vector in [&mut self.p, &mut self.q].into_iter().flatten() {
+            vector.resize(length, E::Word::ZERO);
+        }
+        let [p, q] = [&self.p, &self.q].map(|pair| pair.each_ref().map(|v| extend::<E::Domain, _>(v, levels)));
+        let block = length >> levels;
+        let mut table = vec![E::Word::ZERO; (3usize.pow(levels as u32) - 1) * E::WORDS];
+        for (e, entry) in table.chunks_exact_mut(E::WORDS).enumerate() {
+            let at =
+                |pair: &'_ Pair<E::Word>| pair.each_ref().map(|values| values[(e + 1) * block..][..block].to_vec());
+            self.add_inner(slices(&at(&p)), slices(&at(&q)), entry);
+        }
+        (levels, table)
+    }
+}
+
+/// The claim p q = c, the linear and the square terms of its mask.
+pub(super) struct MaskedClaim<E: Extension> {
+    kernel: Kernel,
+    claim: [[Vec<E::Word>; 3]; 2],
+    linear: [[Vec<E::Word>; 3]; 2],
+    square: Pair<E::Word>,
+}
+
+impl<E: Extension> MaskedClaim<E> {
+    /// Step 4: starts the opening of p + t p', q + t q', c + t h1 + t^2 h2.
+    pub(super) fn send(self, link: &mut Link, coin: &mut Coin, copies: Copies) -> Result<Share<E::Domain, E::Word>> {
+        let t = nonzero::<E>(coin);
+        let component = |i: usize| {
+            let times = |v: &[E::Word]| E::mul(self.kernel, v, &t);
+            let [p, q, c] = [0, 1, 2].map(|j| add::<E>(&self.claim[i][j], &times(&self.linear[i][j])));
+            let c = add::<E>(&c, &times(&times(&self.square[i])));
+            tensor(&[3 * E::WORDS], [p, q, c].concat())
+        };
+        let share = Share::new(component(0), component(1));
+        open::send(link, &share, copies)?;
+        Ok(share)
+    }
+}
+
+/// Step 4: whether the claim opened as `share` stands.
+pub(super) fn stands<E: Extension>(link: &mut Link, share: &Share<E::Domain, E::Word>, copies: Copies) -> Result<bool> {
+    let opened = open::receive(link, share, copies)?;
+    let mut parts = slice(&opened).chunks_exact(E::WORDS);
+    let [Some(p), Some(q), Some(c)] = [parts.next(), parts.next(), parts.next()] else {
+        unreachable!("three elements")
+    };
+    Ok(E::mul(link.kernel(), p, q) == c)
+}
+
+/// An element of S without 0.
+fn nonzero<E: Extension>(coin: &mut Coin) -> Vec<E::Word> {
+    loop {
+        let t = E::challenge(coin.next_u64());
+        if t.iter().any(|&word| word != E::Word::ZERO) {
+            return t;
+        }
+    }
+}
+
+/// The whole table of columns: on the cube stand the weighted sums of the rows.
+fn from_rows<E: Extension>(levels: usize, entries: &[E::Word], rows: &[E::Word]) -> Vec<E::Word> {
+    let mut table = vec![E::Word::ZERO; 3usize.pow(levels as u32) * E::WORDS];
+    let mut place = |points: &[usize], values: &[E::Word]| {
+        for (point, value) in points.iter().zip(values.chunks_exact(E::WORDS)) {
+            table[point * E::WORDS..][..E::WORDS].copy_from_slice(value);
+        }
+    };
+    place(&cube(levels), rows);
+    place(&beyond_cube(levels), entries);
+    table
+}
+
+/// The whole table of elements: on the cube it adds up to c.
+fn from_sum<E: Extension>(levels: usize, entries: Vec<E::Word>, c: &[E::Word]) -> Vec<E::Word> {
+    let others = cube(levels).into_iter().skip(1).map(|point| &entries[(point - 1) * E::WORDS..][..E::WORDS]);
+    let first = others.fold(c.to_vec(), |first, entry| sub::<E>(&first, entry));
+    [first, entries].concat()
+}
+
+fn components<E: crate::ring::Domain, W: Word>(share: &Share<E, W>) -> Pair<W> {
+    [slice(share.own()).to_vec(), slice(share.next()).to_vec()]
+}
+
+fn slices<W>(pair: &Pair<W>) -> [&[W]; 2] {
+    pair.each_ref().map(Vec::as_slice)
+}

@@ -1,0 +1,174 @@
+//! Active security: honest runs verify on every kernel and shape, and a single wrong product never does.
+
+use mpc_core::error::{Error, Result};
+use mpc_core::kernel::{ConvGeometry, Kernel};
+use mpc_core::protocol::{argmax::argmax, pool, product, relu::relu};
+use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, Word};
+use mpc_core::security::{Active, Claim, Operands, Parameters, Standard, Strict};
+use mpc_core::sharing::Share;
+use mpc_core::testing::{deal, mesh, party, run_parties};
+use mpc_core::{Party, Role};
+use ndarray::IxDyn;
+use proptest::prelude::*;
+
+fn numbers<W: Word>(shape: &[usize], seed: u64) -> Tensor<W> {
+    let n: usize = shape.iter().product();
+    let data = (0..n as u64).map(|i| W::from_u64((i + seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 17)).collect();
+    Tensor::from_shape_vec(IxDyn(shape), data).expect("as many elements as the shape says")
+}
+
+/// A product that is off by `error` at position `at`, as a cheater can bring about in a reshare: its shares are consistent.
+#[derive(Debug, Clone, Copy)]
+struct Wrong {
+    at: usize,
+    error: u64,
+}
+
+impl Wrong {
+    fn falsify(self, role: Role, claim: Claim) -> Claim {
+        fn falsified<D: Domain, W: Word>(wrong: Wrong, role: Role, claim: Operands<D, W>) -> Operands<D, W> {
+            let mut error = Tensor::from_elem(IxDyn(claim.z.shape()), W::ZERO);
+            let at = wrong.at % error.len();
+            *error.iter_mut().nth(at).expect("a product") = W::from_u64(wrong.error);
+            Operands { z: claim.z.add(&Share::public(role, &error)), ..claim }
+        }
+        match claim {
+            Claim::And(o) => Claim::And(falsified(self, role, o)),
+            Claim::Mul8(o) => Claim::Mul8(falsified(self, role, o)),
+            Claim::Mul16(o) => Claim::Mul16(falsified(self, role, o)),
+            Claim::Mul32(o) => Claim::Mul32(falsified(self, role, o)),
+            Claim::Mul64(o) => Claim::Mul64(falsified(self, role, o)),
+            Claim::MatMul(o) => Claim::MatMul(falsified(self, role, o)),
+            Claim::Conv(g, o) => Claim::Conv(g, falsified(self, role, o)),
+        }
+    }
+}
+
+/// Runs `program` and verifies, its first product being wrong if that is asked for.
+fn run<P: Parameters>(
+    kernel: Kernel,
+    wrong: Option<Wrong>,
+    program: impl Fn(&mut Party) -> Result<()> + Sync,
+) -> [Result<()>; 3] {
+    let parties = mesh().map(|network| {
+        let mut party = party(network, 5, Box::new(Active::<P>::new(&[7; 32])));
+        party.link().set_kernel(kernel);
+        party
+    });
+    run_parties(parties, |party| {
+        program(party)?;
+        let mut wrong = wrong;
+        for claim in party.take_claims() {
+            let claim = match wrong.take() {
+                Some(wrong) => wrong.falsify(party.role(), claim),
+                None => claim,
+            };
+            party.record(|| claim);
+        }
+        party.verify().map(drop)
+    })
+}
+
+fn holds<P: Parameters>(program: impl Fn(&mut Party) -> Result<()> + Sync) {
+    for kernel in Kernel::available() {
+        for result in run::<P>(kernel, None, &program) {
+            result.unwrap_or_else(|e| panic!("{kernel}: {e}"));
+        }
+    }
+}
+
+/// n products of words.
+fn products<D: Domain, W: Word>(n: usize, seed: u64) -> impl Fn(&mut Party) -> Result<()> + Sync
+where
+    Claim: From<Operands<D, W>>,
+{
+    let (x, y) = (deal::<D, W>(&numbers(&[n], seed)), deal::<D, W>(&numbers(&[n], seed + 1)));
+    move |party| {
+        let i = party.role().index();
+        product::mul(party, &x[i], &y[i]).map(drop)
+    }
+}
+
+fn conv(groups: usize, batch: usize, seed: u64) -> impl Fn(&mut Party) -> Result<()> + Sync {
+    let geometry = ConvGeometry {
+        in_channels: 2 * groups,
+        out_channels: 3 * groups,
+        groups,
+        input: [5, 7],
+        kernel: [2, 3],
+        stride: [1, 2],
+        dilation: [2, 1],
+        pad_begin: [1, 0],
+        pad_end: [0, 2],
+    };
+    let x: [Share<Arithmetic, u64>; 3] = deal(&numbers(&[batch, 2 * groups, 5, 7], seed));
+    let w: [Share<Arithmetic, u64>; 3] = deal(&numbers(&[3 * groups, 2, 2, 3], seed + 1));
+    move |party| {
+        let i = party.role().index();
+        product::conv(party, &geometry, &x[i], &w[i]).map(drop)
+    }
+}
+
+fn layers(seed: u64) -> impl Fn(&mut Party) -> Result<()> + Sync {
+    let small = |shape: &[usize], seed| numbers::<u64>(shape, seed).mapv(|x| x >> 27).into_shared();
+    let x: [Share<Arithmetic, u64>; 3] = deal(&small(&[4, 12], seed));
+    let w: [Share<Arithmetic, u64>; 3] = deal(&small(&[12, 9], seed + 1));
+    move |party| {
+        let i = party.role().index();
+        let scores = product::matmul(party, &x[i], &w[i])?;
+        let scores = relu(party, &scores, 45, 16, None)?;
+        let halves = [scores.clone(), scores.clone()];
+        let pooled = pool::max(party, &halves, 30)?;
+        argmax(party, &pooled, 30).map(drop)
+    }
+}
+
+#[test]
+fn honest_runs_verify() {
+    holds::<Standard>(layers(1));
+    holds::<Strict>(layers(2));
+    holds::<Standard>(|_| Ok(()));
+    for n in [1, 2, 3, 7, 8, 9, 31, 32, 33, 1000] {
+        holds::<Standard>(products::<Arithmetic, u64>(n, 3));
+        holds::<Standard>(products::<Arithmetic, u8>(n, 4));
+        holds::<Standard>(products::<Arithmetic, u16>(n, 5));
+        holds::<Standard>(products::<Arithmetic, u32>(n, 6));
+        holds::<Standard>(products::<Boolean, u64>(n, 7));
+    }
+}
+
+/// More than a batch holds: a claim is cut where the batch is full.
+#[test]
+fn long_claims_are_cut() {
+    let n = (1 << 18) + 77;
+    for wrong in [None, Some(Wrong { at: n - 1, error: 1 << 15 })] {
+        let results = run::<Standard>(Kernel::detect(), wrong, products::<Arithmetic, u16>(n, 8));
+        assert!(results.iter().all(|result| result.is_ok() == wrong.is_none()), "{results:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// One wrong product is never missed, multiples of 2^63 included; without it there is no alarm.
+    #[test]
+    fn a_wrong_product_is_caught(seed in 0u64..1 << 40, n in 1usize..200, groups in 1usize..3, at: usize, bit in 0u32..64) {
+        let check = |program: &(dyn Fn(&mut Party) -> Result<()> + Sync), bits: u32| {
+            let error = 1 << (bit % bits);
+            for result in run::<Standard>(Kernel::detect(), None, program) {
+                prop_assert_eq!(result, Ok(()));
+            }
+            for result in run::<Standard>(Kernel::detect(), Some(Wrong { at, error }), program) {
+                prop_assert_eq!(result, Err(Error::Cheating { step: "the check of products" }));
+            }
+            Ok(())
+        };
+        check(&products::<Arithmetic, u8>(n, seed), 8)?;
+        check(&products::<Arithmetic, u16>(n, seed), 16)?;
+        check(&products::<Arithmetic, u32>(n, seed), 32)?;
+        check(&products::<Arithmetic, u64>(n, seed), 64)?;
+        check(&products::<Boolean, u64>(n, seed), 64)?;
+        check(&conv(groups, 1 + n % 3, seed), 64)?;
+        check(&layers(seed), 64)?;
+    }
+}
