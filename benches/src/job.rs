@@ -10,6 +10,7 @@ use mpc_core::model::Graph;
 use mpc_core::model::manifest::Reveal;
 use mpc_core::network::Meter;
 use mpc_core::ring::{Domain, Tensor};
+use mpc_core::security::Mode;
 use mpc_core::sharing::Share;
 use mpc_core::wire::cluster::Cluster;
 use mpc_core::wire::codec;
@@ -22,10 +23,12 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Job {
     pub(crate) cluster: Cluster,
     pub(crate) runs: u32,
+    /// Taken in turn, run by run; [`Work::Rounds`] has none.
+    pub(crate) modes: Vec<Mode>,
     pub(crate) work: Work,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum Work {
     /// Shares of weights and input lie in [`shares`].
     Evaluate { graph: Graph, batch: usize, reveal: Reveal },
@@ -36,10 +39,18 @@ pub(crate) enum Work {
 /// Of one party.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Outcome {
+    /// By mode, in the order of the job; one for [`Work::Rounds`].
+    pub(crate) modes: Vec<Measured>,
+    /// The most memory that the process has held.
+    pub(crate) peak_rss_mb: f64,
+}
+
+/// Of one party in one mode.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Measured {
     pub(crate) runs: Vec<Run>,
     /// What one run cost.
     pub(crate) meter: Meter,
-    pub(crate) peak_rss_mb: f64,
     /// Shapes of the shares in [`outputs`]: label or scores as asked for, then scores.
     pub(crate) shapes: Vec<Vec<usize>>,
 }
@@ -88,8 +99,8 @@ impl ShareWriter {
         Ok(Self(BufWriter::new(File::create(path).with_context(|| path.display().to_string())?)))
     }
 
-    pub(crate) fn write<D: Domain>(&mut self, share: &Share<D, u64>) -> Result<()> {
-        for component in [share.own(), share.next()] {
+    pub(crate) fn write(&mut self, components: [&Tensor<u64>; 2]) -> Result<()> {
+        for component in components {
             self.0.write_all(bytemuck::cast_slice(component.as_slice().context("not contiguous")?))?;
         }
         Ok(())

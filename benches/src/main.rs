@@ -1,7 +1,7 @@
 //! Times whole programs on three processes over loopback QUIC with mutual TLS.
 //!
 //! ```text
-//! cargo run --release -p benches -- --programs emotion40,lenet5 --runs 5 [--json]
+//! cargo run --release -p benches -- --programs emotion40,lenet5 --runs 5 [--security passive,active] [--json]
 //! ```
 //!
 //! The parent plays the owner of model and input: it draws random weights and an input N(0, 1), declared within 8, compiles
@@ -10,6 +10,9 @@
 //! barrier and the end of the evaluation, and its time is that of the slowest party; keys and streams are fresh for every
 //! run, and nothing is computed beforehand. One run to warm up is not counted. The result is held against the network in
 //! float64.
+//!
+//! The end of an evaluation is the output that may leave the party, so all checks of active security are in the time. The
+//! modes take turns within the same three processes, run by run; the peak memory of each is measured in processes of its own.
 //!
 //! | program | what |
 //! |---|---|
@@ -21,8 +24,10 @@
 //! | `matmulN` | N x N times N x N with truncation |
 //! | `roundN` | 1000 rounds in a row of N bytes around the ring: the network alone |
 //!
-//! A line of JSON: `program`, `security`, `wall_s` (`median`, `min`, `max`), `cpu_s` (all parties, median), `bytes_sent`
-//! (payload of each party), `rounds`, `peak_rss_mb` (largest party), `max_abs_error`.
+//! A line of JSON, one for each mode of a program: `program`, `security`, `wall_s` (`median`, `min`, `max`), `cpu_s` (all
+//! parties, median), `bytes_sent` (payload of each party), `rounds`, `peak_rss_mb` (largest party), `max_abs_error`. The one
+//! of active security has the ratios to passive security too: `wall_ratio` (median of the ratios of runs that follow each
+//! other), `bytes_ratio` (all parties) and `memory_ratio`.
 
 mod job;
 mod owner;
@@ -34,6 +39,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use mpc_core::security::Mode;
 
 /// Times whole programs on three processes over loopback QUIC.
 #[derive(Parser)]
@@ -51,7 +57,11 @@ struct Args {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
 
-    /// Print one JSON object per program instead of a table.
+    /// Security modes, separated by commas: passive, active. Their runs take turns in the same three processes.
+    #[arg(long, value_delimiter = ',', default_value = "passive,active", value_parser = mode)]
+    security: Vec<Mode>,
+
+    /// Print one JSON object per program and mode instead of a table.
     #[arg(long)]
     json: bool,
 
@@ -63,11 +73,18 @@ struct Args {
     folder: Option<PathBuf>,
 }
 
+fn mode(text: &str) -> Result<Mode, String> {
+    [Mode::Passive, Mode::Active]
+        .into_iter()
+        .find(|mode| mode.to_string() == text)
+        .ok_or_else(|| "passive or active".to_owned())
+}
+
 fn main() -> ExitCode {
     let args = Args::parse();
     let result = match (args.party, args.folder) {
         (Some(index), Some(folder)) => party::run(index, &folder),
-        _ => owner::run(&args.programs, args.runs, args.json),
+        _ => owner::run(&args.programs, args.runs, &args.security, args.json),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,51 +12,61 @@ use mpc_core::model::encode_weights;
 use mpc_core::model::manifest::Reveal;
 use mpc_core::network::identity::Identity;
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, fixed};
+use mpc_core::security::Mode;
 use mpc_core::sharing::{Share, reconstruct, share};
 use mpc_core::wire::cluster::{Cluster, PartyEntry};
 use ndarray::ArrayD;
 
-use crate::job::{self, Job, Outcome, ShareReader, ShareWriter, Work};
+use crate::job::{self, Job, Measured, Outcome, ShareReader, ShareWriter, Work};
 use crate::programs::{self, Evaluation, Program};
 use crate::report::Report;
 
 /// Times the programs and prints the results.
-pub(crate) fn run(names: &[String], runs: u32, json: bool) -> Result<()> {
+pub(crate) fn run(names: &[String], runs: u32, modes: &[Mode], json: bool) -> Result<()> {
     let mut out = anstream::stdout();
     if !json {
         Report::print_heading(&mut out)?;
     }
     for name in names {
-        let report = time(name, runs).with_context(|| name.clone())?;
-        if json { report.print_json(&mut out)? } else { report.print_row(&mut out)? }
+        for report in time(name, runs, modes).with_context(|| name.clone())? {
+            if json { report.print_json(&mut out)? } else { report.print_row(&mut out)? }
+        }
     }
     Ok(())
 }
 
-fn time(name: &str, runs: u32) -> Result<Report> {
+/// One report a mode.
+fn time(name: &str, runs: u32, modes: &[Mode]) -> Result<Vec<Report>> {
     let program = programs::build(name)?;
     let folder = tempfile::tempdir()?;
     let cluster = make_cluster(folder.path())?;
-    let work = match &program {
-        Program::Rounds(bytes) => Work::Rounds { bytes: *bytes },
+    let (work, modes) = match &program {
+        Program::Rounds(bytes) => (Work::Rounds { bytes: *bytes }, vec![None]),
         Program::Evaluate(evaluation) => {
             deal(evaluation, folder.path())?;
             let Evaluation { graph, reveal, input, .. } = &**evaluation;
-            Work::Evaluate { graph: graph.clone(), batch: input.shape()[0], reveal: *reveal }
+            let work = Work::Evaluate { graph: graph.clone(), batch: input.shape()[0], reveal: *reveal };
+            (work, modes.iter().copied().map(Some).collect())
         }
     };
-    job::write(&job::job(folder.path()), &Job { cluster, runs, work })?;
-    run_parties(folder.path())?;
-    let mut outcomes = Vec::new();
-    for role in Role::ALL {
-        outcomes.push(job::read(&job::outcome(folder.path(), role))?);
-    }
-    let outcomes: [Outcome; 3] = outcomes.try_into().ok().context("three parties")?;
-    let error = match &program {
-        Program::Rounds(_) => 0.0,
-        Program::Evaluate(evaluation) => check(evaluation, folder.path(), &outcomes[0].shapes)?,
+    let run = |runs, modes: &[Option<Mode>]| {
+        let modes = modes.iter().copied().flatten().collect();
+        run_parties(folder.path(), &Job { cluster: cluster.clone(), runs, modes, work: work.clone() })
     };
-    Ok(Report::new(name, &outcomes, error))
+    let outcomes = run(runs, &modes)?;
+    let errors = match &program {
+        Program::Rounds(_) => vec![0.0],
+        Program::Evaluate(evaluation) => check(evaluation, folder.path(), &outcomes[0].modes)?,
+    };
+    let mut reports: Vec<Report> = Vec::new();
+    for (index, (mode, error)) in modes.iter().zip(errors).enumerate() {
+        // What one mode leaves in the process would count for the other: the memory of each is measured on its own.
+        let peaks = if modes.len() == 1 { &outcomes } else { &run(1, &[*mode])? };
+        let peak = peaks.iter().map(|party| party.peak_rss_mb).fold(0.0, f64::max);
+        reports.push(Report::new(name, *mode, outcomes.each_ref().map(|party| &party.modes[index]), peak, error));
+    }
+    Report::compare(&mut reports);
+    Ok(reports)
 }
 
 /// Throw-away identities on free ports.
@@ -89,14 +99,15 @@ fn deal(evaluation: &Evaluation, folder: &Path) -> Result<()> {
     for secret in encode_weights(graph, weights)?.into_iter().chain([encoded.into_shared()]) {
         for (dealt, writer) in share::<Arithmetic, u64>(&secret)?.into_iter().zip(&mut writers) {
             let (own, next) = (dealt.own.expand(secret.shape()), dealt.next.expand(secret.shape()));
-            writer.write(&Share::<Arithmetic, u64>::new(own, next))?;
+            writer.write([&own, &next])?;
         }
     }
     writers.iter_mut().try_for_each(ShareWriter::flush)
 }
 
 /// Starts the three processes; none may end before all are done, or its last messages might be lost.
-fn run_parties(folder: &Path) -> Result<()> {
+fn run_parties(folder: &Path, job: &Job) -> Result<[Outcome; 3]> {
+    job::write(&job::job(folder), job)?;
     let program = std::env::current_exe()?;
     let mut parties = Vec::new();
     for index in 0..3 {
@@ -114,28 +125,35 @@ fn run_parties(folder: &Path) -> Result<()> {
         let status = party.wait()?;
         ensure!(status.success(), "{role} failed: {status}");
     }
-    Ok(())
+    let outcomes = Role::ALL.iter().map(|role| job::read(&job::outcome(folder, *role))).collect::<Result<Vec<_>>>()?;
+    outcomes.try_into().ok().context("three parties")
 }
 
-/// The largest error of a score against float64; a label must be that of the largest score.
-fn check(evaluation: &Evaluation, folder: &Path, shapes: &[Vec<usize>]) -> Result<f64> {
+/// The largest error of a score against float64, by mode; a label must be that of the largest score.
+fn check(evaluation: &Evaluation, folder: &Path, modes: &[Measured]) -> Result<Vec<f64>> {
     let Evaluation { graph, weights, input, reveal } = evaluation;
     let expected = clear::evaluate(graph, weights, input, &vec![1; input.shape()[0]])?;
+    let best = expected.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(index, _)| index as u64);
     let mut readers = Vec::new();
     for role in Role::ALL {
         readers.push(ShareReader::open(&job::outputs(folder, role))?);
     }
-    let [answer, scores] = shapes else { anyhow::bail!("the parties left {} outputs", shapes.len()) };
-    let label = match reveal {
-        Reveal::Label => Some(open::<Boolean>(&mut readers, answer)?),
-        Reveal::Scores => open::<Arithmetic>(&mut readers, answer).map(|_| None)?,
-    };
-    let scores = open::<Arithmetic>(&mut readers, scores)?.mapv(|word| fixed::decode(word, graph.output().frac_bits));
-    if let Some(label) = label {
-        let best = expected.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(index, _)| index as u64);
+    for Measured { shapes, .. } in modes {
+        let label = match reveal {
+            Reveal::Label => open::<Boolean>(&mut readers, &shapes[0])?,
+            Reveal::Scores => {
+                open::<Arithmetic>(&mut readers, &shapes[0])?;
+                continue;
+            }
+        };
         ensure!(label.iter().copied().eq(best), "the label {label} is not that of the largest score, {best:?}");
     }
-    Ok(scores.iter().zip(&expected).map(|(got, expected)| (got - expected).abs()).fold(0.0, f64::max))
+    let errors = modes.iter().map(|Measured { shapes, .. }| {
+        let scores = open::<Arithmetic>(&mut readers, &shapes[1])?;
+        let scores = scores.mapv(|word| fixed::decode(word, graph.output().frac_bits));
+        Ok(scores.iter().zip(&expected).map(|(got, expected)| (got - expected).abs()).fold(0.0, f64::max))
+    });
+    errors.collect()
 }
 
 fn open<D: Domain>(parties: &mut [ShareReader], shape: &[usize]) -> Result<Tensor<u64>> {

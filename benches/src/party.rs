@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use mpc_core::inference::secure::{Output, Weights, evaluate};
+use mpc_core::inference::secure::{Weights, evaluate};
 use mpc_core::link::Link;
 use mpc_core::model::Graph;
 use mpc_core::model::manifest::Reveal;
@@ -16,12 +16,13 @@ use mpc_core::network::identity::Identity;
 use mpc_core::network::mesh::Mesh;
 use mpc_core::network::{Meter, Network};
 use mpc_core::prss::Prss;
-use mpc_core::security::Passive;
+use mpc_core::ring::Tensor;
+use mpc_core::security::{Id, Mode};
 use mpc_core::sharing::ArithmeticShare;
 use mpc_core::{Party, Role};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::job::{self, Job, Outcome, Run, ShareReader, ShareWriter, Work};
+use crate::job::{self, Job, Measured, Outcome, Run, ShareReader, ShareWriter, Work};
 
 /// The longest wait for a peer, for its local work above all.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -33,24 +34,24 @@ const ROUNDS: u64 = 1000;
 pub(crate) fn run(index: usize, folder: &Path) -> Result<()> {
     let role = Role::from_index(index);
     let identity = Identity::load(&job::identity(folder, role))?;
-    let Job { cluster, runs, work } = job::read(&job::job(folder))?;
+    let Job { cluster, runs, modes, work } = job::read(&job::job(folder))?;
     let address = &cluster.parties[index].addresses[0];
     let io = Io::start()?;
     let socket = UdpSocket::bind(address).with_context(|| address.clone())?;
     let (mesh, _inbox) = Mesh::start(&io, socket, Arc::new(identity), role, &cluster)?;
     io.handle().block_on(mesh.connected(DEADLINE))?;
-    let outcome = match work {
-        Work::Rounds { bytes } => rounds(&mesh, runs, bytes)?,
+    let modes = match work {
+        Work::Rounds { bytes } => vec![rounds(&mesh, runs, bytes)?],
         Work::Evaluate { graph, batch, reveal } => {
             let mut shares = ShareReader::open(&job::shares(folder, role))?;
             let weights = graph.weights.iter().map(|spec| shares.read(&spec.shape)).collect::<Result<_>>()?;
             let weights = Weights::new(weights);
             let input = shares.read(&graph.input().full_shape(batch))?;
             let evaluation = Evaluation { mesh: &mesh, graph, weights, input, windows: vec![1; batch] };
-            evaluation.run(runs, reveal, &mut ShareWriter::create(&job::outputs(folder, role))?)?
+            evaluation.run(runs, &modes, reveal, &mut ShareWriter::create(&job::outputs(folder, role))?)?
         }
     };
-    job::write(&job::outcome(folder, role), &outcome)?;
+    job::write(&job::outcome(folder, role), &Outcome { modes, peak_rss_mb: peak_rss_mb()? })?;
     std::io::stdout().write_all(&[0])?;
     std::io::stdout().flush()?;
     // The parent closes the pipe when all are done.
@@ -67,57 +68,56 @@ struct Evaluation<'a> {
     windows: Vec<u32>,
 }
 
+/// Both components of what a party gives to the client.
+type Output = [Tensor<u64>; 2];
+
 impl Evaluation<'_> {
-    /// Run 0 warms up, the last one computes scores to be checked and is not timed either.
-    fn run(&self, runs: u32, reveal: Reveal, outputs: &mut ShareWriter) -> Result<Outcome> {
-        let mut timed = Vec::new();
-        let mut last = None;
-        for number in 0..=runs {
-            let mut party = self.party(number)?;
-            let clock = Clock::start();
-            let output = self.evaluate(&mut party, reveal)?;
-            let run = clock.stop();
-            if number > 0 {
-                timed.push(run);
-            }
-            last = Some((output, party.meter()));
-        }
-        let (output, meter) = last.context("at least one run")?;
-        let peak_rss_mb = peak_rss_mb()?;
-        let scores = self.evaluate(&mut self.party(runs + 1)?, Reveal::Scores)?;
-        let mut shapes = Vec::new();
-        for output in [output, scores] {
-            match output {
-                Output::Labels(labels) => {
-                    shapes.push(labels.shape().to_vec());
-                    outputs.write(&labels)?;
+    /// The modes take turns, so that whatever else the machine does meets all of them alike. The first turn warms up and the
+    /// last one computes scores to be checked; neither is timed. The answers of the last timed turn and those scores are
+    /// left in `outputs`.
+    fn run(&self, runs: u32, modes: &[Mode], reveal: Reveal, outputs: &mut ShareWriter) -> Result<Vec<Measured>> {
+        let mut measured: Vec<_> = modes.iter().map(|_| Measured::default()).collect();
+        let mut number = 0;
+        for turn in 0..=runs + 1 {
+            let reveal = if turn > runs { Reveal::Scores } else { reveal };
+            for (mode, measured) in modes.iter().zip(&mut measured) {
+                let mut party = self.party(number, *mode)?;
+                number += 1;
+                let clock = Clock::start();
+                let [own, next] = self.evaluate(&mut party, reveal)?;
+                let run = clock.stop();
+                if (1..=runs).contains(&turn) {
+                    measured.runs.push(run);
+                    measured.meter = party.meter();
                 }
-                Output::Scores(scores) => {
-                    shapes.push(scores.shape().to_vec());
-                    outputs.write(&scores)?;
+                if turn >= runs {
+                    measured.shapes.push(own.shape().to_vec());
+                    outputs.write([&own, &next])?;
                 }
             }
         }
         outputs.flush()?;
-        Ok(Outcome { runs: timed, meter, peak_rss_mb, shapes })
+        Ok(measured)
     }
 
     /// A party in a fresh session, as the others are.
-    fn party(&self, number: u32) -> Result<Party> {
+    fn party(&self, number: u32, mode: Mode) -> Result<Party> {
         let mut network = session(self.mesh, number)?;
         let (own, next) = network.prss_keys()?;
         barrier(&mut network)?;
-        Ok(Party::new(Link::new(Box::new(network), Prss::new(own, next)), Box::new(Passive)))
+        Ok(Party::new(Link::new(Box::new(network), Prss::new(own, next)), mode.start(&id(number))))
     }
 
+    /// Everything from the shares to what the client gets, the checks included.
     fn evaluate(&self, party: &mut Party, reveal: Reveal) -> Result<Output> {
         let output = evaluate(party, &self.graph, &self.weights, self.input.clone(), &self.windows, reveal)?;
+        let verified = party.verify()?;
         party.link().flush()?;
-        Ok(output)
+        Ok(output.into_components(&verified))
     }
 }
 
-fn rounds(mesh: &Mesh, runs: u32, bytes: usize) -> Result<Outcome> {
+fn rounds(mesh: &Mesh, runs: u32, bytes: usize) -> Result<Measured> {
     let (message, mut got) = (vec![0; bytes], vec![0; bytes]);
     let mut timed = Vec::new();
     for number in 0..=runs {
@@ -136,13 +136,17 @@ fn rounds(mesh: &Mesh, runs: u32, bytes: usize) -> Result<Outcome> {
         }
     }
     let meter = Meter { rounds: ROUNDS, bytes_sent: ROUNDS * bytes as u64 };
-    Ok(Outcome { runs: timed, meter, peak_rss_mb: peak_rss_mb()?, shapes: Vec::new() })
+    Ok(Measured { runs: timed, meter, shapes: Vec::new() })
 }
 
 fn session(mesh: &Mesh, number: u32) -> Result<mpc_core::network::quic::QuicNetwork> {
+    Ok(mesh.session(id(number), DEADLINE)?)
+}
+
+fn id(number: u32) -> Id {
     let mut id = [0; 32];
     id[..4].copy_from_slice(&number.to_le_bytes());
-    Ok(mesh.session(id, DEADLINE)?)
+    id
 }
 
 /// Waits until both peers are here.

@@ -3,22 +3,35 @@
 use std::io::Write;
 
 use anyhow::Result;
-use mpc_core::network::Meter;
+use mpc_core::security::Mode;
 use serde::Serialize;
 
-use crate::job::Outcome;
+use crate::job::Measured;
 
 /// One line of the output.
 #[derive(Serialize)]
 pub(crate) struct Report {
     program: String,
-    security: &'static str,
+    security: Option<Mode>,
     wall_s: Spread,
     cpu_s: f64,
     bytes_sent: [u64; 3],
     rounds: u64,
     peak_rss_mb: f64,
     max_abs_error: f64,
+    #[serde(flatten)]
+    overhead: Option<Overhead>,
+    /// Wall times of the runs, in order.
+    #[serde(skip)]
+    walls: Vec<f64>,
+}
+
+/// What active security costs: times of passive security.
+#[derive(Serialize)]
+struct Overhead {
+    wall_ratio: f64,
+    bytes_ratio: f64,
+    memory_ratio: f64,
 }
 
 #[derive(Serialize)]
@@ -37,20 +50,44 @@ impl Spread {
 }
 
 impl Report {
-    pub(crate) fn new(program: &str, parties: &[Outcome; 3], max_abs_error: f64) -> Self {
+    pub(crate) fn new(
+        program: &str,
+        security: Option<Mode>,
+        parties: [&Measured; 3],
+        peak_rss_mb: f64,
+        max_abs_error: f64,
+    ) -> Self {
         let runs = 0..parties[0].runs.len();
         let walls = runs.clone().map(|run| parties.iter().map(|party| party.runs[run].wall).fold(0.0, f64::max));
+        let walls: Vec<f64> = walls.collect();
         let cpus = runs.map(|run| parties.iter().map(|party| party.runs[run].cpu).sum());
         Self {
             program: program.to_owned(),
-            security: "passive",
-            wall_s: Spread::of(walls.collect()),
+            security,
+            wall_s: Spread::of(walls.clone()),
             cpu_s: Spread::of(cpus.collect()).median,
-            bytes_sent: parties.each_ref().map(|party| party.meter.bytes_sent),
-            rounds: parties.iter().map(|Outcome { meter: Meter { rounds, .. }, .. }| *rounds).max().unwrap_or(0),
-            peak_rss_mb: parties.iter().map(|party| party.peak_rss_mb).fold(0.0, f64::max),
+            bytes_sent: parties.map(|party| party.meter.bytes_sent),
+            rounds: parties.iter().map(|party| party.meter.rounds).max().unwrap_or(0),
+            peak_rss_mb,
             max_abs_error,
+            overhead: None,
+            walls,
         }
+    }
+
+    /// Holds the active one among the reports of a program against the passive one, run by run.
+    pub(crate) fn compare(reports: &mut [Report]) {
+        let [passive, active] =
+            [Mode::Passive, Mode::Active].map(|mode| reports.iter().position(|report| report.security == Some(mode)));
+        let (Some(passive), Some(active)) = (passive, active) else { return };
+        let bytes = |report: &Report| report.bytes_sent.iter().sum::<u64>() as f64;
+        let (passive, secure) = (&reports[passive], &reports[active]);
+        let walls = secure.walls.iter().zip(&passive.walls).map(|(active, passive)| active / passive);
+        reports[active].overhead = Some(Overhead {
+            wall_ratio: Spread::of(walls.collect()).median,
+            bytes_ratio: bytes(secure) / bytes(passive),
+            memory_ratio: secure.peak_rss_mb / passive.peak_rss_mb,
+        });
     }
 
     pub(crate) fn print_json(&self, out: &mut impl Write) -> Result<()> {
@@ -62,8 +99,8 @@ impl Report {
         let (wall, sent) = ("ms: median (min .. max)", "kB sent by P0, P1, P2");
         writeln!(
             out,
-            "{:<12} {wall:>26} {:>8} {sent:>27} {:>6} {:>7} {:>9}",
-            "program", "cpu ms", "rounds", "MB", "error"
+            "{:<12} {:<8} {wall:>26} {:>8} {sent:>27} {:>6} {:>7} {:>9}  active / passive",
+            "program", "security", "cpu ms", "rounds", "MB", "error"
         )?;
         Ok(out.flush()?)
     }
@@ -72,9 +109,14 @@ impl Report {
         let Spread { median, min, max } = self.wall_s;
         let wall = format!("{:.1} ({:.1} .. {:.1})", median * 1e3, min * 1e3, max * 1e3);
         let sent = self.bytes_sent.map(|bytes| format!("{:.0}", bytes as f64 / 1e3)).join(", ");
+        let security = self.security.map_or("-".to_owned(), |mode| mode.to_string());
+        let overhead =
+            self.overhead.as_ref().map_or(String::new(), |Overhead { wall_ratio, bytes_ratio, memory_ratio }| {
+                format!("  time {wall_ratio:.2}, bytes {bytes_ratio:.2}, memory {memory_ratio:.2}")
+            });
         writeln!(
             out,
-            "{:<12} {wall:>26} {:>8.1} {sent:>27} {:>6} {:>7.0} {:>9.2e}",
+            "{:<12} {security:<8} {wall:>26} {:>8.1} {sent:>27} {:>6} {:>7.0} {:>9.2e}{overhead}",
             self.program,
             self.cpu_s * 1e3,
             self.rounds,
