@@ -3,7 +3,10 @@
 //! No variant carries a share, a seed or a value derived from one: every text here may be shown to a
 //! peer, a client or a log.
 
+use std::fmt;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::role::Role;
 
@@ -45,10 +48,10 @@ pub enum Error {
         got: String,
     },
     /// A check of active security failed. Somebody deviated; it cannot be known who.
-    #[error("a party deviated from the protocol (found in {step}); the session is destroyed and nothing was opened")]
+    #[error("a party deviated from the protocol (found in {step}); the session is destroyed")]
     Cheating {
-        /// The step whose check failed.
-        step: &'static str,
+        /// The check that failed.
+        step: Step,
     },
     /// The session was ended from outside: the client left, an operator or a limit stopped it.
     #[error("the session was ended: {0}")]
@@ -71,6 +74,45 @@ pub enum Error {
         /// What is wrong and what to do.
         reason: String,
     },
+}
+
+/// The checks of active security, as the peers, the operators and the client hear of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Step {
+    /// Both holders of each component of the model's weights hold the same.
+    Model,
+    /// Both holders of each component of the input hold the same.
+    Input,
+    /// Both copies of an opened component are the same.
+    Opening,
+    /// All three parties have tossed the same coins.
+    Coins,
+    /// The recorded products are right.
+    Products,
+    /// All three parties have seen the same.
+    Transcript,
+    /// Both copies of each component of the answer are the same; the client compares them.
+    Answer,
+}
+
+impl Step {
+    /// Every step; the position of one is its number on the wire.
+    pub const ALL: [Self; 7] =
+        [Self::Model, Self::Input, Self::Opening, Self::Coins, Self::Products, Self::Transcript, Self::Answer];
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Model => "the comparison of the model's shares",
+            Self::Input => "the comparison of the input's shares",
+            Self::Opening => "an opening",
+            Self::Coins => "the comparison of the coins",
+            Self::Products => "the check of products",
+            Self::Transcript => "the comparison of transcripts",
+            Self::Answer => "the comparison of the answer's shares",
+        })
+    }
 }
 
 impl Error {

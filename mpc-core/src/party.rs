@@ -1,6 +1,6 @@
 //! What a protocol holds in its hands: a link and the security mode.
 
-use crate::error::Result;
+use crate::error::{Result, Step};
 use crate::kernel::Kernel;
 use crate::link::Link;
 use crate::link::open::open;
@@ -57,7 +57,7 @@ impl Party {
     }
 
     /// Makes sure that both holders of each component of what came from outside hold the same, see [`Security::agree`].
-    pub fn agree<const N: usize>(&mut self, given: impl FnOnce() -> [(&'static str, Digests); N]) -> Result<()> {
+    pub fn agree<const N: usize>(&mut self, given: impl FnOnce() -> [(Step, Digests); N]) -> Result<()> {
         if self.security.wants_claims() { self.security.agree(&mut self.link, &given()) } else { Ok(()) }
     }
 

@@ -1,6 +1,6 @@
 //! Active security: honest runs verify on every kernel and shape, and a single wrong product never does.
 
-use mpc_core::error::{Error, Result};
+use mpc_core::error::{Error, Result, Step};
 use mpc_core::kernel::{ConvGeometry, Kernel};
 use mpc_core::protocol::{argmax::argmax, pool, product, relu::relu};
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, Word};
@@ -159,7 +159,7 @@ proptest! {
                 prop_assert_eq!(result, Ok(()));
             }
             for result in run::<Standard>(Kernel::detect(), Some(Wrong { at, error }), program) {
-                prop_assert_eq!(result, Err(Error::Cheating { step: "the check of products" }));
+                prop_assert_eq!(result, Err(Error::Cheating { step: Step::Products }));
             }
             Ok(())
         };

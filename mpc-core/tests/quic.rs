@@ -4,6 +4,7 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use mpc_core::error::Step;
 use mpc_core::network::endpoint::{self, peer_fingerprint};
 use mpc_core::network::identity::{Fingerprint, Identity};
 use mpc_core::network::quic::QuicNetwork;
@@ -153,6 +154,22 @@ fn an_aborted_session_ends_everywhere_and_its_name_is_free_again() {
         assert!(matches!(other, Err(Error::Transport { .. })), "{other:?}");
     }
     assert!(started.elapsed() < DEADLINE, "nobody ran into the deadline");
+}
+
+#[test]
+fn cheating_found_in_one_branch_reaches_everybody_by_its_step() {
+    let three = Loopback::start();
+    for (id, step) in (0..).zip(Step::ALL) {
+        let got = session(&three, id, |network| {
+            let mut branch = network.branch(Branch::ROOT.child(0))?;
+            if network.role() == Role::P1 {
+                branch.abort(&Error::Cheating { step });
+            }
+            // The others wait for each other, in another branch than the one in which it was found.
+            network.recv(if network.role() == Role::P0 { Role::P2 } else { Role::P0 }, &mut [0])
+        });
+        assert_eq!(got, [(); 3].map(|()| Err(Error::Cheating { step })));
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ use mpc_core::ring::Tensor;
 use mpc_core::security::Passive;
 use mpc_core::sharing::{ArithmeticShare, Dealt};
 use mpc_core::wire::codec;
-use mpc_core::wire::message::{Classify, Id, Reply, SessionHello};
+use mpc_core::wire::message::{Classify, Id, Reply, SessionHello, short};
 use mpc_core::wire::stream;
 use mpc_core::{Party, Role};
 use quinn::{RecvStream, SendStream};
@@ -199,11 +199,6 @@ fn greet(network: &mut QuicNetwork, hello: &SessionHello) -> Result<(), Error> {
 
 fn mismatch(peer: Role, what: &str) -> Error {
     Error::Malformed { peer, expected: format!("the same {what} as here"), got: "another one".into() }
-}
-
-/// First digits of a session's name, for logs.
-fn short(session: &Id) -> String {
-    session[..6].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Counts a running session.

@@ -2,7 +2,7 @@
 
 use super::clear::constant;
 use super::{Backend, check_input};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Step};
 use crate::model::manifest::Reveal;
 use crate::model::rearrange::{broadcast, gather_windows, rearrange};
 use crate::model::{Facts, Graph, Node, Op, PoolGeometry};
@@ -69,7 +69,7 @@ pub fn evaluate(
         let reason = format!("has shape {:?}; a label needs one row of scores", output.shape);
         return Err(Error::invalid("the graph's output", reason));
     }
-    party.agree(|| [("the model", weights.digests), ("the input", Digests::of([&input]))])?;
+    party.agree(|| [(Step::Model, weights.digests), (Step::Input, Digests::of([&input]))])?;
     let weights = &weights.shares;
     let scores = super::evaluate(&mut Secure { party, weights }, graph, input, windows)?;
     Ok(match reveal {

@@ -8,7 +8,7 @@ pub mod reshare;
 
 use sha2::{Digest, Sha256};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Step};
 use crate::kernel::Kernel;
 use crate::network::{Branch, Meter, Network};
 use crate::prss::Prss;
@@ -92,9 +92,9 @@ impl Link {
     ///
     /// # Errors
     /// [`Error::Cheating`] with this step where a peer has another one.
-    pub fn compare_transcripts(&mut self, step: &'static str) -> Result<()> {
+    pub fn compare_transcripts(&mut self, step: Step) -> Result<()> {
         let position = self.prss.position();
-        self.note(step.as_bytes(), &position.to_le_bytes());
+        self.note(&[step as u8], &position.to_le_bytes());
         let ours: [u8; 32] = self.transcript.clone().finalize().into();
         let peers = [self.role().next(), self.role().prev()];
         self.count_round();
@@ -121,6 +121,11 @@ impl Link {
         let mut words = vec![W::ZERO; n];
         self.network.recv(from, bytemuck::cast_slice_mut(&mut words))?;
         Ok(words)
+    }
+
+    /// Ends the session because of an error that the network does not know of, see [`Network::abort`].
+    pub fn abort(&mut self, reason: &Error) {
+        self.network.abort(reason);
     }
 
     /// Hands everything queued to the transport.

@@ -13,7 +13,7 @@
 //! hashes, would let a wrong value steer what is opened next. Source: `docs/protocols.md`, "Openings".
 
 use super::Link;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Step};
 use crate::ring::{Domain, Tensor, Word};
 use crate::sharing::{Share, slice, tensor};
 
@@ -51,7 +51,7 @@ pub(crate) fn receive<D: Domain, W: Word>(link: &mut Link, x: &Share<D, W>, copi
     let role = link.role();
     let third = link.recv::<W>(role.prev(), x.len())?;
     if copies == Copies::Both && link.recv::<W>(role.next(), x.len())? != third {
-        return Err(Error::Cheating { step: "opening" });
+        return Err(Error::Cheating { step: Step::Opening });
     }
     let known = x.own().iter().zip(x.next());
     let sum: Vec<W> = known.zip(third).map(|((&a, &b), c)| D::add(D::add(a, b), c)).collect();

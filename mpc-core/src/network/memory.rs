@@ -1,63 +1,71 @@
-//! Three parties in one process, joined by channels: for tests, examples and in-process benchmarks.
+//! Three parties in one process, joined by queues: for tests, examples and in-process benchmarks.
 
-use std::collections::HashMap;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Branch, Network};
 use crate::error::{Error, Result};
 use crate::role::Role;
 
-type Message = Vec<u8>;
-type Ends = (Option<Sender<Message>>, Option<Receiver<Message>>);
-
-/// Channels by (branch, from, to), created by whichever end comes first.
-type Switchboard = Arc<Mutex<HashMap<(Branch, Role, Role), Ends>>>;
-
 /// One party's ends of an in-memory mesh.
 pub struct MemoryNetwork {
     role: Role,
     deadline: Duration,
-    switchboard: Switchboard,
-    senders: [Option<Sender<Message>>; 3],
-    receivers: [Option<Receiver<Message>>; 3],
+    branch: Branch,
+    session: Arc<Mutex<Session>>,
+}
+
+/// What the three parties share. A queue is made by whichever end comes first.
+#[derive(Default)]
+struct Session {
+    queues: HashMap<(Branch, Role, Role), Arc<Queue>>,
+    /// Who ended the session before its time, and why.
+    ended: Option<(Role, Error)>,
+}
+
+/// Messages of one branch from one party to another.
+#[derive(Default)]
+struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    messages: VecDeque<Vec<u8>>,
+    /// One end is gone: the messages that are there are the last.
+    closed: bool,
 }
 
 /// A mesh of three, whose receivers give up after `deadline`.
 pub fn mesh(deadline: Duration) -> [MemoryNetwork; 3] {
-    let switchboard = Switchboard::default();
-    Role::ALL.map(|role| MemoryNetwork::join(role, deadline, switchboard.clone(), Branch::ROOT))
+    let session = Arc::default();
+    Role::ALL.map(|role| MemoryNetwork { role, deadline, branch: Branch::ROOT, session: Arc::clone(&session) })
 }
 
 impl MemoryNetwork {
-    fn join(role: Role, deadline: Duration, switchboard: Switchboard, branch: Branch) -> Self {
-        let mut network = Self {
-            role,
-            deadline,
-            switchboard: switchboard.clone(),
-            senders: [None, None, None],
-            receivers: [None, None, None],
-        };
-        let mut ends = switchboard.lock().expect("no panic while locked");
-        let mut channel_of = |from, to| -> Ends {
-            let (sender, receiver) = channel();
-            let (s, r) = ends.remove(&(branch, from, to)).unwrap_or((Some(sender), Some(receiver)));
-            if from == role {
-                ends.insert((branch, from, to), (None, r));
-                (s, None)
-            } else {
-                ends.insert((branch, from, to), (s, None));
-                (None, r)
-            }
-        };
-        for peer in [role.next(), role.prev()] {
-            network.senders[peer.index()] = channel_of(role, peer).0;
-            network.receivers[peer.index()] = channel_of(peer, role).1;
+    /// The queue of this branch between two parties, closed where the session has ended.
+    fn queue(&self, from: Role, to: Role) -> Arc<Queue> {
+        let mut session = lock(&self.session);
+        let ended = session.ended.is_some();
+        let queue = session.queues.entry((self.branch, from, to)).or_default();
+        if ended {
+            queue.close();
         }
-        ends.retain(|_, (sender, receiver)| sender.is_some() || receiver.is_some());
-        drop(ends);
-        network
+        queue.clone()
+    }
+
+    /// What it means to this party that the session was ended; `peer` is whom it was waiting for.
+    fn ended(&self, peer: Role, step: &'static str) -> Error {
+        match &lock(&self.session).ended {
+            Some((by, reason)) if *by == self.role || matches!(reason, Error::Cheating { .. }) => reason.clone(),
+            Some((by, _)) => {
+                let reason = "it left the session because of an error".into();
+                Error::Transport { peer: *by, step: "session", reason }
+            }
+            None => Error::Transport { peer, step, reason: "the other end is gone".into() },
+        }
     }
 }
 
@@ -67,19 +75,31 @@ impl Network for MemoryNetwork {
     }
 
     fn send(&mut self, to: Role, message: &[u8]) -> Result<()> {
-        let sender = self.senders[to.index()].as_ref().expect("never to oneself");
-        let lost = || Error::Transport { peer: to, step: "send", reason: "the other end is gone".into() };
-        sender.send(message.to_vec()).map_err(|_| lost())
+        let queue = self.queue(self.role, to);
+        let mut state = lock(&queue.state);
+        if state.closed {
+            drop(state);
+            return Err(self.ended(to, "send"));
+        }
+        state.messages.push_back(message.to_vec());
+        queue.changed.notify_one();
+        Ok(())
     }
 
     fn recv(&mut self, from: Role, message: &mut [u8]) -> Result<()> {
-        let receiver = self.receivers[from.index()].as_ref().expect("never from oneself");
-        let got = receiver.recv_timeout(self.deadline).map_err(|e| match e {
-            RecvTimeoutError::Timeout => Error::Timeout { peer: from, step: "receive", waited: self.deadline },
-            RecvTimeoutError::Disconnected => {
-                Error::Transport { peer: from, step: "receive", reason: "the other end is gone".into() }
+        let queue = self.queue(from, self.role);
+        let nothing = |state: &mut State| state.messages.is_empty() && !state.closed;
+        let waited = queue.changed.wait_timeout_while(lock(&queue.state), self.deadline, nothing);
+        let (mut state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        let got = state.messages.pop_front();
+        drop(state);
+        let got = match got {
+            Some(got) => got,
+            None if waited.timed_out() => {
+                return Err(Error::Timeout { peer: from, step: "receive", waited: self.deadline });
             }
-        })?;
+            None => return Err(self.ended(from, "receive")),
+        };
         if got.len() != message.len() {
             let (expected, got) = (format!("{} bytes", message.len()), format!("{} bytes", got.len()));
             return Err(Error::Malformed { peer: from, expected, got });
@@ -92,7 +112,66 @@ impl Network for MemoryNetwork {
         Ok(())
     }
 
+    fn abort(&mut self, reason: &Error) {
+        let mut session = lock(&self.session);
+        session.ended.get_or_insert_with(|| (self.role, reason.clone()));
+        session.queues.values().for_each(|queue| queue.close());
+    }
+
     fn branch(&mut self, branch: Branch) -> Result<Box<dyn Network>> {
-        Ok(Box::new(Self::join(self.role, self.deadline, self.switchboard.clone(), branch)))
+        let session = self.session.clone();
+        Ok(Box::new(Self { role: self.role, deadline: self.deadline, branch, session }))
+    }
+}
+
+impl Drop for MemoryNetwork {
+    fn drop(&mut self) {
+        for peer in [self.role.next(), self.role.prev()] {
+            self.queue(self.role, peer).close();
+            self.queue(peer, self.role).close();
+        }
+    }
+}
+
+impl Queue {
+    fn close(&self) {
+        lock(&self.state).closed = true;
+        self.changed.notify_all();
+    }
+}
+
+/// Every value behind these locks is whole at any time, so a panic elsewhere does no harm.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Step;
+
+    #[test]
+    fn an_abort_ends_every_wait_in_every_branch() {
+        let cheating = Error::Cheating { step: Step::Products };
+        let [mut p0, mut p1, mut p2] = mesh(Duration::from_secs(60));
+        let mut branch = p0.branch(Branch::ROOT.child(0)).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| p1.recv(Role::P2, &mut [0]));
+            branch.abort(&cheating);
+            assert_eq!(waiting.join().unwrap(), Err(cheating.clone()));
+        });
+        // What begins to wait later hears of it too, and the first reason stays.
+        p2.abort(&Error::Aborted("another".into()));
+        assert_eq!(p2.branch(Branch::ROOT.child(1)).unwrap().recv(Role::P1, &mut [0]), Err(cheating));
+    }
+
+    #[test]
+    fn other_errors_name_the_party_that_left() {
+        let [mut p0, mut p1, p2] = mesh(Duration::from_secs(60));
+        p0.send(Role::P1, &[7]).unwrap();
+        p0.abort(&Error::invalid("weights", "damaged"));
+        drop(p2);
+        assert_eq!(p1.recv(Role::P0, &mut [0]), Ok(()), "what was sent before arrives");
+        let Err(Error::Transport { peer: Role::P0, .. }) = p1.recv(Role::P2, &mut [0]) else { panic!("P0 has left") };
     }
 }

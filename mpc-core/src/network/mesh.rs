@@ -17,11 +17,11 @@ use super::Branch;
 use super::endpoint::{self, Io, close, explain};
 use super::identity::{Fingerprint, Identity};
 use super::quic::QuicNetwork;
-use super::session::{EARLY_FOR, Header, Routes};
+use super::session::{EARLY_FOR, Header, Routes, leaving};
 use crate::error::{Error, Result};
 use crate::role::Role;
 use crate::wire::cluster::Cluster;
-use crate::wire::message::Id;
+use crate::wire::message::{Id, short};
 
 /// A call that is not answered within this time is made again.
 const CALL_TIMEOUT: Duration = Duration::from_secs(2);
@@ -339,6 +339,10 @@ async fn route(routes: Arc<Routes>, peer: Role, mut stream: RecvStream) {
         }
         Some(Header::Left(session, code)) => {
             if routes.left(session, peer, code) {
+                if let Some(step) = leaving::cheating(code) {
+                    let session = short(&session);
+                    tracing::warn!(session, %step, "a peer reports a deviation in a session that does not run here");
+                }
                 tokio::time::sleep(EARLY_FOR).await;
                 routes.expire_left(session, peer);
             }

@@ -18,7 +18,7 @@ mod session;
 #[cfg(feature = "quic")]
 mod tls;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::role::Role;
 
 /// Where in the tree of [`Party::join`](crate::party::Party::join) a piece of a session runs: the root is 0, child s of branch b
@@ -59,6 +59,10 @@ pub trait Network: Send {
 
     /// Waits until everything queued has been handed to the transport. Call before long local work and at the end.
     fn flush(&mut self) -> Result<()>;
+
+    /// Ends the session, in every branch, because of an error that was found above the network. What its peers wait for fails
+    /// at once: with the same [`Error::Cheating`] where that is the reason, else with [`Error::Transport`].
+    fn abort(&mut self, reason: &Error);
 
     /// Opens the channels of another branch of the same session. All three parties must do so.
     fn branch(&mut self, branch: Branch) -> Result<Box<dyn Network>>;

@@ -157,6 +157,10 @@ impl Network for QuicNetwork {
         })
     }
 
+    fn abort(&mut self, reason: &Error) {
+        self.session.end(reason.clone());
+    }
+
     fn branch(&mut self, branch: Branch) -> Result<Box<dyn Network>> {
         Ok(Box::new(Self::open(self.session.clone(), branch)?))
     }

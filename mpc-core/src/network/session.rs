@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::{Branch, endpoint::close};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Step};
 use crate::role::Role;
 use crate::wire::message::Id;
 
@@ -62,10 +62,13 @@ impl Header {
 
 /// Codes with which a party leaves a session before its end.
 pub(super) mod leaving {
-    use super::{Error, Role, VarInt};
+    use super::{Error, Role, Step, VarInt};
 
     const FAILED: VarInt = VarInt::from_u32(16);
     const ABORTED: VarInt = VarInt::from_u32(17);
+
+    /// A check of active security failed; the step is added.
+    const CHEATING: u32 = 64;
 
     fn lost(peer: Role) -> VarInt {
         VarInt::from_u32(32 + peer.index() as u32)
@@ -75,12 +78,22 @@ pub(super) mod leaving {
         match reason {
             Error::Aborted(_) => ABORTED,
             Error::Transport { peer, .. } | Error::Timeout { peer, .. } => lost(*peer),
+            Error::Cheating { step } => VarInt::from_u32(CHEATING + *step as u32),
             _ => FAILED,
         }
     }
 
+    /// The check that a party with this code has seen fail.
+    pub(in super::super) fn cheating(code: VarInt) -> Option<Step> {
+        let position = code.into_inner().checked_sub(CHEATING.into())?;
+        Step::ALL.get(usize::try_from(position).ok()?).copied()
+    }
+
     /// What it means to `role` that `peer` left with this code.
     pub(in super::super) fn reason(role: Role, peer: Role, code: VarInt) -> Error {
+        if let Some(step) = cheating(code) {
+            return Error::Cheating { step };
+        }
         let culprit = Role::ALL.into_iter().find(|culprit| code == lost(*culprit));
         let (peer, reason) = match (culprit, code) {
             (Some(culprit), _) if culprit == role => (peer, "it has lost this party".into()),

@@ -12,7 +12,7 @@ pub use passive::Passive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Result, Step};
 use crate::kernel::ConvGeometry;
 use crate::link::Link;
 use crate::link::open::Copies;
@@ -153,8 +153,8 @@ pub trait Security: Send {
     /// the first product. Here and in the two below, a mode without checks does nothing.
     ///
     /// # Errors
-    /// [`Error::Cheating`](crate::Error::Cheating) with the name of what two holders hold different components of.
-    fn agree(&mut self, _: &mut Link, _given: &[(&'static str, Digests)]) -> Result<()> {
+    /// [`Error::Cheating`](crate::Error::Cheating) with the step of what two holders hold different components of.
+    fn agree(&mut self, _: &mut Link, _given: &[(Step, Digests)]) -> Result<()> {
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use rand_core::{Rng, SeedableRng};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::{Share, slice, tensor};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Step};
 use crate::ring::{Domain, Tensor, Word};
 use crate::role::Role;
 
@@ -86,7 +86,7 @@ pub fn reconstruct<D: Domain, W: Word>(parts: &[Share<D, W>; 3]) -> Result<Tenso
             return Err(Error::invalid("output", "the parties returned tensors of different shapes"));
         }
         if mine.next() != theirs.own() {
-            return Err(Error::Cheating { step: "reconstruct" });
+            return Err(Error::Cheating { step: Step::Answer });
         }
     }
     let [x0, x1, x2] = parts.each_ref().map(|part| slice(part.own()));
@@ -108,7 +108,7 @@ mod tests {
 
         let mut tampered = parts.clone();
         tampered[1] = tampered[1].add_constant(Role::P0, 1);
-        assert_eq!(reconstruct(&tampered), Err(Error::Cheating { step: "reconstruct" }));
+        assert_eq!(reconstruct(&tampered), Err(Error::Cheating { step: Step::Answer }));
     }
 
     #[test]

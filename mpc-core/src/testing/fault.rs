@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rand_chacha::ChaCha12Rng;
 use rand_core::Rng;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::network::{Branch, Network};
 use crate::role::Role;
 
@@ -242,6 +242,9 @@ impl Network for Corrupt {
         self.release()?;
         self.inner.flush()
     }
+
+    /// A cheater does not tell on itself.
+    fn abort(&mut self, _: &Error) {}
 
     fn branch(&mut self, branch: Branch) -> Result<Box<dyn Network>> {
         let inner = self.inner.branch(branch)?;

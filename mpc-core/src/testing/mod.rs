@@ -41,7 +41,7 @@ pub fn party(network: impl Network + 'static, seed: u8, security: Box<dyn Securi
     Party::new(Link::new(Box::new(network), prss), security)
 }
 
-/// Runs `program` at all three parties at once.
+/// Runs `program` at all three parties at once. An error of one ends the session of all.
 ///
 /// # Panics
 /// If a party panics.
@@ -49,7 +49,13 @@ pub fn run_parties<T: Send>(parties: [Party; 3], program: impl Fn(&mut Party) ->
     std::thread::scope(|scope| {
         let running = parties.map(|mut party| {
             let program = &program;
-            scope.spawn(move || program(&mut party))
+            scope.spawn(move || {
+                let result = program(&mut party);
+                if let Err(error) = &result {
+                    party.link().abort(error);
+                }
+                result
+            })
         });
         running.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })

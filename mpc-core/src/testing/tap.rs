@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::network::{Branch, Network};
 use crate::role::Role;
 
@@ -55,6 +55,10 @@ impl Network for Tap {
 
     fn flush(&mut self) -> Result<()> {
         self.inner.flush()
+    }
+
+    fn abort(&mut self, reason: &Error) {
+        self.inner.abort(reason);
     }
 
     fn branch(&mut self, branch: Branch) -> Result<Box<dyn Network>> {

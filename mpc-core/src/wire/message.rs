@@ -74,6 +74,11 @@ pub const MAX_CONTROL: usize = 1 << 20;
 /// 32 bytes that name something: a session, a publication, a key.
 pub type Id = [u8; 32];
 
+/// First digits of a session's name, for logs.
+pub fn short(session: &Id) -> String {
+    session[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The first message on a stream: the sender's version in front of what it says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Versioned<T> {

@@ -10,26 +10,26 @@
 //! deviates, the component that counts is the honest one's. Runs before the first product. 1 round, 64 bytes for each thing.
 //! The keyed hash is HKDF-Expand with SHA-256, a pseudorandom function of the digest under a key derived from k_j.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Step};
 use crate::link::Link;
 use crate::role::Role;
 use crate::security::{Digests, Id};
 
 /// Compares components between their holders.
-pub(super) fn agree(link: &mut Link, given: &[(&'static str, Digests)]) -> Result<()> {
+pub(super) fn agree(link: &mut Link, given: &[(Step, Digests)]) -> Result<()> {
     let role = link.role();
-    let tags = |link: &mut Link, sender: Role, what: &str, digest: &Id| {
-        let message = [b"mpc given v1", &[sender.index() as u8][..], digest, what.as_bytes()].concat();
+    let tags = |link: &mut Link, sender: Role, what: Step, digest: &Id| {
+        let message = [b"mpc given v1", &[sender.index() as u8, what as u8][..], digest].concat();
         link.prss().derive(&message)
     };
     link.count_round();
-    for (what, digests) in given {
+    for &(what, digests) in given {
         let [own, _] = tags(link, role, what, &digests.own);
         let [_, next] = tags(link, role, what, &digests.next);
         link.send(role.prev(), &*own)?;
         link.send(role.next(), &*next)?;
     }
-    for (what, digests) in given {
+    for &(what, digests) in given {
         let [own, _] = tags(link, role.prev(), what, &digests.own);
         let [_, next] = tags(link, role.next(), what, &digests.next);
         let theirs = [link.recv::<u8>(role.prev(), own.len())?, link.recv::<u8>(role.next(), next.len())?];

@@ -26,7 +26,7 @@ use std::marker::PhantomData;
 use rand_core::Rng;
 
 use super::{Claim, Digests, Id, Security, Verified};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Step};
 use crate::kernel::extension::{Extension, Field, Galois};
 use crate::link::Link;
 use crate::link::coin::{Coin, toss};
@@ -155,7 +155,7 @@ fn check<P: Parameters>(link: &mut Link, batch: Batch<P>) -> Result<()> {
     let wide = wide.receive_mask(link, masks.2)?;
     let mut coin = toss(link)?;
     if P::CHECKS.coins {
-        link.compare_transcripts("coins")?;
+        link.compare_transcripts(Step::Coins)?;
     }
     let bits = bits.map(|claim| claim.send(link, &mut coin, copies)).transpose()?;
     let narrow = narrow.map(|claim| claim.send(link, &mut coin, copies)).transpose()?;
@@ -165,7 +165,7 @@ fn check<P: Parameters>(link: &mut Link, batch: Batch<P>) -> Result<()> {
     let narrow = narrow.map_or(Ok(true), |share| inner::stands::<P::Narrow>(link, &share, copies))?;
     let wide = wide.map_or(Ok(true), |share| inner::stands::<P::Wide>(link, &share, copies))?;
     if P::CHECKS.products && !(bits && narrow && wide) {
-        return Err(Error::Cheating { step: "the check of products" });
+        return Err(Error::Cheating { step: Step::Products });
     }
     Ok(())
 }
@@ -198,7 +198,7 @@ impl<P: Parameters> Security for Active<P> {
         std::mem::take(&mut self.claims)
     }
 
-    fn agree(&mut self, link: &mut Link, given: &[(&'static str, Digests)]) -> Result<()> {
+    fn agree(&mut self, link: &mut Link, given: &[(Step, Digests)]) -> Result<()> {
         if P::CHECKS.agreement { agree::agree(link, given) } else { Ok(()) }
     }
 
@@ -214,7 +214,7 @@ impl<P: Parameters> Security for Active<P> {
         self.check_all(link)?;
         if P::CHECKS.transcript {
             link.note(b"context", &self.context);
-            link.compare_transcripts("transcript")?;
+            link.compare_transcripts(Step::Transcript)?;
         }
         Ok(Verified(()))
     }
