@@ -47,14 +47,27 @@ impl Kernel {
     /// # Panics
     /// If the lengths differ.
     pub fn cross_product<D: Domain, W: Word>(self, x: [&[W]; 2], y: [&[W]; 2]) -> Vec<W> {
-        assert!(x[0].len() == x[1].len() && y[0].len() == y[1].len() && x[0].len() == y[0].len());
+        let mut products = vec![W::ZERO; x[0].len()];
+        self.cross_product_into::<D, W>(x, y, &mut products);
+        products
+    }
+
+    /// As [`Kernel::cross_product`], into memory that is there.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn cross_product_into<D: Domain, W: Word>(self, x: [&[W]; 2], y: [&[W]; 2], products: &mut [W]) {
+        let n = products.len();
+        assert!([x[0].len(), x[1].len(), y[0].len(), y[1].len()] == [n; 4]);
         self.run(
             #[inline(always)]
             || {
                 let (x, y) = (x[0].iter().zip(x[1]), y[0].iter().zip(y[1]));
-                x.zip(y).map(|((&x0, &x1), (&y0, &y1))| D::add(D::mul(x0, D::add(y0, y1)), D::mul(x1, y0))).collect()
+                for (product, ((&x0, &x1), (&y0, &y1))) in products.iter_mut().zip(x.zip(y)) {
+                    *product = D::add(D::mul(x0, D::add(y0, y1)), D::mul(x1, y0));
+                }
             },
-        )
+        );
     }
 }
 

@@ -15,8 +15,8 @@ impl<const D: u32> Extension for Field<D> {
     const LANES: usize = 64;
     const CHALLENGE_BITS: u32 = D;
 
-    fn challenge(bits: u64) -> Vec<u64> {
-        vec![bits & (u64::MAX >> (64 - D))]
+    fn challenges(bits: &[u64]) -> Vec<u64> {
+        bits.iter().map(|bits| bits & (u64::MAX >> (64 - D))).collect()
     }
 
     fn add_weighted_sums(kernel: Kernel, values: &[u64], weights: &[u64], sums: &mut [u64]) {

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use super::Extension;
 use crate::kernel::{Kernel, gemm::Gemm};
-use crate::ring::Arithmetic;
+use crate::ring::{Arithmetic, Word};
 
 /// The ring over Z_2^w, w the bits of `W`; D is 4 (for tests), 48 or 64.
 #[derive(Debug, Clone, Copy)]
@@ -25,13 +25,20 @@ impl<W: Gemm, const D: usize> Galois<W, D> {
         _ => panic!("no polynomial of this degree"),
     };
 
-    /// A polynomial of at most 2D - 1 coefficients modulo f, in the first D of them.
+    /// A polynomial of 2D coefficients modulo f, in the first D of them.
+    #[inline(always)]
     fn reduce(coefficients: &mut [W]) {
-        for k in (D..coefficients.len()).rev() {
-            let top = coefficients[k];
+        // The last few are brought down one by one, because they come down above D again.
+        let most = Self::TAIL[Self::TAIL.len() - 1];
+        for k in (2 * D - most..2 * D).rev() {
             for t in Self::TAIL {
-                coefficients[k - D + t] = coefficients[k - D + t].wrapping_sub(top);
+                coefficients[k - D + t] = coefficients[k - D + t].wrapping_sub(coefficients[k]);
             }
+        }
+        let (low, high) = coefficients.split_at_mut(D);
+        for &t in Self::TAIL {
+            let low = low[t..].iter_mut().zip(&high[..D - most]);
+            low.for_each(|(low, &high)| *low = low.wrapping_sub(high));
         }
     }
 
@@ -58,8 +65,12 @@ impl<W: Gemm, const D: usize> Extension for Galois<W, D> {
     const LANES: usize = 1;
     const CHALLENGE_BITS: u32 = D as u32;
 
-    fn challenge(bits: u64) -> Vec<W> {
-        (0..D).map(|k| W::from_u64(bits >> k & 1)).collect()
+    fn challenges(bits: &[u64]) -> Vec<W> {
+        let mut elements = vec![W::ZERO; bits.len() * D];
+        for (element, bits) in elements.chunks_exact_mut(D).zip(bits) {
+            element.iter_mut().enumerate().for_each(|(k, word)| *word = W::from_u64(bits >> k & 1));
+        }
+        elements
     }
 
     fn add_weighted_sums(kernel: Kernel, values: &[W], weights: &[W], sums: &mut [W]) {
@@ -75,16 +86,27 @@ impl<W: Gemm, const D: usize> Extension for Galois<W, D> {
     }
 
     fn weigh(kernel: Kernel, elements: &mut [W], weights: &[W]) {
+        /// Coefficients of the product that are summed up in registers.
+        const BLOCK: usize = 16;
         kernel.run(
             #[inline(always)]
             || {
                 for (element, weight) in elements.chunks_exact_mut(D).zip(weights.chunks_exact(D)) {
-                    let mut product = vec![W::ZERO; 2 * D];
-                    for (k, _) in weight.iter().enumerate().filter(|(_, bit)| **bit != W::ZERO) {
-                        let shifted = product[k..][..D].iter_mut().zip(&*element);
-                        shifted.for_each(|(sum, &x)| *sum = sum.wrapping_add(x));
+                    // The element between zeros, so that every coefficient of the product is a sum of D words.
+                    let mut padded = [[W::ZERO; 64 + BLOCK]; 3];
+                    let padded = padded.as_flattened_mut();
+                    padded[D..2 * D].copy_from_slice(element);
+                    let mut product = [W::ZERO; 2 * 64 + BLOCK];
+                    for first in (0..2 * D).step_by(BLOCK) {
+                        let mut sums = [W::ZERO; BLOCK];
+                        for (k, &bit) in weight.iter().enumerate() {
+                            let mask = W::ZERO.wrapping_sub(bit);
+                            let shifted = &padded[D + first - k..][..BLOCK];
+                            sums.iter_mut().zip(shifted).for_each(|(sum, &x)| *sum = sum.wrapping_add(x.and(mask)));
+                        }
+                        product[first..][..BLOCK].copy_from_slice(&sums);
                     }
-                    Self::reduce(&mut product);
+                    Self::reduce(&mut product[..2 * D]);
                     element.copy_from_slice(&product[..D]);
                 }
             },
@@ -115,6 +137,16 @@ impl<W: Gemm, const D: usize> Extension for Galois<W, D> {
 }
 
 /// The transpose of a matrix with `width` columns.
-pub(crate) fn transpose<W: Copy>(matrix: &[W], width: usize) -> Vec<W> {
-    (0..width).flat_map(|column| matrix[column..].iter().step_by(width).copied()).collect()
+fn transpose<W: Word>(matrix: &[W], width: usize) -> Vec<W> {
+    /// Rows that are read at a time: a cache line of 64-bit words is written from them.
+    const ROWS: usize = 8;
+    let height = matrix.len() / width;
+    let mut transposed = vec![W::ZERO; matrix.len()];
+    for (block, rows) in matrix.chunks(ROWS * width).enumerate() {
+        for (column, to) in transposed.chunks_exact_mut(height).enumerate() {
+            let from = rows[column..].iter().step_by(width);
+            to[block * ROWS..].iter_mut().zip(from).for_each(|(to, &x)| *to = x);
+        }
+    }
+    transposed
 }

@@ -32,8 +32,8 @@ pub trait Extension: Copy + Send + Sync + std::fmt::Debug + 'static {
     /// d: S has 2^d elements.
     const CHALLENGE_BITS: u32;
 
-    /// The element of S with the low d bits of `bits` as coefficients.
-    fn challenge(bits: u64) -> Vec<Self::Word>;
+    /// For each entry, the element of S with its low d bits as coefficients.
+    fn challenges(bits: &[u64]) -> Vec<Self::Word>;
 
     /// `sums[r] += sum over g of weights[g] * values[r][g]`, values being columns and weights elements.
     fn add_weighted_sums(kernel: Kernel, values: &[Self::Word], weights: &[Self::Word], sums: &mut [Self::Word]);
@@ -59,7 +59,7 @@ pub trait Extension: Copy + Send + Sync + std::fmt::Debug + 'static {
 
     /// The element 1.
     fn one() -> Vec<Self::Word> {
-        Self::challenge(1)
+        Self::challenges(&[1])
     }
 }
 

@@ -80,8 +80,7 @@ fn check<E: Oracle>(seed: u64, height: usize, columns: usize) {
     let zero = || vec![E::Word::ZERO; w];
     let rows = words::<E>(seed, height * columns);
     let factors = words::<E>(seed + 1, height * w);
-    let weights: Vec<_> =
-        words::<E>(seed + 2, columns).into_iter().flat_map(|bits| E::challenge(bits.to_u64())).collect();
+    let weights = E::challenges(&words::<Field>(seed + 2, columns));
     for kernel in Kernel::available() {
         let mut sums = words::<E>(seed + 3, height * w);
         let expected: Vec<_> = (0..height)

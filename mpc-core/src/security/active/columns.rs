@@ -79,25 +79,30 @@ impl<E: Extension> Columns<E> {
     /// This party's additive part of the table of sum_g w_g X(e, g) Y(e, g), without the points of the cube, where it is C.
     pub(super) fn table(&self, kernel: Kernel) -> Vec<E::Word> {
         let columns = self.len() >> self.levels;
-        let beyond = beyond_cube(self.levels);
-        let mut table = vec![E::Word::ZERO; beyond.len() * E::WORDS];
+        let index = positions_beyond(self.levels);
+        let beyond = index.iter().flatten().count();
+        let mut table = vec![E::Word::ZERO; beyond * E::WORDS];
+        let mut products = vec![E::Word::ZERO; beyond * STRIPE];
+        let mut stripes = [(); 4].map(|()| vec![E::Word::ZERO; STRIPE << self.levels]);
         for first in (0..columns).step_by(STRIPE) {
             let width = STRIPE.min(columns - first);
-            let values = |component: &[E::Word]| {
-                let stripe: Vec<_> =
-                    component.chunks_exact(columns).flat_map(|row| &row[first..][..width]).copied().collect();
-                extend::<E::Domain, _>(&stripe, self.levels)
-            };
-            let [x, y] = [&self.x, &self.y].map(|operand| operand.each_ref().map(|component| values(component)));
-            let at = |values: &[Vec<E::Word>; 2]| {
-                values.each_ref().map(|values| -> Vec<E::Word> {
-                    beyond.iter().flat_map(|&e| &values[e * width..][..width]).copied().collect()
-                })
-            };
-            let (x, y) = (at(&x), at(&y));
-            let products = kernel.cross_product::<E::Domain, _>([&x[0], &x[1]], [&y[0], &y[1]]);
+            for (stripe, component) in stripes.iter_mut().zip(self.x.iter().chain(&self.y)) {
+                for (to, row) in stripe.chunks_exact_mut(width).zip(component.chunks_exact(columns)) {
+                    to.copy_from_slice(&row[first..][..width]);
+                }
+            }
+            let operands = stripes.each_ref().map(|stripe| &stripe[..width << self.levels]);
+            extend::<E::Domain, _, 4>(operands, self.levels, |point, [x0, x1, y0, y1]| {
+                if let Some(row) = index[point] {
+                    kernel.cross_product_into::<E::Domain, _>(
+                        [x0, x1],
+                        [y0, y1],
+                        &mut products[row * width..][..width],
+                    );
+                }
+            });
             let weights = &self.weights[first * E::WORDS..][..width * E::WORDS];
-            E::add_weighted_sums(kernel, &products, weights, &mut table);
+            E::add_weighted_sums(kernel, &products[..beyond * width], weights, &mut table);
         }
         table
     }
@@ -110,8 +115,10 @@ impl<E: Extension> Columns<E> {
     }
 }
 
-/// The positions in a table that are not of the cube.
-pub(super) fn beyond_cube(levels: usize) -> Vec<usize> {
+/// For each point of a table, its position among those beyond the cube.
+pub(super) fn positions_beyond(levels: usize) -> Vec<Option<usize>> {
     let cube = cube(levels);
-    (0..3usize.pow(levels as u32)).filter(|point| cube.binary_search(point).is_err()).collect()
+    let mut positions = 0..;
+    let position = |point| if cube.binary_search(&point).is_ok() { None } else { positions.next() };
+    (0..3usize.pow(levels as u32)).map(position).collect()
 }

@@ -17,9 +17,7 @@
 //! security". Two one-way messages for each pass of 1 and 2, five after them.
 //! Sources: Boneh et al., CRYPTO'19; Goyal, Song, CRYPTO'20; Boyle et al., CCS'19.
 
-use rand_core::Rng;
-
-use super::columns::{Columns, beyond_cube};
+use super::columns::{Columns, positions_beyond};
 use super::table::{cube, extend, factors, interpolate};
 use super::{Pair, draw};
 use crate::error::Result;
@@ -181,14 +179,14 @@ impl<E: Extension> InnerProduct<E> {
         for vector in [&mut self.p, &mut self.q].into_iter().flatten() {
             vector.resize(length, E::Word::ZERO);
         }
-        let [p, q] = [&self.p, &self.q].map(|pair| pair.each_ref().map(|v| extend::<E::Domain, _>(v, levels)));
-        let block = length >> levels;
-        let mut table = vec![E::Word::ZERO; (3usize.pow(levels as u32) - 1) * E::WORDS];
-        for (e, entry) in table.chunks_exact_mut(E::WORDS).enumerate() {
-            let at =
-                |pair: &'_ Pair<E::Word>| pair.each_ref().map(|values| values[(e + 1) * block..][..block].to_vec());
-            self.add_inner(slices(&at(&p)), slices(&at(&q)), entry);
-        }
+        let mut table = vec![E::Word::ZERO; 3usize.pow(levels as u32) * E::WORDS];
+        let vectors = [&self.p[0], &self.p[1], &self.q[0], &self.q[1]].map(Vec::as_slice);
+        extend::<E::Domain, _, 4>(vectors, levels, |point, [p0, p1, q0, q1]| {
+            if point > 0 {
+                self.add_inner([p0, p1], [q0, q1], &mut table[point * E::WORDS..][..E::WORDS]);
+            }
+        });
+        table.drain(..E::WORDS);
         (levels, table)
     }
 }
@@ -230,7 +228,7 @@ pub(super) fn stands<E: Extension>(link: &mut Link, share: &Share<E::Domain, E::
 /// An element of S without 0.
 fn nonzero<E: Extension>(coin: &mut Coin) -> Vec<E::Word> {
     loop {
-        let t = E::challenge(coin.next_u64());
+        let t = draw::<E>(coin, 1);
         if t.iter().any(|&word| word != E::Word::ZERO) {
             return t;
         }
@@ -239,15 +237,10 @@ fn nonzero<E: Extension>(coin: &mut Coin) -> Vec<E::Word> {
 
 /// The whole table of columns: on the cube stand the weighted sums of the rows.
 fn from_rows<E: Extension>(levels: usize, entries: &[E::Word], rows: &[E::Word]) -> Vec<E::Word> {
-    let mut table = vec![E::Word::ZERO; 3usize.pow(levels as u32) * E::WORDS];
-    let mut place = |points: &[usize], values: &[E::Word]| {
-        for (point, value) in points.iter().zip(values.chunks_exact(E::WORDS)) {
-            table[point * E::WORDS..][..E::WORDS].copy_from_slice(value);
-        }
-    };
-    place(&cube(levels), rows);
-    place(&beyond_cube(levels), entries);
-    table
+    let mut rows = rows.chunks_exact(E::WORDS);
+    let mut entries = entries.chunks_exact(E::WORDS);
+    let mut at = |beyond: Option<usize>| if beyond.is_some() { entries.next() } else { rows.next() };
+    positions_beyond(levels).into_iter().flat_map(|beyond| at(beyond).expect("as many as points")).copied().collect()
 }
 
 /// The whole table of elements: on the cube it adds up to c.

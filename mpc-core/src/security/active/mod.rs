@@ -172,7 +172,7 @@ fn check<P: Parameters>(link: &mut Link, batch: Batch<P>) -> Result<()> {
 
 /// n random elements of the challenge set.
 fn draw<E: Extension>(coin: &mut Coin, n: usize) -> Vec<E::Word> {
-    (0..n).flat_map(|_| E::challenge(coin.next_u64())).collect()
+    E::challenges(&(0..n).map(|_| coin.next_u64()).collect::<Vec<_>>())
 }
 
 impl<P: Parameters> Security for Active<P> {

@@ -10,20 +10,43 @@ use crate::kernel::Kernel;
 use crate::kernel::extension::{Extension, sub};
 use crate::ring::{Domain, Word};
 
-/// The values of F on {0, 1, infinity}^l: 3^l blocks from 2^l.
-pub(super) fn extend<D: Domain, W: Word>(blocks: &[W], levels: usize) -> Vec<W> {
-    let mut values = blocks.to_vec();
-    for level in 0..levels {
-        let half = values.len() / 3usize.pow(level as u32) / 2;
-        let mut extended = Vec::with_capacity(values.len() / 2 * 3);
-        for pair in values.chunks_exact(2 * half) {
-            let (zero, one) = pair.split_at(half);
-            extended.extend_from_slice(pair);
-            extended.extend(zero.iter().zip(one).map(|(&zero, &one)| D::sub(one, zero)));
-        }
-        values = extended;
+/// Calls `at` with the values of several polynomials at each point of {0, 1, infinity}^l, numbered as in a table. Each is given by
+/// its 2^l blocks, and its value is as long as a block.
+pub(super) fn extend<D: Domain, W: Word, const N: usize>(
+    polynomials: [&[W]; N],
+    levels: usize,
+    mut at: impl FnMut(usize, [&[W]; N]),
+) {
+    // The differences of one path from the root: half of the input, a quarter, and so on.
+    let mut scratch = vec![W::ZERO; N * polynomials[0].len()];
+    visit::<D, W, N>(polynomials, levels, 0, &mut scratch, &mut at);
+}
+
+fn visit<D: Domain, W: Word, const N: usize>(
+    polynomials: [&[W]; N],
+    levels: usize,
+    point: usize,
+    scratch: &mut [W],
+    at: &mut impl FnMut(usize, [&[W]; N]),
+) {
+    if levels == 0 {
+        return at(point, polynomials);
     }
-    values
+    let half = polynomials[0].len() / 2;
+    let (differences, scratch) = scratch.split_at_mut(N * half);
+    for (to, polynomial) in differences.chunks_exact_mut(half).zip(polynomials) {
+        let (zero, one) = polynomial.split_at(half);
+        to.iter_mut().zip(zero.iter().zip(one)).for_each(|(to, (&zero, &one))| *to = D::sub(one, zero));
+    }
+    let differences: &[W] = differences;
+    let values = [
+        polynomials.map(|polynomial| &polynomial[..half]),
+        polynomials.map(|polynomial| &polynomial[half..]),
+        std::array::from_fn(|i| &differences[i * half..][..half]),
+    ];
+    for (digit, values) in values.into_iter().enumerate() {
+        visit::<D, W, N>(values, levels - 1, 3 * point + digit, scratch, at);
+    }
 }
 
 /// The positions in a table of the points of {0, 1}^l, in the order of the blocks.
