@@ -3,7 +3,7 @@
 use std::iter::Peekable;
 
 use super::Parameters;
-use super::columns::Columns;
+use super::elementwise::Elementwise;
 use super::inner::InnerProduct;
 use super::linear::Compressed;
 use crate::kernel::Kernel;
@@ -53,16 +53,16 @@ fn elements(claim: &Claim) -> Option<(Kind, usize)> {
 
 /// Claims that are checked together.
 pub(super) struct Batch<P: Parameters> {
-    bits: Columns<P::Bits>,
-    narrow: Columns<P::Narrow>,
-    wide: Columns<P::Wide>,
+    bits: Elementwise<P::Bits>,
+    narrow: Elementwise<P::Narrow>,
+    wide: Elementwise<P::Wide>,
     linear: Vec<Claim>,
 }
 
 impl<P: Parameters> Batch<P> {
     /// Takes the next claims; of the first one, elements from `start` on. Sets `start` to where the next batch goes on.
     pub(super) fn take(claims: &mut Peekable<impl Iterator<Item = Claim>>, start: &mut usize) -> Self {
-        let (bits, narrow, wide) = (Columns::new(), Columns::new(), Columns::new());
+        let (bits, narrow, wide) = (Elementwise::new(), Elementwise::new(), Elementwise::new());
         let mut batch = Self { bits, narrow, wide, linear: Vec::new() };
         while let Some(claim) = claims.peek() {
             let Some((kind, n)) = elements(claim) else {
@@ -103,12 +103,9 @@ impl<P: Parameters> Batch<P> {
 
     /// Joins the claims of each ring into one inner product.
     pub(super) fn join(self, kernel: Kernel, coin: &mut Coin) -> Joined<P> {
-        let mut bits = InnerProduct::new(kernel, self.bits);
-        let mut narrow = InnerProduct::new(kernel, self.narrow);
-        let mut wide = InnerProduct::new(kernel, self.wide);
-        bits.weigh(coin);
-        narrow.weigh(coin);
-        wide.weigh(coin);
+        let bits = InnerProduct::new(kernel, coin, self.bits);
+        let narrow = InnerProduct::new(kernel, coin, self.narrow);
+        let mut wide = InnerProduct::new(kernel, coin, self.wide);
         let mut compressed = Compressed::<P::Wide> { p: &mut wide.p, q: &mut wide.q, c: &mut wide.c };
         self.linear.iter().for_each(|claim| compressed.push(kernel, coin, claim));
         Joined { bits, narrow, wide }

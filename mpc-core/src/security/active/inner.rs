@@ -17,12 +17,13 @@
 //! security". Two one-way messages for each pass of 1 and 2, five after them.
 //! Sources: Boneh et al., CRYPTO'19; Goyal, Song, CRYPTO'20; Boyle et al., CCS'19.
 
-use super::columns::{Columns, positions_beyond};
-use super::table::{cube, extend, factors, interpolate};
+use super::columns::Columns;
+use super::elementwise::Elementwise;
+use super::table::{extend, factors, from_sum, interpolate};
 use super::{Pair, draw};
 use crate::error::Result;
 use crate::kernel::Kernel;
-use crate::kernel::extension::{Extension, add, sub};
+use crate::kernel::extension::{Extension, add};
 use crate::link::Link;
 use crate::link::coin::Coin;
 use crate::link::open::{self, Copies};
@@ -33,9 +34,8 @@ use crate::sharing::{Share, slice, tensor};
 /// The claims of a batch over one ring, and what has become of them. All methods do nothing where there are none.
 pub(super) struct InnerProduct<E: Extension> {
     kernel: Kernel,
-    /// Claims not lifted to E yet, and the weighted sums C_a of their rows.
+    /// Elementwise claims that are not lifted to E yet.
     columns: Option<Columns<E>>,
-    rows: Pair<E::Word>,
     pub(super) p: Pair<E::Word>,
     pub(super) q: Pair<E::Word>,
     pub(super) c: Pair<E::Word>,
@@ -55,17 +55,11 @@ pub(super) struct Mask<E: Extension> {
 }
 
 impl<E: Extension> InnerProduct<E> {
-    pub(super) fn new(kernel: Kernel, columns: Columns<E>) -> Self {
+    /// Draws the weights that join elementwise claims into one.
+    pub(super) fn new(kernel: Kernel, coin: &mut Coin, claims: Elementwise<E>) -> Self {
         let (none, zero) = (|| [Vec::new(), Vec::new()], || vec![E::Word::ZERO; E::WORDS]);
-        let columns = (!columns.is_empty()).then_some(columns);
-        Self { kernel, columns, rows: none(), p: none(), q: none(), c: [zero(), zero()] }
-    }
-
-    /// Draws the weights that join the elementwise claims into one.
-    pub(super) fn weigh(&mut self, coin: &mut Coin) {
-        if let Some(columns) = &mut self.columns {
-            self.rows = columns.weigh(self.kernel, coin);
-        }
+        let columns = (!claims.is_empty()).then(|| Columns::new(kernel, coin, claims));
+        Self { kernel, columns, p: none(), q: none(), c: [zero(), zero()] }
     }
 
     /// Elements in p, once it is lifted.
@@ -91,7 +85,7 @@ impl<E: Extension> InnerProduct<E> {
             return Ok(None);
         }
         let (levels, parts) = match &self.columns {
-            Some(columns) => (columns.levels(), columns.table(self.kernel)),
+            Some(columns) => columns.parts(),
             None => self.table(),
         };
         let entries = reshare::send(link, &[parts.len()], Some(parts), Contributors::ALL)?;
@@ -105,15 +99,17 @@ impl<E: Extension> InnerProduct<E> {
         sent: Option<Table<E>>,
     ) -> Result<Option<(usize, Pair<E::Word>)>> {
         let Some(Table { levels, entries }) = sent else { return Ok(None) };
-        let [own, next] = components(&entries.receive(link)?);
-        let table = |entries: Vec<E::Word>, rows: &[E::Word], c: &[E::Word]| {
-            if self.columns.is_some() {
-                from_rows::<E>(levels, &entries, rows)
-            } else {
-                from_sum::<E>(levels, entries, c)
+        let entries = components(&entries.receive(link)?);
+        let table = match &self.columns {
+            Some(columns) => columns.complete(entries),
+            None => {
+                let ones = E::one().repeat(1 << levels);
+                let [own, next] = entries;
+                let whole = |entries: &[E::Word], c| from_sum::<E>(self.kernel, levels, entries, c, &ones);
+                [whole(&own, &self.c[0]), whole(&next, &self.c[1])]
             }
         };
-        Ok(Some((levels, [table(own, &self.rows[0], &self.c[0]), table(next, &self.rows[1], &self.c[1])])))
+        Ok(Some((levels, table)))
     }
 
     /// Step 2.
@@ -121,23 +117,25 @@ impl<E: Extension> InnerProduct<E> {
         let Some((levels, table)) = table else { return };
         let kernel = self.kernel;
         let point: Vec<_> = (0..levels).map(|_| draw::<E>(coin, 1)).collect();
-        let factors = factors::<E>(kernel, &point);
-        let value = table.map(|table| interpolate::<E>(kernel, table, &point));
-        if let Some(columns) = self.columns.take() {
-            let [p, q] = columns.lift(kernel, &factors);
-            // Compressed matrix products are there already; their c is added to that of the columns.
-            let append = |vector: &mut Pair<E::Word>, lifted: Pair<E::Word>| {
-                vector.iter_mut().zip(lifted).for_each(|(vector, lifted)| vector.extend(lifted));
-            };
-            append(&mut self.p, p);
-            append(&mut self.q, q);
-            self.c.iter_mut().zip(value).for_each(|(c, value)| *c = add::<E>(c, &value));
-        } else {
+        let Some(mut columns) = self.columns.take() else {
+            let factors = factors::<E>(kernel, &point);
             for vector in [&mut self.p, &mut self.q].into_iter().flatten() {
                 *vector = E::fold(kernel, vector, &factors);
             }
-            self.c = value;
+            self.c = table.map(|table| interpolate::<E>(kernel, table, &point));
+            return;
+        };
+        columns.bind(table, point);
+        if !columns.is_bound() {
+            self.columns = Some(columns);
+            return;
         }
+        // Compressed matrix products are there already; all of them together make one inner product.
+        let [p, q, c] = columns.lift();
+        for (vector, lifted) in self.p.iter_mut().chain(&mut self.q).zip(p.into_iter().chain(q)) {
+            vector.extend(lifted);
+        }
+        self.c.iter_mut().zip(c).for_each(|(sum, c)| *sum = add::<E>(sum, &c));
     }
 
     /// Step 3, first half.
@@ -233,21 +231,6 @@ fn nonzero<E: Extension>(coin: &mut Coin) -> Vec<E::Word> {
             return t;
         }
     }
-}
-
-/// The whole table of columns: on the cube stand the weighted sums of the rows.
-fn from_rows<E: Extension>(levels: usize, entries: &[E::Word], rows: &[E::Word]) -> Vec<E::Word> {
-    let mut rows = rows.chunks_exact(E::WORDS);
-    let mut entries = entries.chunks_exact(E::WORDS);
-    let mut at = |beyond: Option<usize>| if beyond.is_some() { entries.next() } else { rows.next() };
-    positions_beyond(levels).into_iter().flat_map(|beyond| at(beyond).expect("as many as points")).copied().collect()
-}
-
-/// The whole table of elements: on the cube it adds up to c.
-fn from_sum<E: Extension>(levels: usize, entries: Vec<E::Word>, c: &[E::Word]) -> Vec<E::Word> {
-    let others = cube(levels).into_iter().skip(1).map(|point| &entries[(point - 1) * E::WORDS..][..E::WORDS]);
-    let first = others.fold(c.to_vec(), |first, entry| sub::<E>(&first, entry));
-    [first, entries].concat()
 }
 
 fn components<E: crate::ring::Domain, W: Word>(share: &Share<E, W>) -> Pair<W> {

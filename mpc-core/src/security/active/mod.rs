@@ -17,6 +17,7 @@
 mod agree;
 mod batch;
 mod columns;
+mod elementwise;
 mod inner;
 mod linear;
 mod table;

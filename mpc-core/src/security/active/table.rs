@@ -74,3 +74,36 @@ pub(super) fn interpolate<E: Extension>(kernel: Kernel, table: Vec<E::Word>, poi
         E::fold(kernel, &table, &factors)
     })
 }
+
+/// The positions in a table that are not of the cube.
+pub(super) fn beyond_cube(levels: usize) -> Vec<usize> {
+    let cube = cube(levels);
+    (0..3usize.pow(levels as u32)).filter(|point| cube.binary_search(point).is_err()).collect()
+}
+
+/// A whole table from its entries beyond the cube and those on it.
+pub(super) fn from_rows<E: Extension>(levels: usize, beyond: &[E::Word], rows: &[E::Word]) -> Vec<E::Word> {
+    let mut table = vec![E::Word::ZERO; 3usize.pow(levels as u32) * E::WORDS];
+    for (points, entries) in [(cube(levels), rows), (beyond_cube(levels), beyond)] {
+        for (point, entry) in points.into_iter().zip(entries.chunks_exact(E::WORDS)) {
+            table[point * E::WORDS..][..E::WORDS].copy_from_slice(entry);
+        }
+    }
+    table
+}
+
+/// A whole table from all entries but the first, and c, the sum of the entries on the cube with these weights, of which the first
+/// is 1.
+pub(super) fn from_sum<E: Extension>(
+    kernel: Kernel,
+    levels: usize,
+    entries: &[E::Word],
+    c: &[E::Word],
+    weights: &[E::Word],
+) -> Vec<E::Word> {
+    let others = cube(levels).into_iter().skip(1).map(|point| &entries[(point - 1) * E::WORDS..][..E::WORDS]);
+    let weighted =
+        others.zip(weights.chunks_exact(E::WORDS).skip(1)).map(|(entry, weight)| E::mul(kernel, entry, weight));
+    let first = weighted.fold(c.to_vec(), |first, entry| sub::<E>(&first, &entry));
+    [&first, entries].concat()
+}
