@@ -35,6 +35,13 @@ pub struct Sent {
     pub bytes: Vec<u8>,
 }
 
+impl Sent {
+    /// Whether both went to the same receiver in the same branch.
+    pub fn same_channel(&self, other: &Sent) -> bool {
+        (self.place.branch, self.place.to) == (other.place.branch, other.place.to)
+    }
+}
+
 /// What becomes of a message.
 #[derive(Debug, Clone)]
 pub enum Action {
@@ -42,8 +49,8 @@ pub enum Action {
     Replace(Vec<u8>),
     /// It is never sent.
     Drop,
-    /// It is sent, and everything after it to the same receiver, when its sender has received something more from anybody
-    /// or flushes.
+    /// It is sent, and everything after it to the same receiver, when its sender has received something more from the third
+    /// party, must receive something from this receiver, or flushes.
     Delay,
 }
 
@@ -67,7 +74,7 @@ pub enum Fault {
     Swap,
     /// Never sent.
     Drop,
-    /// Sent after the next messages of others were read.
+    /// Sent after the next message of the third party was read.
     Delay,
     /// One word differs from what the other receiver is told, who is told something wrong too if the same round has a
     /// message of this length to it.
@@ -116,7 +123,7 @@ impl Fault {
     pub fn script(self, sent: &[Sent], at: usize, earlier: &[Sent], rng: &mut ChaCha12Rng) -> Option<Script> {
         let Sent { place, received, bytes } = &sent[at];
         let differs = |other: &&Sent| other.bytes.len() == bytes.len() && other.bytes != *bytes;
-        let same_channel = |other: &&Sent| (other.place.branch, other.place.to) == (place.branch, place.to);
+        let same_channel = |other: &&Sent| other.same_channel(&sent[at]);
         let changes = match self {
             Self::Drop => vec![(*place, Action::Drop)],
             Self::Delay => vec![(*place, Action::Delay)],
@@ -233,6 +240,9 @@ impl Network for Corrupt {
     }
 
     fn recv(&mut self, from: Role, message: &mut [u8]) -> Result<()> {
+        if self.held.iter().any(|(to, _)| *to == from) {
+            self.release()?;
+        }
         self.inner.recv(from, message)?;
         self.received += 1;
         self.release()

@@ -216,12 +216,12 @@ where
 
 /// Enough of them for several levels of any recursion, in all widths.
 fn many_products(party: &mut Party, dealer: &mut Dealer) -> Result<Output> {
-    let (x, y) = (dealer.numbers::<u64>(&[70], 20), dealer.numbers(&[70], 20));
-    let (narrow, bits) = (dealer.numbers::<u32>(&[70], 20), dealer.bits(20, 1));
+    let (x, y) = (dealer.numbers::<u64>(&[20], 20), dealer.numbers(&[20], 20));
+    let (narrow, bits) = (dealer.numbers::<u32>(&[20], 20), dealer.bits(1, 1));
     let z = product::mul(party, &x, &y)?;
     let square = product::mul(party, &narrow, &narrow)?;
-    let ands = product::mul(party, &bits, &dealer.bits(20, 1))?;
-    let numbers = convert::to_arithmetic::<u8>(party, &ands, 64)?;
+    let ands = product::mul(party, &bits, &dealer.bits(1, 1))?;
+    let numbers = convert::to_arithmetic::<u8>(party, &ands, 20)?;
     let wide = |t: &Tensor<u32>| t.mapv(|x| u64::from(x) << 32).into_shared();
     let more = |t: &Tensor<u8>| t.slice(ndarray::s![0, ..]).mapv(|x| u64::from(x) << 56).into_dyn().into_shared();
     let padded = Share::new(pad(&more(numbers.own())), pad(&more(numbers.next())));
@@ -230,7 +230,7 @@ fn many_products(party: &mut Party, dealer: &mut Dealer) -> Result<Output> {
 
 /// 64 words as 70.
 fn pad(words: &Tensor<u64>) -> Tensor<u64> {
-    Tensor::from_shape_fn(IxDyn(&[70]), |i| words.get([i[0]]).copied().unwrap_or(0))
+    Tensor::from_shape_fn(IxDyn(&[20]), |i| words.get([i[0]]).copied().unwrap_or(0))
 }
 
 fn and(party: &mut Party, dealer: &mut Dealer) -> Result<Output> {
