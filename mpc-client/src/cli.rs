@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use mpc_client::Mode;
 use mpc_client::preprocess::Rect;
 
 /// Asks three servers for an answer about a recording or a picture that none of them sees.
 ///
 /// The client turns each file into numbers, splits them into three random-looking shares, sends one pair to each of
 /// three servers, and puts their three pieces of the answer together. No server learns the input, the model's weights
-/// or the answer as long as no two of them work together.
+/// or the answer as long as no two of them work together. A server that cheats is caught, unless you choose passive security.
 #[derive(Debug, Parser)]
 #[command(version, after_long_help = EXAMPLES, after_help = SHORT_EXAMPLES)]
 pub(crate) struct Cli {
@@ -46,7 +47,7 @@ Without --cluster the client uses $MPC_CLUSTER, then ./cluster.toml, then the cl
 
 Exit codes:
   0 answer   1 internal error   2 usage or bad input   3 cluster unreachable or not trusted
-  4 refused, mismatched or aborted";
+  4 refused, mismatched or aborted   5 a server cheated: there is no answer";
 
 /// Options that every command understands, before or after its name.
 #[derive(Debug, Args)]
@@ -120,6 +121,8 @@ pub(crate) enum Command {
         /// Which of the cluster's models to ask; `mpc-client models` lists them
         #[arg(long, value_name = "NAME", default_value = "emotion")]
         model: String,
+        #[command(flatten)]
+        trust: Trust,
     },
 
     /// Tell which of a model's labels one or several pictures or recordings have
@@ -137,6 +140,8 @@ pub(crate) enum Command {
         /// Look at this part of the pictures only, in pixels
         #[arg(long = "box", value_name = "LEFT,TOP,WIDTH,HEIGHT", value_parser = rectangle)]
         crop: Option<Rect>,
+        #[command(flatten)]
+        trust: Trust,
     },
 
     /// Make this client's key and certificate, and print the fingerprint that the operators need
@@ -165,6 +170,35 @@ pub(crate) enum Command {
         /// The server's configuration
         config: PathBuf,
     },
+}
+
+/// What commands that ask understand besides.
+#[derive(Debug, Args)]
+pub(crate) struct Trust {
+    /// What the three servers are trusted with
+    ///
+    /// The model's owner and each of the three operators may demand more than this; the strictest counts, and is shown
+    /// with the answer.
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = Security::Active)]
+    pub(crate) security: Security,
+}
+
+/// [`Mode`], as the command line explains it.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Security {
+    /// All three follow the protocol; one may look at what it holds. The fastest
+    Passive,
+    /// One may do whatever it likes: it learns nothing, and the answer is right or there is none
+    Active,
+}
+
+impl From<Security> for Mode {
+    fn from(security: Security) -> Self {
+        match security {
+            Security::Passive => Mode::Passive,
+            Security::Active => Mode::Active,
+        }
+    }
 }
 
 impl Command {

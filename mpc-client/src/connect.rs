@@ -1,5 +1,6 @@
 //! Connections to the three parties of a cluster, and conversations that are the same with all of them.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use mpc_core::Role;
@@ -12,6 +13,7 @@ use mpc_core::wire::codec::MAX_ENCODED;
 use mpc_core::wire::message::{Reply, Request, Status, Versioned};
 use mpc_core::wire::stream;
 use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream};
+use tokio::sync::Notify;
 
 use crate::error::{Error, Result};
 
@@ -20,6 +22,9 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long a closed connection is kept to repeat the good-bye.
 const CLOSING: Duration = Duration::from_millis(50);
+
+/// How long after a failure another party's report of cheating may come.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// A client of one cluster, connected to its three parties.
 ///
@@ -81,6 +86,36 @@ pub(crate) async fn join<T>(futures: [impl Future<Output = Result<T>>; 3]) -> Re
     Ok([a, b, c])
 }
 
+/// As [`join`], for parts of a session: when one has failed, another may tell a moment later that cheating was found, which
+/// says more than that a party was lost.
+pub(crate) async fn join_session<T>(parts: [impl Future<Output = Result<T>>; 3]) -> Result<[T; 3]> {
+    let (first, failed) = (&OnceLock::new(), &Notify::new());
+    let parts = parts.map(|part| async move {
+        match part.await {
+            Ok(part) => Ok(Some(part)),
+            Err(cheating @ Error::Cheating { .. }) => Err(cheating),
+            Err(error) => {
+                // The first one stays.
+                drop(first.set(error));
+                failed.notify_one();
+                Ok(None)
+            }
+        }
+    });
+    let late = async {
+        failed.notified().await;
+        tokio::time::sleep(MOMENT).await;
+    };
+    let parts = tokio::select! {
+        parts = join(parts) => parts?,
+        () = late => [None, None, None],
+    };
+    match (first.get(), parts) {
+        (None, [Some(a), Some(b), Some(c)]) => Ok([a, b, c]),
+        (error, _) => Err(error.expect("what has no part has an error").clone()),
+    }
+}
+
 impl Peer {
     async fn connect(endpoint: &Endpoint, cluster: &Cluster, identity: &Identity, role: Role) -> Result<Self> {
         let entry = &cluster.parties[role.index()];
@@ -114,6 +149,7 @@ impl Peer {
         match reply {
             Reply::Refused { reason } => Error::Refused { party: self.label.clone(), reason: reason.clone() },
             Reply::Failed { reason } => Error::Aborted(format!("{} ended the session: {reason}", self.label)),
+            Reply::Cheating { step } => Error::Cheating { step: *step },
             _ => self.broken("it answered another question"),
         }
     }

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use mpc_core::error::Step;
+
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -38,6 +40,15 @@ pub enum Error {
     /// The three parties do not tell the same story, so there is no answer to believe.
     #[error("the three parties disagree: {0}")]
     Disagreement(String),
+    /// A check of active security failed, at the parties or here. Whose fault it is cannot be known.
+    #[error(
+        "a server deviated from the protocol (found in {step}), so there is no answer. Your input stays secret as long as no \
+         two servers work together. Tell the three operators: their logs name the session"
+    )]
+    Cheating {
+        /// The check.
+        step: Step,
+    },
     /// The session ended without an answer.
     #[error("{0}")]
     Aborted(String),
@@ -51,13 +62,30 @@ pub enum Error {
 
 impl Error {
     /// What the process exits with: 1 internal, 2 usage or bad input, 3 unreachable or not trusted, 4 refused,
-    /// mismatched or aborted.
+    /// mismatched or aborted, 5 cheating.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Internal(_) => 1,
             Error::Usage(_) | Error::Input(_) => 2,
             Error::Unreachable { .. } | Error::NotTrusted(_) => 3,
             Error::Refused { .. } | Error::Disagreement(_) | Error::Aborted(_) | Error::Timeout(_) => 4,
+            Error::Cheating { .. } => 5,
+        }
+    }
+
+    /// The same for scripts that read `--json`, finer.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Error::Usage(_) => "usage",
+            Error::Input(_) => "input",
+            Error::Unreachable { .. } => "unreachable",
+            Error::NotTrusted(_) => "not-trusted",
+            Error::Refused { .. } => "refused",
+            Error::Disagreement(_) => "disagreement",
+            Error::Cheating { .. } => "cheating",
+            Error::Aborted(_) => "aborted",
+            Error::Timeout(_) => "timeout",
+            Error::Internal(_) => "internal",
         }
     }
 
@@ -72,7 +100,7 @@ impl From<mpc_core::Error> for Error {
     fn from(error: mpc_core::Error) -> Self {
         match error {
             mpc_core::Error::Invalid { .. } | mpc_core::Error::Model { .. } => Error::Usage(error.to_string()),
-            mpc_core::Error::Cheating { .. } => Error::Disagreement(error.to_string()),
+            mpc_core::Error::Cheating { step } => Error::Cheating { step },
             _ => Error::Aborted(error.to_string()),
         }
     }

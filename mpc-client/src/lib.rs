@@ -3,13 +3,14 @@
 //! ```no_run
 //! # async fn ask() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::{path::Path, time::Duration};
-//! use mpc_client::{Client, Cluster, Identity, preprocess};
+//! use mpc_client::{Client, Cluster, Identity, Mode, preprocess};
 //!
 //! let cluster = Cluster::load(Path::new("cluster.toml"))?;
 //! let client = Client::connect(&cluster, &Identity::load(Path::new("client"))?).await?;
 //! let model = client.model("face").await?;
 //! let features = preprocess::prepare(&model.manifest, Path::new("face.png"), preprocess::Options::default())?.features;
-//! let answer = client.classify(&model, &[model.encode(&features)?], Duration::from_secs(120)).await?;
+//! let inputs = [model.encode(&features)?];
+//! let answer = client.classify(&model, &inputs, Mode::Active, Duration::from_secs(120)).await?;
 //! println!("{}", model.manifest.labels[answer.predictions[0].label]);
 //! # client.close().await;
 //! # Ok(())
@@ -27,5 +28,6 @@ mod session;
 pub use connect::Client;
 pub use error::{Error, Result};
 pub use mpc_core::network::identity::Identity;
+pub use mpc_core::security::Mode;
 pub use mpc_core::wire::cluster::Cluster;
 pub use session::{Encoded, Evaluation, Model, Prediction};

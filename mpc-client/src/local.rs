@@ -43,6 +43,14 @@ impl LocalCluster {
     /// # Errors
     /// [`Error::Internal`] where the operating system gives no folder, port or process.
     pub fn start(program: &Path) -> Result<Self> {
+        Self::configured(program, [""; 3])
+    }
+
+    /// As [`LocalCluster::start`], with further tables (TOML) in the configurations of P0, P1 and P2.
+    ///
+    /// # Errors
+    /// As [`LocalCluster::start`].
+    pub fn configured(program: &Path, tables: [&str; 3]) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("mpc-local-").tempdir().map_err(|e| failed("a folder", e))?;
         let identity = Identity::generate("local client")?;
         let sockets = Role::ALL.map(|_| UdpSocket::bind("127.0.0.1:0").and_then(|s| Ok((s.local_addr()?, s))));
@@ -62,7 +70,7 @@ impl LocalCluster {
         let program = program.to_owned();
         let mut local = Self { program, parties: Vec::new(), cluster, identity, folder };
         for role in Role::ALL {
-            local.write_config(role)?;
+            local.write_config(role, tables[role.index()])?;
             let party = local.spawn(role)?;
             local.parties.push(party);
         }
@@ -141,7 +149,7 @@ impl LocalCluster {
         command.spawn().map_err(|e| failed("a process", e))
     }
 
-    fn write_config(&self, role: Role) -> Result<()> {
+    fn write_config(&self, role: Role, tables: &str) -> Result<()> {
         let mut store_key = [0; 32];
         getrandom::fill(&mut store_key).map_err(|e| failed("randomness", e))?;
         let store_key: String = store_key.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -149,7 +157,7 @@ impl LocalCluster {
         let (address, key) = (&self.cluster.parties[role.index()].addresses[0], self.identity.fingerprint());
         let config = format!(
             "role = {}\nlisten = \"{address}\"\nidentity = \"{role}\"\ndata = \"{role}\"\nstore_key = \"{store_key}\"\n\
-             {cluster}\n[[publishers]]\nname = \"local client\"\nfingerprint = \"{key}\"\n[log]\nlevel = \"warn\"\n",
+             {cluster}\n[[publishers]]\nname = \"local client\"\nfingerprint = \"{key}\"\n[log]\nlevel = \"warn\"\n{tables}",
             role.index(),
         );
         std::fs::write(config_file(self.folder.path(), role), config).map_err(|e| failed("a file", e))

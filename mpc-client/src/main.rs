@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mpc_client::preprocess::Options;
-use mpc_client::{Error, Result, local};
+use mpc_client::{Error, Mode, Result, local};
 
 use cli::{Cli, Command, ModelCommand};
 use commands::{classify, init, models, preprocess, publish};
@@ -44,8 +44,12 @@ fn start(cli: Cli) -> Result<bool> {
 
 async fn run(Cli { global, command }: Cli) -> Result<bool> {
     match command {
-        Command::Emotion { files, model } => answer(&global, "emotion", &model, files, Options::default()).await,
-        Command::Classify { input, model, crop } => answer(&global, "classify", &model, input, Options { crop }).await,
+        Command::Emotion { files, model, trust } => {
+            answer(&global, "emotion", &model, trust.security.into(), files, Options::default()).await
+        }
+        Command::Classify { input, model, crop, trust } => {
+            answer(&global, "classify", &model, trust.security.into(), input, Options { crop }).await
+        }
         Command::Init => init::run(&global).map(|()| true),
         Command::Models => models::run(&global).await.map(|()| true),
         Command::Model(ModelCommand::Publish { folder }) => publish::run(&global, &folder).await.map(|()| true),
@@ -58,10 +62,11 @@ async fn answer(
     global: &cli::Global,
     command: &'static str,
     model: &str,
+    security: Mode,
     files: Vec<std::path::PathBuf>,
     options: Options,
 ) -> Result<bool> {
-    let answer = classify::run(global, command, model, files, options).await?;
+    let answer = classify::run(global, command, model, security, files, options).await?;
     if global.json {
         output::print_json(&answer)?
     } else {

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use owo_colors::OwoColorize;
 use serde::Serialize;
 
-use mpc_client::{Error, Result};
+use mpc_client::{Error, Mode, Result};
 
 /// One answer to one question about a batch of inputs; with `--json` this is what is printed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -17,7 +17,10 @@ pub(crate) struct Answer {
     /// Name of the model.
     pub(crate) model: String,
     /// Which adversary the answer is secure against.
-    pub(crate) security: mpc_core::wire::message::Security,
+    pub(crate) security: Mode,
+    /// Whether that is more than was asked for.
+    #[serde(skip)]
+    pub(crate) raised: bool,
     /// One entry an input, in the order they were given.
     pub(crate) results: Vec<InputResult>,
     /// From the first byte sent to the reconstructed answer, connection and preprocessing included.
@@ -68,12 +71,13 @@ impl Answer {
         }
         if self.rounds > 0 {
             let line = format!(
-                "{} answered in {:.2} s: {} rounds, {} sent by the three servers, {} security",
+                "{} answered in {:.2} s: {} rounds, {} sent by the three servers, {} security{}",
                 self.model,
                 self.elapsed_ms as f64 / 1000.0,
                 self.rounds,
                 bytes(self.bytes_sent.iter().sum()),
-                format!("{:?}", self.security).to_lowercase(),
+                self.security,
+                if self.raised { " (the model or a server demands it)" } else { "" },
             );
             writeln!(err, "{}", line.dimmed()).map_err(closed)?;
         }
@@ -101,14 +105,15 @@ pub(crate) fn print_failure(command: &'static str, json: bool, error: &Error) {
     #[derive(Serialize)]
     struct Failure<'a> {
         command: &'static str,
+        kind: &'static str,
         error: &'a str,
     }
-    let error = error.to_string();
+    let line = error.to_string();
     if json {
         // Standard error has the line in any case, and nobody is left to tell if both are gone.
-        let _ = print_json(&Failure { command, error: &error });
+        let _ = print_json(&Failure { command, kind: error.kind(), error: &line });
     }
-    print_warning(&error);
+    print_warning(&line);
 }
 
 /// Prints one line on standard error.

@@ -6,12 +6,13 @@ use mpc_core::model::manifest::Reveal;
 use mpc_core::model::{Graph, Manifest};
 use mpc_core::network::Meter;
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, fixed};
+use mpc_core::security::Mode;
 use mpc_core::sharing::{Dealt, Share, reconstruct, share};
 use mpc_core::wire::codec;
-use mpc_core::wire::message::{Classify, Id, ModelInfo, Reply, Request, Security};
+use mpc_core::wire::message::{Classify, Id, ModelInfo, Reply, Request};
 use ndarray::{ArrayD, ArrayView1, IxDyn};
 
-use crate::connect::{Client, Conversation, Peer, join};
+use crate::connect::{Client, Conversation, Peer, join, join_session};
 use crate::error::{Error, Result};
 
 /// A model that all three parties of a cluster serve.
@@ -23,6 +24,9 @@ pub struct Model {
     pub manifest: Manifest,
     /// What is computed.
     pub graph: Graph,
+    /// The weakest security that it is evaluated with: the strictest of what its manifest and each of the three parties
+    /// demand.
+    pub minimum: Mode,
 }
 
 /// An input in fixed point, checked against the range that its model declares.
@@ -37,6 +41,8 @@ pub struct Encoded {
 pub struct Evaluation {
     /// One entry an input.
     pub predictions: Vec<Prediction>,
+    /// Which adversary they are secure against.
+    pub security: Mode,
     /// Rounds between the parties.
     pub rounds: u64,
     /// Payload bytes that each party sent to the others.
@@ -54,10 +60,10 @@ pub struct Prediction {
 
 impl Model {
     /// Reads a party's description, which is not trusted more than any other message.
-    fn from_info(info: &ModelInfo) -> Result<Self> {
+    fn from_info(info: &ModelInfo, parties: Mode) -> Result<Self> {
         let (manifest, graph) = (Manifest::parse(&info.manifest)?, codec::decode::<Graph>(&info.graph)?);
         graph.validate()?;
-        Ok(Self { publication: info.publication, manifest, graph })
+        Ok(Self { publication: info.publication, minimum: parties.max(manifest.security), manifest, graph })
     }
 
     /// Brings features `[windows, sample shape...]` into fixed point.
@@ -99,21 +105,22 @@ impl Client {
     pub async fn models(&self) -> Result<Vec<Model>> {
         let lists = self.parties().map(|peer| async move {
             match peer.ask(Request::Models).await?.reply().await? {
-                Reply::Models(models) => Ok(models),
+                Reply::Models { minimum, models } => Ok((minimum, models)),
                 other => Err(peer.unexpected(&other)),
             }
         });
-        let [first, second, third] = join(lists).await?;
+        let [(minimum, first), second, third] = join(lists).await?;
+        let minimum = minimum.max(second.0).max(third.0);
         let mut models = Vec::new();
         for info in &first {
             let same = |list: &[ModelInfo]| list.iter().find(|other| other.publication == info.publication).cloned();
-            let (Some(second), Some(third)) = (same(&second), same(&third)) else { continue };
+            let (Some(second), Some(third)) = (same(&second.1), same(&third.1)) else { continue };
             if *info != second || *info != third {
                 return Err(Error::Disagreement(
                     "they describe one publication of a model differently; ask the operators".into(),
                 ));
             }
-            models.push(Model::from_info(info)?);
+            models.push(Model::from_info(info, minimum)?);
         }
         Ok(models)
     }
@@ -134,14 +141,21 @@ impl Client {
         models.iter().find(|model| model.manifest.name == name).cloned().ok_or_else(|| Error::Usage(missing()))
     }
 
-    /// Evaluates `model` on a batch of inputs. The shares leave this process only after all three parties have admitted the
+    /// Evaluates `model` on a batch of inputs, with `security` or, where that is stricter, the [minimum](Model::minimum). The shares leave this process only after all three parties have admitted the
     /// session under one name; the parties give up after `timeout`.
     ///
     /// # Errors
-    /// [`Error::Refused`] and [`Error::Aborted`] where a party says so or is lost, [`Error::Disagreement`] where the parts of
-    /// the answer do not fit each other.
-    pub async fn classify(&self, model: &Model, inputs: &[Encoded], timeout: Duration) -> Result<Evaluation> {
-        let conversations = self.admit(model, inputs, timeout).await?;
+    /// [`Error::Refused`] and [`Error::Aborted`] where a party says so or is lost, [`Error::Cheating`] where one deviates,
+    /// [`Error::Disagreement`] where the parties do not tell the same story.
+    pub async fn classify(
+        &self,
+        model: &Model,
+        inputs: &[Encoded],
+        security: Mode,
+        timeout: Duration,
+    ) -> Result<Evaluation> {
+        let security = security.max(model.minimum);
+        let conversations = self.admit(model, inputs, security, timeout).await?;
         let labels = model.manifest.labels.len();
         match model.manifest.reveal {
             Reveal::Label => {
@@ -152,7 +166,7 @@ impl Client {
                     _ => Err(Error::Disagreement(format!("the answer is none of the {labels} labels"))),
                 };
                 let predictions = index.iter().map(prediction).collect::<Result<_>>()?;
-                Ok(Evaluation { predictions, rounds, bytes_sent })
+                Ok(Evaluation { predictions, security, rounds, bytes_sent })
             }
             Reveal::Scores => {
                 let (shape, frac_bits) = ([inputs.len(), labels], model.graph.output().frac_bits);
@@ -165,18 +179,24 @@ impl Client {
                 };
                 let rows = scores.into_shape_with_order(shape).map_err(|e| Error::Internal(e.to_string()))?;
                 let predictions = rows.outer_iter().map(prediction).collect();
-                Ok(Evaluation { predictions, rounds, bytes_sent })
+                Ok(Evaluation { predictions, security, rounds, bytes_sent })
             }
         }
     }
 
     /// Asks the three for a session and compares its names.
-    async fn admit(&self, model: &Model, inputs: &[Encoded], timeout: Duration) -> Result<[Conversation<'_>; 3]> {
+    async fn admit(
+        &self,
+        model: &Model,
+        inputs: &[Encoded],
+        security: Mode,
+        timeout: Duration,
+    ) -> Result<[Conversation<'_>; 3]> {
         let request = Request::Classify(Classify {
             request: fresh_id()?,
             publication: model.publication,
             windows: inputs.iter().map(|input| input.windows).collect(),
-            security: Security::Passive,
+            security,
             timeout_ms: timeout.as_millis().try_into().unwrap_or(u64::MAX),
         });
         let admitted = join(self.parties().map(|peer| admit(peer, request.clone()))).await?;
@@ -216,7 +236,7 @@ async fn evaluate<D: Domain>(
         let dealt = dealt.next().expect("one for each of the three");
         part::<D>(conversation, dealt, shape)
     });
-    let parts = join(parts).await?;
+    let parts = join_session(parts).await?;
     let output = reconstruct(&parts.each_ref().map(|(share, _)| share.clone()))?;
     let meters = parts.map(|(_, meter)| meter);
     let rounds = meters.iter().map(|meter| meter.rounds).max().unwrap_or(0);

@@ -33,6 +33,9 @@ fn help_teaches_by_example() {
     assert!(!out.contains("local-party"), "what is not for people is hidden");
     let (out, _, code) = run(client(dir.path()).args(["classify", "--help"]));
     assert!(code == 0 && out.contains("Example: ") && out.contains("--box"), "{out}");
+    for line in ["--security", "[default: active]", "- passive: ", "- active: "] {
+        assert!(out.contains(line), "{line}: {out}");
+    }
 }
 
 #[test]
@@ -40,12 +43,13 @@ fn mistakes_on_the_command_line_exit_with_2_and_say_what_to_do() {
     let dir = tempdir().unwrap();
     let dir = dir.path();
     cluster(dir, "127.0.0.1:1");
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 10] = [
         (&[], "Usage"),
         (&["emotion"], "<FILE>"),
         (&["classify", "face.png"], "--input"),
         (&["--timeout", "0", "models"], "more than 0"),
         (&["classify", "--input", "a.png", "--box", "1,2,3"], "LEFT,TOP,WIDTH,HEIGHT"),
+        (&["classify", "--input", "a.png", "--security", "none"], "passive, active"),
         (&["--cluster", "missing.toml", "models"], "missing.toml"),
         (&["--cluster", "cluster.toml", "--local", "models"], "--local and --cluster"),
         (&["models"], "mpc-client init"),
@@ -71,7 +75,7 @@ fn without_a_cluster_the_error_shows_how_to_get_one() {
 
     let (out, _, code) = run(client(dir.path()).args(["emotion", "a.wav", "--json"]));
     let object: serde_json::Value = serde_json::from_str(&out).unwrap();
-    assert_eq!((code, &object["command"]), (2, &"emotion".into()));
+    assert_eq!((code, &object["command"], &object["kind"]), (2, &"emotion".into(), &"usage".into()));
     assert!(object["error"].as_str().unwrap().contains("--local"));
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use mpc_client::local::LocalCluster;
-use mpc_client::{Client, Encoded, Error, Model, preprocess};
+use mpc_client::{Client, Encoded, Error, Mode, Model, preprocess};
 use mpc_core::Role;
 use project::{models, samples};
 use tokio::task::JoinSet;
@@ -25,7 +25,7 @@ struct Question {
 impl Question {
     /// Asks, and fails the test on a wrong label; no label at all is the caller's to judge.
     async fn ask(&self, client: &Client) -> Result<(), Error> {
-        let evaluation = client.classify(&self.model, std::slice::from_ref(&self.input), TIMEOUT).await?;
+        let evaluation = client.classify(&self.model, std::slice::from_ref(&self.input), Mode::Active, TIMEOUT).await?;
         assert_eq!(self.model.manifest.labels[evaluation.predictions[0].label], self.answer, "a wrong label");
         Ok(())
     }

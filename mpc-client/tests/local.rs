@@ -38,7 +38,7 @@ fn one_batch_with_good_and_bad_inputs() {
     keys.sort();
     assert_eq!(keys, ["bytes_sent", "command", "elapsed_ms", "model", "results", "rounds", "security"]);
     assert_eq!((&object["command"], &object["model"]), (&json!("classify"), &json!("brightness")));
-    assert_eq!(object["security"], json!("passive"));
+    assert_eq!(object["security"], json!("active"), "the default");
     assert!(object["rounds"].as_u64().unwrap() > 0);
     let bytes = object["bytes_sent"].as_array().unwrap();
     assert!(bytes.len() == 3 && bytes.iter().all(|bytes| bytes.as_u64().unwrap() > 0), "{bytes:?}");
@@ -74,16 +74,18 @@ fn people_read_the_label_and_mistakes_exit_with_2() {
 
 #[test]
 fn the_models_of_the_project_answer_their_samples() {
-    for (model, command, option) in [("emotion", "emotion", None), ("face", "classify", Some("--input"))] {
+    let commands = [("emotion", "emotion", None), ("face", "classify", Some("--input"))];
+    for ((model, command, option), security) in commands.into_iter().flat_map(|c| [(c, "passive"), (c, "active")]) {
         let (dir, samples) = (tempdir().unwrap(), samples(model));
         let mut program = client(dir.path());
-        program.arg("--local").arg("--models").arg(models()).args(["--json", command]);
+        program.arg("--local").arg("--models").arg(models()).args(["--json", command, "--security", security]);
         for sample in &samples {
             program.args(option).arg(&sample.file);
         }
         let (out, err, code) = run(&mut program);
         assert_eq!(code, 0, "{model}: {err}");
         let object: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(object["security"], json!(security));
         let labels: Vec<&str> =
             object["results"].as_array().unwrap().iter().filter_map(|r| r["label"].as_str()).collect();
         assert_eq!(labels, samples.iter().map(|sample| sample.label.as_str()).collect::<Vec<_>>(), "{model}");
@@ -98,8 +100,14 @@ struct Running {
 
 impl Running {
     fn start() -> Self {
+        Self::configured([""; 3])
+    }
+
+    /// With further tables in the configurations of the three servers.
+    fn configured(tables: [&str; 3]) -> Self {
         let dir = tempdir().expect("a folder");
-        let mut parties = LocalCluster::start(Path::new(env!("CARGO_BIN_EXE_mpc-client"))).expect("three parties");
+        let program = Path::new(env!("CARGO_BIN_EXE_mpc-client"));
+        let mut parties = LocalCluster::configured(program, tables).expect("three parties");
         wait_for(&mut parties);
         std::fs::write(dir.path().join("cluster.toml"), toml::to_string(parties.cluster()).expect("TOML"))
             .expect("a file can be written");
@@ -140,6 +148,36 @@ fn a_cluster_is_published_to_and_asked() {
     assert_eq!(running.client(&["model", "publish", "face"]).2, 0);
     let (out, err, code) = running.client(&["classify", "--input", "day.png"]);
     assert_eq!((out.as_str(), code), ("day\n", 0), "{err}");
+}
+
+#[test]
+fn the_strictest_security_wins() {
+    let asked = |running: &Running, model: &str, security: &str| {
+        let arguments = ["--json", "classify", "--model", model, "--security", security, "--input", "day.png"];
+        let (out, err, code) = running.client(&arguments);
+        assert_eq!(code, 0, "{err}");
+        let object: Value = serde_json::from_str(&out).expect("one JSON object");
+        assert_eq!(object["results"][0]["label"], json!("bright"));
+        object["security"].as_str().expect("a word").to_owned()
+    };
+    let lenient = Running::start();
+    let manifest = brightness_model(lenient.dir.path(), "strict", ["dark", "bright"]).join("manifest.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap().replace("security = \"passive\"", "security = \"active\"");
+    std::fs::write(&manifest, text).unwrap();
+    for model in ["face", "strict"] {
+        assert_eq!(lenient.client(&["model", "publish", model]).2, 0);
+    }
+    assert_eq!(asked(&lenient, "face", "passive"), "passive");
+    assert_eq!(asked(&lenient, "face", "active"), "active");
+    assert_eq!(asked(&lenient, "strict", "passive"), "active", "the model's owner demands it");
+
+    let strict = Running::configured(["", "[security]\nminimum = \"active\"\n", ""]);
+    assert_eq!(strict.client(&["model", "publish", "face"]).2, 0);
+    assert_eq!(asked(&strict, "face", "passive"), "active", "one of the servers demands it");
+    let (_, err, _) = strict.client(&["classify", "--security", "passive", "--input", "day.png"]);
+    assert!(err.contains("active security (the model or a server demands it)"), "{err}");
+    let (out, _, _) = strict.client(&["--json", "models"]);
+    assert!(out.contains("\"security\":\"active\""), "{out}");
 }
 
 #[test]

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use mpc_core::error::Step;
 use mpc_core::network::Meter;
 use mpc_core::ring::Tensor;
+use mpc_core::security::Mode;
 use mpc_core::sharing::{Component, Dealt, Seed, expand};
 use mpc_core::wire::codec;
 use mpc_core::wire::message::{
-    Classify, Commit, Decision, Id, MAX_CONTROL, Propose, Reply, Request, Security, SessionHello, Verdict, Versioned,
+    Classify, Commit, Decision, Id, MAX_CONTROL, ModelInfo, Propose, Reply, Request, SessionHello, Verdict, Versioned,
     model_digest, session_id,
 };
 use mpc_core::wire::stream;
@@ -22,7 +24,7 @@ fn id(byte: u8) -> Id {
 
 fn classify() -> Classify {
     let (request, publication) = (id(0x01), id(0x02));
-    Classify { request, publication, windows: vec![1, 3], security: Security::Passive, timeout_ms: 30_000 }
+    Classify { request, publication, windows: vec![1, 3], security: Mode::Active, timeout_ms: 30_000 }
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -58,10 +60,13 @@ fn the_document_and_the_code_agree() {
     let nonces = [id(0x20), id(0x21), id(0x22)];
     let session = session_id(&digest, &id(0x10), &nonces);
     let model = model_digest("name = \"m\"", &[1, 2, 3]);
+    let info = ModelInfo { publication: id(0x02), manifest: "name = \"m\"".into(), graph: vec![1, 2, 3] };
     let mut expected = BTreeMap::from([
         ("status", framed(&Versioned::new(Request::Status))),
         ("classify", framed(&Versioned::new(Request::Classify(classify())))),
         ("refused", framed(&Reply::Refused { reason: "busy".into() })),
+        ("cheating", framed(&Reply::Cheating { step: Step::Products })),
+        ("models", framed(&Reply::Models { minimum: Mode::Passive, models: vec![info] })),
         ("accepted", framed(&Reply::Accepted { session: id(0x03) })),
         ("output", framed(&Reply::Output { shape: vec![2], meter: Meter { rounds: 40, bytes_sent: 1_000_000 } })),
         ("commit", framed(&Commit { publication: id(0x02) })),
@@ -71,6 +76,7 @@ fn the_document_and_the_code_agree() {
         ("request digest", digest.to_vec()),
         ("session id", session.to_vec()),
         ("model digest", model.to_vec()),
+        ("context", SessionHello::new(session, &classify(), model).digest().unwrap().to_vec()),
         ("session hello", codec::encode(&SessionHello::new(session, &classify(), model)).unwrap()),
     ]);
     let explicit = Tensor::from_shape_vec(&[2][..], vec![1u64, u64::MAX]).unwrap();

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use mpc_core::inference::secure::Weights;
-use mpc_core::model::{Graph, Manifest, manifest};
+use mpc_core::model::{Graph, Manifest};
 use mpc_core::ring::Tensor;
 use mpc_core::sharing::{ArithmeticShare, Dealt};
 use mpc_core::wire::codec;
@@ -39,10 +39,6 @@ impl Description {
         graph.validate()?;
         let (stated, computed) = (&manifest.input.shape, &graph.input().shape);
         ensure!(stated == computed, "the manifest's input has shape {stated:?}, the graph's {computed:?}");
-        ensure!(
-            manifest.security == manifest::Security::Passive,
-            "the manifest asks for active security, which this party does not offer"
-        );
         let description = Self { digest: model_digest(&info.manifest, &info.graph), info, manifest, graph };
         let (words, limit) = (description.weight_words(), limits.model_words());
         ensure!(words <= limit, "the model has {words} weights, this party takes at most {limit} (limits.model_mib)");

@@ -140,6 +140,9 @@ What to do next:
       listen = \"0.0.0.0:7100\"       # UDP
       cluster = \"cluster.toml\"
 
+      [security]
+      minimum = \"passive\"           # \"active\" refuses questions that a cheating server could answer wrongly
+
       [[clients]]                   # who may ask: the fingerprint that `mpc-client init` prints
       name = \"alice\"
       fingerprint = \"sha256:...\"

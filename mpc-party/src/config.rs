@@ -13,6 +13,7 @@ use config::{Environment, File, FileFormat};
 use garde::Validate;
 use mpc_core::Role;
 use mpc_core::network::identity::Fingerprint;
+use mpc_core::security::Mode;
 use mpc_core::wire::cluster::{Cluster, PartyEntry};
 use serde::Deserialize;
 
@@ -60,6 +61,10 @@ pub struct Config {
     #[serde(default)]
     #[garde(skip)]
     pub open_to_any_client: bool,
+    /// What the party insists on.
+    #[serde(default)]
+    #[garde(skip)]
+    pub security: Security,
     /// What the party takes on.
     #[serde(default)]
     #[garde(dive)]
@@ -80,6 +85,21 @@ pub struct Caller {
     /// `sha256:` and 64 hexadecimal digits, as `mpc-client init` prints it.
     #[garde(skip)]
     pub fingerprint: Fingerprint,
+}
+
+/// What the party insists on.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Security {
+    /// The weakest security that it takes part in. With `passive`, clients choose; `active` refuses questions that a
+    /// deviating server could answer wrongly.
+    pub minimum: Mode,
+}
+
+impl Default for Security {
+    fn default() -> Self {
+        Self { minimum: Mode::Passive }
+    }
 }
 
 /// What the party takes on at once.
@@ -275,12 +295,16 @@ mod tests {
     fn file_then_environment() {
         let config = load(GOOD, &[]).unwrap();
         assert_eq!((config.role(), config.limits.sessions, config.log.format), (Role::P1, 8, LogFormat::Pretty));
+        assert_eq!(config.security.minimum, Mode::Passive);
+        let strict = load(&format!("{GOOD}\n[security]\nminimum = \"active\""), &[]).unwrap();
+        assert_eq!(strict.security.minimum, Mode::Active);
         let config = load(
             GOOD,
             &[
                 ("MPC_PARTY_ROLE", "2"),
                 ("MPC_PARTY_LIMITS__SESSIONS", "3"),
                 ("MPC_PARTY_LOG__FORMAT", "json"),
+                ("MPC_PARTY_SECURITY__MINIMUM", "active"),
                 ("MPC_PARTY_OPEN_TO_ANY_CLIENT", "true"),
                 ("MPC_PARTY_STORE_KEY", &"0f".repeat(32)),
                 ("SOMETHING_ELSE", "1"),
@@ -288,6 +312,7 @@ mod tests {
         );
         let config = config.unwrap();
         assert_eq!((config.role(), config.limits.sessions, config.log.format), (Role::P2, 3, LogFormat::Json));
+        assert_eq!(config.security.minimum, Mode::Active);
         assert!(config.open_to_any_client && config.store_key.is_some());
         assert!(!format!("{config:?}").contains("0f0f"), "no secret in what may be logged");
     }
@@ -308,6 +333,7 @@ mod tests {
         refused(&format!("{GOOD}\n[limits]\nsessions = 0"), &[], &["limits.sessions"]);
         refused(&format!("{GOOD}\n[limits]\nsession = 1"), &[], &["session"]);
         refused(&format!("{GOOD}\n[log]\nformat = \"xml\""), &[], &["format", "xml"]);
+        refused(&format!("{GOOD}\n[security]\nminimum = \"strict\""), &[], &["minimum", "strict"]);
         refused(GOOD, &[("MPC_PARTY_LIMITS__WAIT_S", "soon")], &["limits.wait_s"]);
         refused(GOOD, &[("MPC_PARTY_COLOUR", "red")], &["colour"]);
         refused(GOOD, &[("MPC_PARTY_STORE_KEY", "short")], &["store_key"]);

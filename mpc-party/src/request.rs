@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use mpc_core::Role;
+use mpc_core::error::Step;
 use mpc_core::network::endpoint::{self, close};
 use mpc_core::network::identity::Fingerprint;
 use mpc_core::network::mesh::Caller;
@@ -47,8 +48,20 @@ pub(crate) enum Ended {
     Refused(String),
     /// It was begun.
     Failed(String),
+    /// A check of active security failed.
+    Cheating(Step),
     /// The caller is gone: there is nobody to tell.
     Left,
+}
+
+impl From<mpc_core::Error> for Ended {
+    /// How an error of the session ends the conversation about it.
+    fn from(error: mpc_core::Error) -> Self {
+        match error {
+            mpc_core::Error::Cheating { step } => Self::Cheating(step),
+            other => Self::failed(other),
+        }
+    }
 }
 
 impl Ended {
@@ -97,6 +110,10 @@ async fn converse(shared: Arc<Shared>, principal: Principal, mut send: SendStrea
             warn!(reason, "failed");
             Reply::Failed { reason }
         }
+        Err(Ended::Cheating(step)) => {
+            warn!(%step, "a party deviated from the protocol; the session is destroyed");
+            Reply::Cheating { step }
+        }
     };
     // A caller that is gone by now does not need the reason.
     drop(say(&mut send, &reply).await);
@@ -128,7 +145,7 @@ async fn serve(
     }
     match request {
         Request::Status => say(send, &Reply::Status(status(shared))).await,
-        Request::Models => say(send, &Reply::Models(shared.catalog.list())).await,
+        Request::Models => say(send, &Reply::Models { minimum: shared.minimum, models: shared.catalog.list() }).await,
         Request::Classify(request) => session::classify(shared, principal, request, send, recv).await,
         Request::Publish(request) => publish::publish(shared, request, send, recv).await,
     }

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use anyhow::{Context, Result};
+use mpc_core::model::Manifest;
 use mpc_core::network::endpoint::Io;
 use mpc_core::network::identity::{Fingerprint, Identity};
 use mpc_core::network::mesh::{Inbox, Mesh};
+use mpc_core::security::Mode;
+use mpc_core::wire::message::Classify;
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
@@ -27,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) admission: Admission,
     /// What the party takes on.
     pub(crate) limits: Limits,
+    /// The weakest security that the party takes part in.
+    pub(crate) minimum: Mode,
     /// Requests that wait or run; closed when the party stops.
     pub(crate) waiting: Semaphore,
     /// Sessions running now.
@@ -36,6 +41,21 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Refuses what is weaker than this party or the model demands.
+    pub(crate) fn check_security(&self, request: &Classify, model: &Manifest) -> Result<(), String> {
+        let demands = [
+            (self.minimum, "this party's operator demands (security.minimum)"),
+            (model.security, "the model's manifest demands (security)"),
+        ];
+        match demands.into_iter().find(|(minimum, _)| request.security < *minimum) {
+            None => Ok(()),
+            Some((minimum, who)) => Err(format!(
+                "the request asks for {} security, {who} {minimum} security; ask with --security {minimum}",
+                request.security
+            )),
+        }
+    }
+
     /// Who has this key, if that may call.
     pub(crate) fn recognise(&self, fingerprint: Fingerprint) -> Option<Principal> {
         let known = self.callers.iter().find(|caller| caller.fingerprint == fingerprint).cloned();
@@ -76,6 +96,7 @@ impl Server {
             waiting: Semaphore::new(limits.waiting),
             running: AtomicU32::new(0),
             open_to_any_client: config.open_to_any_client,
+            minimum: config.security.minimum,
             mesh,
             catalog,
             limits,
@@ -83,7 +104,8 @@ impl Server {
         });
         io.handle().spawn(accept(shared.clone(), inbox));
         let address = shared.mesh.local_address()?;
-        info!(party = %config.role(), %address, models = shared.catalog.len(), "serving");
+        let (models, security) = (shared.catalog.len(), shared.minimum);
+        info!(party = %config.role(), %address, models, minimum_security = %security, "serving");
         if config.open_to_any_client {
             warn!("open_to_any_client is set: whoever reaches {address} may ask");
         }

@@ -14,7 +14,6 @@ use mpc_core::network::quic::{Cancel, QuicNetwork};
 use mpc_core::network::{Meter, Network};
 use mpc_core::prss::Prss;
 use mpc_core::ring::Tensor;
-use mpc_core::security::Passive;
 use mpc_core::sharing::{ArithmeticShare, Dealt};
 use mpc_core::wire::codec;
 use mpc_core::wire::message::{Classify, Id, Reply, SessionHello, short};
@@ -26,7 +25,7 @@ use tokio::time::timeout;
 use tracing::{Span, info};
 
 use crate::admission::Admitted;
-use crate::catalog::Model;
+use crate::catalog::{Description, Model};
 use crate::request::{Ended, Principal, say};
 use crate::serve::Shared;
 
@@ -59,6 +58,7 @@ async fn converse(
             "no such publication is in service here; it may have been replaced, ask for the models again".into(),
         )
     })?;
+    shared.check_security(&request, &model.description.manifest).map_err(Ended::Refused)?;
     let shape = model.description.input_shape(&request, &shared.limits).map_err(Ended::refused)?;
     let _waiting = shared.waiting.try_acquire().map_err(|_| {
         Ended::Refused("too many requests are waiting, or the party is stopping; try again later".into())
@@ -68,7 +68,7 @@ async fn converse(
     let admitted = admitted.map_err(Ended::Refused)?;
     let session = admitted.session;
     Span::current().record("session", short(&session)).record("model", &model.description.manifest.name);
-    info!(inputs = request.windows.len(), "starts");
+    info!(inputs = request.windows.len(), security = %request.security, "starts");
 
     let mut running = Running::start(shared, model, request, admitted).await?;
     say(send, &Reply::Accepted { session }).await?;
@@ -132,7 +132,7 @@ impl Running {
         if self.input.take().is_none_or(|thread| thread.send(input).is_err()) {
             return Err(self.ended().await);
         }
-        let answer = (&mut self.answer).await.map_err(|_| Ended::panicked())?.map_err(Ended::failed)?;
+        let answer = (&mut self.answer).await.map_err(|_| Ended::panicked())?.map_err(Ended::from)?;
         self.cancel = None;
         Ok(answer)
     }
@@ -140,7 +140,7 @@ impl Running {
     /// Why the thread ended early.
     async fn ended(&mut self) -> Ended {
         match (&mut self.answer).await {
-            Ok(Err(error)) => Ended::failed(error),
+            Ok(Err(error)) => error.into(),
             _ => Ended::panicked(),
         }
     }
@@ -164,15 +164,22 @@ fn run(
     inputs: &mpsc::Receiver<ArithmeticShare>,
 ) -> Result<Answer, Error> {
     let mut network = shared.mesh.session(session, shared.limits.wait())?;
-    greet(&mut network, &SessionHello::new(session, request, model.description.digest))?;
+    let hello = SessionHello::new(session, request, model.description.digest);
+    greet(&mut network, &hello).inspect_err(|error| network.abort(error))?;
     let (own, next) = network.prss_keys()?;
     let given_up = || Error::Aborted("the client left before its input was complete".into());
     ready.send(network.cancel()).map_err(|_| given_up())?;
     let input = inputs.recv().map_err(|_| given_up())?;
 
-    let mut party = Party::new(Link::new(Box::new(network), Prss::new(own, next)), Box::new(Passive));
-    let reveal = model.description.manifest.reveal;
-    let output = evaluate(&mut party, &model.description.graph, &model.weights, input, &request.windows, reveal)?;
+    let security = request.security.start(&hello.digest()?);
+    let mut party = Party::new(Link::new(Box::new(network), Prss::new(own, next)), security);
+    compute(&mut party, model, request, input).inspect_err(|error| party.link().abort(error))
+}
+
+/// From the input share to what may leave this party.
+fn compute(party: &mut Party, model: &Model, request: &Classify, input: ArithmeticShare) -> Result<Answer, Error> {
+    let Description { graph, manifest, .. } = &model.description;
+    let output = evaluate(party, graph, &model.weights, input, &request.windows, manifest.reveal)?;
     let verified = party.verify()?;
     party.link().flush()?;
     Ok((output.into_components(&verified), party.meter()))

@@ -5,12 +5,15 @@ mod common;
 
 use common::{Parties, TestModel, program, run, send_input};
 use mpc_core::Role::{self, P0, P1, P2};
+use mpc_core::error::Step;
 use mpc_core::network::identity::Identity;
+use mpc_core::security::Mode;
 use mpc_core::wire::message::{Classify, ModelInfo, PROTOCOL_VERSION, Reply, Request, Versioned};
 use mpc_core::wire::stream;
 
 const SAMPLES: [[f64; 4]; 3] = [[1.5, 0.25, -1.0, 0.0], [-0.5, -0.25, -1.0, 2.0], [0.0, 0.125, 0.25, -2.0]];
 const LABELS: [u64; 3] = [0, 1, 2];
+const STRICT: &str = "[security]\nminimum = \"active\"";
 
 #[test]
 fn a_killed_party_is_named_and_everything_works_after_its_restart() {
@@ -70,7 +73,7 @@ fn whoever_is_not_entitled_is_told_why() {
         let future = Versioned { version: PROTOCOL_VERSION + 1, body: Request::Status };
         stream::send(&mut conversation.send, &future).await.unwrap();
         let reason = conversation.refusal().await;
-        assert!(reason.contains("version 2") && reason.contains("version 1"), "{reason}");
+        assert!(reason.contains("version 3") && reason.contains("version 2"), "{reason}");
 
         let mut conversation = client.open(P0).await;
         conversation.send.write_all(&u32::MAX.to_le_bytes()).await.unwrap();
@@ -78,7 +81,7 @@ fn whoever_is_not_entitled_is_told_why() {
         assert!(reason.contains("4294967295"), "{reason}");
 
         let mut conversation = client.open(P0).await;
-        conversation.send.write_all(&[8, 0, 0, 0, 1, 0, 77, 77, 77, 77, 77, 77]).await.unwrap();
+        conversation.send.write_all(&[8, 0, 0, 0, 2, 0, 77, 77, 77, 77, 77, 77]).await.unwrap();
         conversation.refusal().await;
     });
 }
@@ -158,6 +161,52 @@ fn parties_that_hold_different_models_notice_before_the_input_is_sent() {
 }
 
 #[test]
+fn what_is_weaker_than_a_minimum_is_refused() {
+    let model = TestModel::first_three_pixels(1);
+    let mut strict = TestModel::first_three_pixels(2);
+    strict.manifest = strict.manifest.replace("security = \"passive\"", "security = \"active\"");
+    let passive = |model: &TestModel| Request::Classify(Classify { security: Mode::Passive, ..model.classify(1) });
+    for (configuration, model, who) in [("", strict, "manifest"), (STRICT, model, "security.minimum")] {
+        let parties = Parties::start(configuration);
+        run(async {
+            parties.connect(&parties.publisher).await.publish(&model).await;
+            let client = parties.connect(&parties.client).await;
+            let reason = client.ask(P1, &passive(&model)).await.refusal().await;
+            assert!(reason.contains(who) && reason.contains("--security active"), "{reason}");
+            assert_eq!(client.classify(&model, &SAMPLES).await, Ok(LABELS.to_vec()));
+            let Reply::Models { minimum, .. } = client.ask(P1, &Request::Models).await.reply().await else { panic!() };
+            assert_eq!(minimum, if who == "manifest" { Mode::Passive } else { Mode::Active });
+        });
+    }
+}
+
+#[test]
+fn all_three_tell_the_client_in_which_check_cheating_was_found() {
+    let parties = Parties::start("");
+    let model = TestModel::first_three_pixels(1);
+    let mut other = model.clone();
+    other.dealt = TestModel::first_three_pixels(1).dealt;
+    run(async {
+        // P2 holds shares of another dealing: of no component do both holders hold the same.
+        let publisher = parties.connect(&parties.publisher).await;
+        for role in Role::ALL {
+            let mut upload = publisher.upload(role, if role == P2 { &other } else { &model }).await;
+            assert_eq!(upload.reply().await, Reply::Stored);
+            upload.commit(model.publication).await;
+        }
+        let client = parties.connect(&parties.client).await;
+        let mut session = client.ask_all(&Request::Classify(model.classify(3))).await;
+        for conversation in &mut session {
+            assert!(matches!(conversation.reply().await, Reply::Accepted { .. }));
+        }
+        send_input(&mut session, &SAMPLES, &Role::ALL).await;
+        for conversation in &mut session {
+            assert_eq!(conversation.reply().await, Reply::Cheating { step: Step::Model });
+        }
+    });
+}
+
+#[test]
 fn publications_replace_each_other_and_unfinished_ones_vanish() {
     let mut parties = Parties::start("");
     let (first, second) = (TestModel::first_three_pixels(1), TestModel::first_three_pixels(2));
@@ -181,7 +230,10 @@ fn publications_replace_each_other_and_unfinished_ones_vanish() {
             graph: second.publish().graph,
         };
         for conversation in &mut client.ask_all(&Request::Models).await {
-            assert_eq!(conversation.reply().await, Reply::Models(vec![published.clone()]));
+            assert_eq!(
+                conversation.reply().await,
+                Reply::Models { minimum: Mode::Passive, models: vec![published.clone()] }
+            );
         }
         assert_eq!(client.classify(&second, &SAMPLES).await, Ok(LABELS.to_vec()));
         assert!(matches!(client.classify(&first, &SAMPLES).await, Err(Reply::Refused { .. })));

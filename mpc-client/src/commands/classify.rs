@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use mpc_client::preprocess::{self, Options};
-use mpc_client::{Encoded, Error, Model, Result};
-use mpc_core::wire::message::Security;
+use mpc_client::{Encoded, Error, Mode, Model, Result};
 
 use super::{Needed, ask, blocking};
 use crate::cli::Global;
@@ -16,6 +15,7 @@ pub(crate) async fn run(
     global: &Global,
     command: &'static str,
     name: &str,
+    security: Mode,
     files: Vec<PathBuf>,
     options: Options,
 ) -> Result<Answer> {
@@ -31,7 +31,8 @@ pub(crate) async fn run(
         let mut answer = Answer {
             command,
             model: model.manifest.name.clone(),
-            security: Security::Passive,
+            security: security.max(model.minimum),
+            raised: model.minimum > security,
             results: Vec::new(),
             elapsed_ms: 0,
             rounds: 0,
@@ -40,8 +41,9 @@ pub(crate) async fn run(
         let mut predictions = Vec::new().into_iter();
         if !good.is_empty() {
             progress.say(format!("asking {name} about {} inputs", good.len()));
-            let evaluation = client.classify(&model, &good, global.timeout).await?;
+            let evaluation = client.classify(&model, &good, security, global.timeout).await?;
             (answer.rounds, answer.bytes_sent) = (evaluation.rounds, evaluation.bytes_sent);
+            answer.security = evaluation.security;
             predictions = evaluation.predictions.into_iter();
         }
         for (file, input) in files.iter().zip(prepared) {

@@ -19,7 +19,7 @@ struct Entry {
     title: String,
     labels: Vec<String>,
     reveal: mpc_core::model::manifest::Reveal,
-    security: mpc_core::model::manifest::Security,
+    security: mpc_client::Mode,
     licence: mpc_core::model::manifest::Licence,
     publication: String,
 }
@@ -40,13 +40,13 @@ pub(crate) async fn run(global: &Global) -> Result<()> {
     })
 }
 
-fn entry(Model { publication, manifest, .. }: Model) -> Entry {
+fn entry(Model { publication, manifest, minimum, .. }: Model) -> Entry {
     Entry {
         name: manifest.name,
         title: manifest.title,
         labels: manifest.labels,
         reveal: manifest.reveal,
-        security: manifest.security,
+        security: minimum,
         licence: manifest.licence,
         publication: super::hex(&publication),
     }

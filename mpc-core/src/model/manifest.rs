@@ -34,6 +34,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::ring::fixed;
+use crate::security::Mode;
 
 /// File name of the manifest in a model's folder.
 pub const FILE: &str = "manifest.toml";
@@ -61,7 +62,7 @@ pub struct Manifest {
     /// What the client learns.
     pub reveal: Reveal,
     /// The weakest security that the model may be evaluated with.
-    pub security: Security,
+    pub security: Mode,
     /// What the weights may be used for.
     pub licence: Licence,
     /// How a file becomes the input of the network.
@@ -92,16 +93,6 @@ pub enum Reveal {
     Label,
     /// Every output of the network.
     Scores,
-}
-
-/// What the three servers are trusted with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Security {
-    /// They follow the protocol; one of them may look at what it holds.
-    Passive,
-    /// One of them may deviate: the evaluation aborts.
-    Active,
 }
 
 /// What may be done with the weights; the folder's LICENSE has the words.
@@ -388,7 +379,9 @@ mod tests {
     #[test]
     fn reads_back_what_it_writes() {
         let manifest = Manifest::parse(EMOTION).unwrap();
-        assert_eq!(manifest.input.frac_bits, 16);
+        assert_eq!((manifest.input.frac_bits, manifest.security), (16, Mode::Passive));
+        let strict = Manifest::parse(&EMOTION.replace("security = \"passive\"", "security = \"active\"")).unwrap();
+        assert_eq!(strict.security, Mode::Active);
         assert_eq!(Manifest::parse(&toml::to_string(&manifest).unwrap()).unwrap(), manifest);
     }
 
@@ -399,6 +392,7 @@ mod tests {
             ("name = \"emotion\"", "name = \"../x\"", "name"),
             ("labels = [\"calm\", \"angry\"]", "labels = [\"calm\"]", "labels"),
             ("reveal = \"label\"", "reveal = \"all\"", "reveal"),
+            ("security = \"passive\"", "security = \"none\"", "security"),
             ("rate = 16000", "rate = 1", "preprocess.rate"),
             ("rate = 16000", "rate = 16000\nrat = 1", "rat"),
             ("high_hz = 8000.0", "high_hz = 9000.0", "high_hz"),

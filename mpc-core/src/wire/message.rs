@@ -27,7 +27,7 @@
 //! Versioned(Request::Classify)         ->
 //!                                      <-  Reply::Accepted | Refused
 //! dealt share of the input             ->                                    [sum of windows, sample shape...]
-//!                                      <-  Reply::Output | Failed
+//!                                      <-  Reply::Output | Failed | Cheating
 //!                                      <-  own, next as raw u64              product of Output.shape each
 //!
 //! Versioned(Request::Publish)          ->
@@ -58,21 +58,21 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::codec;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Step};
 use crate::network::Meter;
 use crate::ring::fixed::FRAC_BITS;
+use crate::security::Mode;
+
+pub use crate::security::Id;
 
 /// Parties and clients of different versions refuse each other.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
 
 /// ALPN of every connection.
-pub const ALPN: &[u8] = b"mpc/1";
+pub const ALPN: &[u8] = b"mpc/2";
 
 /// Largest control message in bytes that a party accepts; a list of models may be longer.
 pub const MAX_CONTROL: usize = 1 << 20;
-
-/// 32 bytes that name something: a session, a publication, a key.
-pub type Id = [u8; 32];
 
 /// First digits of a session's name, for logs.
 pub fn short(session: &Id) -> String {
@@ -115,14 +115,6 @@ impl<T: DeserializeOwned> Versioned<T> {
     }
 }
 
-/// Which adversary the answer is secure against.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Security {
-    /// No party learns anything as long as all follow the protocol and at most one looks at what it sees.
-    Passive,
-}
-
 /// First message of a client on a stream, [`Versioned`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Request {
@@ -145,8 +137,8 @@ pub struct Classify {
     pub publication: Id,
     /// Windows per input: one entry an input, the sum is the batch dimension of the input tensor.
     pub windows: Vec<u32>,
-    /// Asked-for security.
-    pub security: Security,
+    /// Which adversary the answer is to be secure against: at least what the model and each party demand.
+    pub security: Mode,
     /// How long the client will wait, in milliseconds.
     pub timeout_ms: u64,
 }
@@ -185,10 +177,21 @@ pub enum Reply {
         /// One line for people: which party, which step.
         reason: String,
     },
+    /// The session was destroyed because a check of active security failed, here or at a peer. Whose fault it is cannot be
+    /// known.
+    Cheating {
+        /// The check.
+        step: Step,
+    },
     /// To [`Request::Status`].
     Status(Status),
     /// To [`Request::Models`].
-    Models(Vec<ModelInfo>),
+    Models {
+        /// The weakest security that this party takes part in; a model's manifest may demand more.
+        minimum: Mode,
+        /// What is in service.
+        models: Vec<ModelInfo>,
+    },
     /// To [`Request::Classify`]: the session is admitted at all three parties, send the input share.
     Accepted {
         /// Name of the session; all three parties say the same.
@@ -301,8 +304,8 @@ pub struct SessionHello {
     pub model: Id,
     /// Digest of [`Classify::windows`].
     pub windows: Id,
-    /// Asked-for security.
-    pub security: Security,
+    /// [`Classify::security`].
+    pub security: Mode,
     /// Fractional bits of fixed-point numbers.
     pub frac_bits: u32,
 }
@@ -320,6 +323,14 @@ impl SessionHello {
             security: request.security,
             frac_bits: FRAC_BITS,
         }
+    }
+
+    /// Digest of everything that the two parties have agreed on.
+    ///
+    /// # Errors
+    /// None in practice: a hello is short enough to be encoded.
+    pub fn digest(&self) -> Result<Id> {
+        Ok(hash(b"mpc hello v1", &[&codec::encode(self)?]))
     }
 
     /// The first thing in which the two differ.
@@ -367,7 +378,7 @@ mod tests {
         let bytes = codec::encode(&Versioned::new(Request::Status)).unwrap();
         assert_eq!(Versioned::<Request>::decode(&bytes).unwrap(), Request::Status);
         let error = Versioned::<Request>::decode(&[9, 0, 77, 77, 77]).unwrap_err().to_string();
-        assert!(error.contains("version 9") && error.contains("version 1"), "{error}");
+        assert!(error.contains("version 9") && error.contains("version 2"), "{error}");
         assert!(Versioned::<Request>::decode(&[1]).is_err());
     }
 
@@ -377,7 +388,7 @@ mod tests {
             request: [1; 32],
             publication: [2; 32],
             windows,
-            security: Security::Passive,
+            security: Mode::Passive,
             timeout_ms: 1000,
         };
         let hello = |windows| SessionHello::new([3; 32], &request(windows), [4; 32]);

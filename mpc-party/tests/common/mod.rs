@@ -10,10 +10,11 @@ use mpc_core::model::{Bound, Facts, Graph, Node, Op, Source, WeightSpec};
 use mpc_core::network::endpoint::{caller, connect};
 use mpc_core::network::identity::Identity;
 use mpc_core::ring::{Arithmetic, Boolean, Tensor, fixed};
+use mpc_core::security::Mode;
 use mpc_core::sharing::{Dealt, Share, reconstruct, share};
 use mpc_core::wire::cluster::{Cluster, PartyEntry};
 use mpc_core::wire::codec::{self, MAX_ENCODED};
-use mpc_core::wire::message::{Classify, Commit, Id, Publish, Reply, Request, Security, Status, Versioned};
+use mpc_core::wire::message::{Classify, Commit, Id, Publish, Reply, Request, Status, Versioned};
 use mpc_core::wire::stream;
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use tempfile::TempDir;
@@ -34,7 +35,7 @@ pub(crate) struct Parties {
 }
 
 impl Parties {
-    /// Starts them with `limits`, lines of TOML.
+    /// Starts them with `limits`, lines of TOML, and the tables behind them.
     pub(crate) fn start(limits: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let sockets = Role::ALL.map(|_| UdpSocket::bind("127.0.0.1:0").unwrap());
@@ -344,7 +345,7 @@ impl TestModel {
             request,
             publication: self.publication,
             windows: vec![1; samples],
-            security: Security::Passive,
+            security: Mode::Active,
             timeout_ms: 60_000,
         }
     }
