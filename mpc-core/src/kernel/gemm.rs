@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Kernel;
-use super::tile::Block;
+use super::tile::{Block, NARROW_WIDTH};
 use crate::ring::Word;
 
 /// Rows and columns of a panel of b, which takes half of a first-level cache.
@@ -160,50 +160,27 @@ impl Gemm for u64 {
 impl Gemm for u32 {
     fn gemm(kernel: Kernel, [m, k, n]: [usize; 3], a: &[Self], b: &[Self], c: &mut [Self]) {
         assert_eq!([a.len(), b.len(), c.len()], [m * k, k * n, m * n]);
-        kernel.run(
-            #[inline(always)]
-            || {
-                for j in (0..n).step_by(NARROW_WIDTH) {
-                    narrow_columns([k, n], j, a, b, c);
-                }
-            },
-        );
-    }
-}
-
-/// Columns and rows of a register tile of 32-bit words.
-const NARROW_WIDTH: usize = 48;
-const NARROW_ROWS: usize = 4;
-
-/// At most [`NARROW_WIDTH`] columns of `c += a * b`, from column j on.
-#[inline(always)]
-fn narrow_columns([k, n]: [usize; 2], j: usize, a: &[u32], b: &[u32], c: &mut [u32]) {
-    let width = NARROW_WIDTH.min(n - j);
-    let mut panel = vec![[0; NARROW_WIDTH]; k];
-    for (row, b) in panel.iter_mut().zip(b.chunks_exact(n)) {
-        row[..width].copy_from_slice(&b[j..][..width]);
-    }
-    for (a, c) in a.chunks(NARROW_ROWS * k).zip(c.chunks_mut(NARROW_ROWS * n)) {
-        let mut sums = [[0u32; NARROW_WIDTH]; NARROW_ROWS];
-        if let [a0, a1, a2, a3] = a.chunks_exact(k).collect::<Vec<_>>()[..] {
-            for (l, b) in panel.iter().enumerate() {
-                for (sums, a) in sums.iter_mut().zip([a0[l], a1[l], a2[l], a3[l]]) {
-                    for (sum, b) in sums.iter_mut().zip(b) {
-                        *sum = sum.wrapping_add(a.wrapping_mul(*b));
-                    }
-                }
-            }
-        } else {
-            for (sums, a) in sums.iter_mut().zip(a.chunks_exact(k)) {
-                for (a, b) in a.iter().zip(&panel) {
-                    for (sum, b) in sums.iter_mut().zip(b) {
-                        *sum = sum.wrapping_add(a.wrapping_mul(*b));
-                    }
-                }
-            }
+        if k == 0 {
+            return;
         }
-        for (c, sums) in c.chunks_exact_mut(n).zip(&sums) {
-            c[j..][..width].iter_mut().zip(sums).for_each(|(c, sum)| *c = c.wrapping_add(*sum));
+        for first in (0..n).step_by(NARROW_WIDTH) {
+            let width = NARROW_WIDTH.min(n - first);
+            let mut packed = Vec::new();
+            let panel = if n == NARROW_WIDTH {
+                b.as_chunks().0
+            } else {
+                packed.extend(b.chunks_exact(n).map(|row| {
+                    let mut to = [0; NARROW_WIDTH];
+                    to[..width].copy_from_slice(&row[first..][..width]);
+                    to
+                }));
+                &packed
+            };
+            let mut rows = a.chunks_exact(k).zip(c.chunks_exact_mut(n).map(|row| &mut row[first..][..width]));
+            let mut left = m;
+            while left > 0 {
+                left -= kernel.narrow_tile(&mut rows, left, panel);
+            }
         }
     }
 }

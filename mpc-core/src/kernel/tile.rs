@@ -58,6 +58,63 @@ impl Kernel {
     }
 }
 
+/// Columns of a tile of 32-bit words.
+pub(super) const NARROW_WIDTH: usize = 48;
+
+impl Kernel {
+    /// `c += a * b` for the next few of `left` rows of a and c, over all rows of b; how many they were.
+    pub(super) fn narrow_tile<'a>(
+        self,
+        rows: &mut impl Iterator<Item = (&'a [u32], &'a mut [u32])>,
+        left: usize,
+        b: &[[u32; NARROW_WIDTH]],
+    ) -> usize {
+        #[cfg(target_arch = "x86_64")]
+        if let Kernel::Avx512(_) = self {
+            return if left >= 8 {
+                // SAFETY: the kernel is AVX-512.
+                narrow(rows, b, |a| unsafe { x86::narrow::<8>(a, b) })
+            } else {
+                // SAFETY: as above.
+                narrow(rows, b, |a| unsafe { x86::narrow::<1>(a, b) })
+            };
+        }
+        let _ = left;
+        self.run(
+            #[inline(always)]
+            || narrow(rows, b, |a| narrow_sums(a, b)),
+        )
+    }
+}
+
+/// Adds the sums of ROWS rows.
+#[inline(always)]
+fn narrow<'a, const ROWS: usize>(
+    rows: &mut impl Iterator<Item = (&'a [u32], &'a mut [u32])>,
+    b: &[[u32; NARROW_WIDTH]],
+    sums: impl Fn([&[u32]; ROWS]) -> [[u32; NARROW_WIDTH]; ROWS],
+) -> usize {
+    let mut c: [&mut [u32]; ROWS] = std::array::from_fn(|_| Default::default());
+    let a = std::array::from_fn(|i| {
+        let (a, row) = rows.next().expect("as many rows as are left");
+        c[i] = row;
+        &a[..b.len()]
+    });
+    for (c, sums) in c.into_iter().zip(sums(a)) {
+        c.iter_mut().zip(sums).for_each(|(c, sum)| *c = c.wrapping_add(sum));
+    }
+    ROWS
+}
+
+#[inline(always)]
+fn narrow_sums([a]: [&[u32]; 1], b: &[[u32; NARROW_WIDTH]]) -> [[u32; NARROW_WIDTH]; 1] {
+    let mut sums = [0u32; NARROW_WIDTH];
+    for (a, b) in a.iter().zip(b) {
+        sums.iter_mut().zip(b).for_each(|(sum, b)| *sum = sum.wrapping_add(a.wrapping_mul(*b)));
+    }
+    [sums]
+}
+
 fn portable<const ROWS: usize>(block: Block<'_>) {
     const LANES: usize = 4;
     let Block { a, a_stride, panel, panel_stride, c, c_stride, size: [_, depth, columns] } = block;
@@ -85,7 +142,37 @@ fn add(c: &mut [u64], sums: &[u64]) {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Block, Tiles, add};
+    use super::{Block, NARROW_WIDTH, Tiles, add};
+
+    /// The products of ROWS rows with a matrix of 32-bit words.
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn narrow<const ROWS: usize>(
+        a: [&[u32]; ROWS],
+        b: &[[u32; NARROW_WIDTH]],
+    ) -> [[u32; NARROW_WIDTH]; ROWS] {
+        const LANES: usize = 16;
+        const VECTORS: usize = NARROW_WIDTH / LANES;
+        let mut sums = [[_mm512_setzero_si512(); VECTORS]; ROWS];
+        for (l, b) in b.iter().enumerate() {
+            // SAFETY: `b` has sixteen words for each vector.
+            let b: [_; VECTORS] =
+                std::array::from_fn(|v| unsafe { _mm512_loadu_si512(b[v * LANES..].as_ptr().cast()) });
+            for i in 0..ROWS {
+                let a = _mm512_set1_epi32(a[i][l].cast_signed());
+                for v in 0..VECTORS {
+                    sums[i][v] = _mm512_add_epi32(sums[i][v], _mm512_mullo_epi32(a, b[v]));
+                }
+            }
+        }
+        let mut words = [[0; NARROW_WIDTH]; ROWS];
+        for (words, sums) in words.iter_mut().zip(sums) {
+            for (words, sum) in words.chunks_exact_mut(LANES).zip(sums) {
+                // SAFETY: sixteen words.
+                unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), sum) };
+            }
+        }
+        words
+    }
 
     pub(super) static AVX2: Tiles = Tiles { lanes: 4, sizes: &[&[avx2::<1>], &[avx2::<2>], &[avx2::<4>]] };
 

@@ -136,16 +136,23 @@ impl<W: Gemm, const D: usize> Extension for Galois<W, D> {
     }
 }
 
-/// The transpose of a matrix with `width` columns.
+/// The transpose of a matrix with `width` columns, by squares that fit into registers.
 fn transpose<W: Word>(matrix: &[W], width: usize) -> Vec<W> {
-    /// Rows that are read at a time: a cache line of 64-bit words is written from them.
-    const ROWS: usize = 8;
+    const SIDE: usize = 8;
     let height = matrix.len() / width;
     let mut transposed = vec![W::ZERO; matrix.len()];
-    for (block, rows) in matrix.chunks(ROWS * width).enumerate() {
-        for (column, to) in transposed.chunks_exact_mut(height).enumerate() {
-            let from = rows[column..].iter().step_by(width);
-            to[block * ROWS..].iter_mut().zip(from).for_each(|(to, &x)| *to = x);
+    for row in (0..height).step_by(SIDE) {
+        let rows = SIDE.min(height - row);
+        for column in (0..width).step_by(SIDE) {
+            let columns = SIDE.min(width - column);
+            let mut square = [[W::ZERO; SIDE]; SIDE];
+            for (i, to) in square.iter_mut().enumerate().take(rows) {
+                to[..columns].copy_from_slice(&matrix[(row + i) * width + column..][..columns]);
+            }
+            for j in 0..columns {
+                let line: [W; SIDE] = std::array::from_fn(|i| square[i][j]);
+                transposed[(column + j) * height + row..][..rows].copy_from_slice(&line[..rows]);
+            }
         }
     }
     transposed
