@@ -109,6 +109,36 @@ fn conv(groups: usize, batch: usize, seed: u64) -> impl Fn(&mut Party) -> Result
     }
 }
 
+fn dense(batch: usize, inputs: usize, seed: u64) -> impl Fn(&mut Party) -> Result<()> + Sync {
+    let x: [Share<Arithmetic, u64>; 3] = deal(&numbers(&[batch, inputs], seed));
+    let w: [Share<Arithmetic, u64>; 3] = deal(&numbers(&[inputs, 5], seed + 1));
+    move |party| {
+        let i = party.role().index();
+        product::matmul(party, &x[i], &w[i]).map(drop)
+    }
+}
+
+/// As many channels as it takes for few positions to be a side of their own.
+fn wide_conv(seed: u64) -> impl Fn(&mut Party) -> Result<()> + Sync {
+    let geometry = ConvGeometry {
+        in_channels: 64,
+        out_channels: 3,
+        groups: 1,
+        input: [1, 9],
+        kernel: [1, 3],
+        stride: [1, 2],
+        dilation: [1, 1],
+        pad_begin: [0, 1],
+        pad_end: [0, 1],
+    };
+    let x: [Share<Arithmetic, u64>; 3] = deal(&numbers(&[2, 64, 1, 9], seed));
+    let w: [Share<Arithmetic, u64>; 3] = deal(&numbers(&[3, 64, 1, 3], seed + 1));
+    move |party| {
+        let i = party.role().index();
+        product::conv(party, &geometry, &x[i], &w[i]).map(drop)
+    }
+}
+
 fn layers(seed: u64) -> impl Fn(&mut Party) -> Result<()> + Sync {
     let small = |shape: &[usize], seed| numbers::<u64>(shape, seed).mapv(|x| x >> 27).into_shared();
     let x: [Share<Arithmetic, u64>; 3] = deal(&small(&[4, 12], seed));
@@ -170,5 +200,7 @@ proptest! {
         check(&products::<Boolean, u64>(n, seed), 64)?;
         check(&conv(groups, 1 + n % 3, seed), 64)?;
         check(&layers(seed), 64)?;
+        check(&wide_conv(seed), 64)?;
+        check(&dense(1 + n % 18, 100 + n, seed), 64)?;
     }
 }

@@ -137,7 +137,7 @@ impl<W: Gemm, const D: usize> Extension for Galois<W, D> {
 }
 
 /// The transpose of a matrix with `width` columns, by squares that fit into registers.
-fn transpose<W: Word>(matrix: &[W], width: usize) -> Vec<W> {
+pub(crate) fn transpose<W: Word>(matrix: &[W], width: usize) -> Vec<W> {
     const SIDE: usize = 8;
     let height = matrix.len() / width;
     let mut transposed = vec![W::ZERO; matrix.len()];

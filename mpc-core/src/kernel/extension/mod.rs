@@ -13,6 +13,7 @@ mod galois;
 
 pub use field::Field;
 pub use galois::Galois;
+pub(crate) use galois::transpose;
 
 use super::Kernel;
 use crate::ring::{Domain, Word};

@@ -5,7 +5,7 @@ use std::iter::Peekable;
 use super::Parameters;
 use super::elementwise::Elementwise;
 use super::inner::InnerProduct;
-use super::linear::Compressed;
+use super::linear::compress;
 use crate::kernel::Kernel;
 use crate::link::coin::Coin;
 use crate::security::Claim;
@@ -106,8 +106,7 @@ impl<P: Parameters> Batch<P> {
         let bits = InnerProduct::new(kernel, coin, self.bits);
         let narrow = InnerProduct::new(kernel, coin, self.narrow);
         let mut wide = InnerProduct::new(kernel, coin, self.wide);
-        let mut compressed = Compressed::<P::Wide> { p: &mut wide.p, q: &mut wide.q, c: &mut wide.c };
-        self.linear.iter().for_each(|claim| compressed.push(kernel, coin, claim));
+        self.linear.iter().for_each(|claim| compress(&mut wide, kernel, coin, claim));
         Joined { bits, narrow, wide }
     }
 }

@@ -3,6 +3,7 @@
 //! Pi holds two components each of vectors p and q and of c, over an extension E of the base ring with challenge set S of 2^d elements.
 //! All claims of a batch over one ring are joined into one: elementwise claims by random weights ([`Columns`]), matrix products
 //! and convolutions by Freivalds' compression ([`linear`](super::linear)).
+//! What is still over the base ring is bound first ([`Binding`]); then all make up p and q.
 //!
 //! 1. While there are columns or p is longer than 1: blocks of p and q are read as polynomials P and Q on {0, 1}^l
 //!    ([`table`](super::table)). The parties compute additive parts of <P(e), Q(e)> for e in {0, 1, infinity}^l and
@@ -17,8 +18,10 @@
 //! security". Two one-way messages for each pass of 1 and 2, five after them.
 //! Sources: Boneh et al., CRYPTO'19; Goyal, Song, CRYPTO'20; Boyle et al., CCS'19.
 
+use super::binding::Binding;
 use super::columns::Columns;
 use super::elementwise::Elementwise;
+use super::mixed::Mixed;
 use super::table::{extend, factors, from_sum, interpolate};
 use super::{Pair, draw};
 use crate::error::Result;
@@ -34,18 +37,21 @@ use crate::sharing::{Share, slice, tensor};
 /// The claims of a batch over one ring, and what has become of them. All methods do nothing where there are none.
 pub(super) struct InnerProduct<E: Extension> {
     kernel: Kernel,
-    /// Elementwise claims that are not lifted to E yet.
-    columns: Option<Columns<E>>,
-    pub(super) p: Pair<E::Word>,
-    pub(super) q: Pair<E::Word>,
-    pub(super) c: Pair<E::Word>,
+    /// Claims whose operands are not lifted to E yet.
+    pub(super) unlifted: Vec<(Base<E>, Binding<E>)>,
+    p: Pair<E::Word>,
+    q: Pair<E::Word>,
+    c: Pair<E::Word>,
+}
+
+/// Operands over the base ring.
+pub(super) enum Base<E: Extension> {
+    Columns(Columns<E>),
+    Mixed(Mixed<E>),
 }
 
 /// A table on its way.
-pub(super) struct Table<E: Extension> {
-    levels: usize,
-    entries: Pending<E::Domain, E::Word>,
-}
+pub(super) type Table<E> = Pending<<E as Extension>::Domain, <E as Extension>::Word>;
 
 /// The mask p', q' and its products h1, h2 on their way.
 pub(super) struct Mask<E: Extension> {
@@ -58,8 +64,12 @@ impl<E: Extension> InnerProduct<E> {
     /// Draws the weights that join elementwise claims into one.
     pub(super) fn new(kernel: Kernel, coin: &mut Coin, claims: Elementwise<E>) -> Self {
         let (none, zero) = (|| [Vec::new(), Vec::new()], || vec![E::Word::ZERO; E::WORDS]);
-        let columns = (!claims.is_empty()).then(|| Columns::new(kernel, coin, claims));
-        Self { kernel, columns, p: none(), q: none(), c: [zero(), zero()] }
+        let mut unlifted = Vec::new();
+        if !claims.is_empty() {
+            let (columns, binding) = Columns::new(kernel, coin, claims);
+            unlifted.push((Base::Columns(columns), binding));
+        }
+        Self { kernel, unlifted, p: none(), q: none(), c: [zero(), zero()] }
     }
 
     /// Elements in p, once it is lifted.
@@ -69,7 +79,7 @@ impl<E: Extension> InnerProduct<E> {
 
     /// Whether there is more than one product left.
     pub(super) fn is_long(&self) -> bool {
-        self.columns.is_some() || self.len() > 1
+        !self.unlifted.is_empty() || self.len() > 1
     }
 
     /// How many variables to bind when p has n elements: more where rounds matter more than products.
@@ -84,58 +94,65 @@ impl<E: Extension> InnerProduct<E> {
         if !self.is_long() {
             return Ok(None);
         }
-        let (levels, parts) = match &self.columns {
-            Some(columns) => columns.parts(),
-            None => self.table(),
+        let parts = if self.unlifted.is_empty() {
+            self.table()
+        } else {
+            self.unlifted.iter().flat_map(|(_, binding)| binding.parts()).collect()
         };
-        let entries = reshare::send(link, &[parts.len()], Some(parts), Contributors::ALL)?;
-        Ok(Some(Table { levels, entries }))
+        reshare::send(link, &[parts.len()], Some(parts), Contributors::ALL).map(Some)
     }
 
-    /// Step 1, second half: the number of variables and the whole table.
-    pub(super) fn receive_table(
-        &self,
-        link: &mut Link,
-        sent: Option<Table<E>>,
-    ) -> Result<Option<(usize, Pair<E::Word>)>> {
-        let Some(Table { levels, entries }) = sent else { return Ok(None) };
-        let entries = components(&entries.receive(link)?);
-        let table = match &self.columns {
-            Some(columns) => columns.complete(entries),
-            None => {
-                let ones = E::one().repeat(1 << levels);
-                let [own, next] = entries;
-                let whole = |entries: &[E::Word], c| from_sum::<E>(self.kernel, levels, entries, c, &ones);
-                [whole(&own, &self.c[0]), whole(&next, &self.c[1])]
-            }
-        };
-        Ok(Some((levels, table)))
+    /// Step 1, second half.
+    pub(super) fn receive_table(&self, link: &mut Link, sent: Option<Table<E>>) -> Result<Option<Pair<E::Word>>> {
+        sent.map(|entries| Ok(components(&entries.receive(link)?))).transpose()
     }
 
-    /// Step 2.
-    pub(super) fn bind(&mut self, table: Option<(usize, Pair<E::Word>)>, coin: &mut Coin) {
-        let Some((levels, table)) = table else { return };
-        let kernel = self.kernel;
-        let point: Vec<_> = (0..levels).map(|_| draw::<E>(coin, 1)).collect();
-        let Some(mut columns) = self.columns.take() else {
-            let factors = factors::<E>(kernel, &point);
-            for vector in [&mut self.p, &mut self.q].into_iter().flatten() {
-                *vector = E::fold(kernel, vector, &factors);
-            }
-            self.c = table.map(|table| interpolate::<E>(kernel, table, &point));
-            return;
-        };
-        columns.bind(table, point);
-        if !columns.is_bound() {
-            self.columns = Some(columns);
+    /// Step 2, where a table was received.
+    pub(super) fn bind(&mut self, entries: Option<Pair<E::Word>>, coin: &mut Coin) {
+        let Some(entries) = entries else { return };
+        if self.unlifted.is_empty() {
+            self.shorten(entries, coin);
             return;
         }
-        // Compressed matrix products are there already; all of them together make one inner product.
-        let [p, q, c] = columns.lift();
-        for (vector, lifted) in self.p.iter_mut().chain(&mut self.q).zip(p.into_iter().chain(q)) {
-            vector.extend(lifted);
+        let mut entries = slices(&entries);
+        for (_, binding) in &mut self.unlifted {
+            let words = binding.count() * E::WORDS;
+            let point = point::<E>(coin, binding.levels());
+            binding.bind(entries.map(|entries| &entries[..words]), point);
+            entries = entries.map(|entries| &entries[words..]);
+        }
+        // All have the same number of steps or are done after the first.
+        let (bound, unlifted) = std::mem::take(&mut self.unlifted).into_iter().partition(|(_, b)| b.is_complete());
+        self.unlifted = unlifted;
+        for (base, binding) in bound {
+            let [p, q, c] = match base {
+                Base::Columns(columns) => columns.lift(binding),
+                Base::Mixed(mixed) => mixed.lift(binding),
+            };
+            self.push(p, q, c);
+        }
+    }
+
+    /// Adds the claim <p, q> = c: all together make one inner product.
+    pub(super) fn push(&mut self, p: Pair<E::Word>, q: Pair<E::Word>, c: Pair<E::Word>) {
+        for (vector, more) in self.p.iter_mut().chain(&mut self.q).zip(p.into_iter().chain(q)) {
+            vector.extend(more);
         }
         self.c.iter_mut().zip(c).for_each(|(sum, c)| *sum = add::<E>(sum, &c));
+    }
+
+    /// Step 2 for elements of E.
+    fn shorten(&mut self, entries: Pair<E::Word>, coin: &mut Coin) {
+        let (kernel, levels) = (self.kernel, Self::levels(self.len()));
+        let point = point::<E>(coin, levels);
+        let factors = factors::<E>(kernel, &point);
+        for vector in [&mut self.p, &mut self.q].into_iter().flatten() {
+            *vector = E::fold(kernel, vector, &factors);
+        }
+        let ones = E::one().repeat(1 << levels);
+        for (c, entries) in self.c.iter_mut().zip(entries) {
+            *c = interpolate::<E>(kernel, from_sum::<E>(kernel, levels, &entries, c, &ones), &point);
+        }
     }
 
     /// Step 3, first half.
@@ -171,7 +188,7 @@ impl<E: Extension> InnerProduct<E> {
     }
 
     /// Cuts p and q into 2^levels blocks and computes this party's part of the table, without its first entry.
-    fn table(&mut self) -> (usize, Vec<E::Word>) {
+    fn table(&mut self) -> Vec<E::Word> {
         let levels = Self::levels(self.len());
         let length = self.len().next_multiple_of(1 << levels) * E::WORDS;
         for vector in [&mut self.p, &mut self.q].into_iter().flatten() {
@@ -185,7 +202,7 @@ impl<E: Extension> InnerProduct<E> {
             }
         });
         table.drain(..E::WORDS);
-        (levels, table)
+        table
     }
 }
 
@@ -221,6 +238,11 @@ pub(super) fn stands<E: Extension>(link: &mut Link, share: &Share<E::Domain, E::
         unreachable!("three elements")
     };
     Ok(E::mul(link.kernel(), p, q) == c)
+}
+
+/// A random point of S^l.
+fn point<E: Extension>(coin: &mut Coin, levels: usize) -> Vec<Vec<E::Word>> {
+    (0..levels).map(|_| draw::<E>(coin, 1)).collect()
 }
 
 /// An element of S without 0.

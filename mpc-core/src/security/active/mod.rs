@@ -16,10 +16,12 @@
 
 mod agree;
 mod batch;
+mod binding;
 mod columns;
 mod elementwise;
 mod inner;
 mod linear;
+mod mixed;
 mod table;
 
 use std::marker::PhantomData;

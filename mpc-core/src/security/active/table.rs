@@ -18,7 +18,7 @@ pub(super) fn extend<D: Domain, W: Word, const N: usize>(
     mut at: impl FnMut(usize, [&[W]; N]),
 ) {
     // The differences of one path from the root: half of the input, a quarter, and so on.
-    let mut scratch = vec![W::ZERO; N * polynomials[0].len()];
+    let mut scratch = vec![W::ZERO; polynomials.iter().map(|polynomial| polynomial.len()).sum()];
     visit::<D, W, N>(polynomials, levels, 0, &mut scratch, &mut at);
 }
 
@@ -26,24 +26,20 @@ fn visit<D: Domain, W: Word, const N: usize>(
     polynomials: [&[W]; N],
     levels: usize,
     point: usize,
-    scratch: &mut [W],
+    mut scratch: &mut [W],
     at: &mut impl FnMut(usize, [&[W]; N]),
 ) {
     if levels == 0 {
         return at(point, polynomials);
     }
-    let half = polynomials[0].len() / 2;
-    let (differences, scratch) = scratch.split_at_mut(N * half);
-    for (to, polynomial) in differences.chunks_exact_mut(half).zip(polynomials) {
-        let (zero, one) = polynomial.split_at(half);
-        to.iter_mut().zip(zero.iter().zip(one)).for_each(|(to, (&zero, &one))| *to = D::sub(one, zero));
-    }
-    let differences: &[W] = differences;
-    let values = [
-        polynomials.map(|polynomial| &polynomial[..half]),
-        polynomials.map(|polynomial| &polynomial[half..]),
-        std::array::from_fn(|i| &differences[i * half..][..half]),
-    ];
+    let halves = polynomials.map(|polynomial| polynomial.split_at(polynomial.len() / 2));
+    let differences: [&[W]; N] = halves.map(|(zero, one)| {
+        let (differences, rest) = std::mem::take(&mut scratch).split_at_mut(zero.len());
+        scratch = rest;
+        differences.iter_mut().zip(zero.iter().zip(one)).for_each(|(to, (&zero, &one))| *to = D::sub(one, zero));
+        &*differences
+    });
+    let values = [halves.map(|(zero, _)| zero), halves.map(|(_, one)| one), differences];
     for (digit, values) in values.into_iter().enumerate() {
         visit::<D, W, N>(values, levels - 1, 3 * point + digit, scratch, at);
     }
