@@ -52,6 +52,18 @@ impl Kernel {
         products
     }
 
+    /// `a - b`, elementwise.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub(crate) fn difference_into<D: Domain, W: Word>(self, a: &[W], b: &[W], difference: &mut [W]) {
+        assert!(a.len() == difference.len() && b.len() == difference.len());
+        self.run(
+            #[inline(always)]
+            || difference.iter_mut().zip(a.iter().zip(b)).for_each(|(to, (&a, &b))| *to = D::sub(a, b)),
+        );
+    }
+
     /// As [`Kernel::cross_product`], into memory that is there.
     ///
     /// # Panics

@@ -28,18 +28,9 @@ impl<const D: u32> Extension for Field<D> {
     fn lift(kernel: Kernel, rows: &[u64], factors: &[u64]) -> Vec<u64> {
         let columns = rows.len() / factors.len();
         let mut lifted = vec![0; columns * Self::LANES];
-        kernel.run(
-            #[inline(always)]
-            || {
-                for (g, lanes) in lifted.chunks_exact_mut(Self::LANES).enumerate() {
-                    for (row, factor) in rows.chunks_exact(columns).zip(factors) {
-                        for (b, lane) in lanes.iter_mut().enumerate() {
-                            *lane ^= factor & 0u64.wrapping_sub(row[g] >> b & 1);
-                        }
-                    }
-                }
-            },
-        );
+        for (g, lanes) in lifted.as_chunks_mut().0.iter_mut().enumerate() {
+            kernel.xor_bits(rows[g..].iter().step_by(columns).zip(factors), lanes);
+        }
         lifted
     }
 
@@ -53,6 +44,27 @@ impl<const D: u32> Extension for Field<D> {
 
     fn fold(kernel: Kernel, rows: &[u64], factors: &[u64]) -> Vec<u64> {
         carryless!(kernel, fold(rows, factors))
+    }
+}
+
+impl Kernel {
+    /// Adds each factor to the lanes whose bits its word has.
+    fn xor_bits<'a>(self, rows: impl Iterator<Item = (&'a u64, &'a u64)>, lanes: &mut [u64; 64]) {
+        #[cfg(target_arch = "x86_64")]
+        if let Kernel::Avx512(_) = self {
+            // SAFETY: the kernel is AVX-512.
+            return unsafe { x86::xor_bits(rows, lanes) };
+        }
+        self.run(
+            #[inline(always)]
+            || {
+                for (bits, factor) in rows {
+                    for (b, lane) in lanes.iter_mut().enumerate() {
+                        *lane ^= factor & 0u64.wrapping_sub(bits >> b & 1);
+                    }
+                }
+            },
+        );
     }
 }
 
@@ -111,12 +123,19 @@ fn inner<C: Carryless>(x: &[u64], y: &[u64]) -> u64 {
 
 #[inline(always)]
 fn fold<C: Carryless>(rows: &[u64], factors: &[u64]) -> Vec<u64> {
+    /// Elements that are summed up side by side, so that no product waits for the one before it.
+    const SIDE: usize = 4;
     let width = rows.len() / factors.len();
-    let at = |i: usize| {
-        let column = rows[i..].iter().step_by(width);
-        reduce::<C>(column.zip(factors).fold(C::zero(), |sum, (&x, &factor)| C::add(sum, x, factor)))
-    };
-    (0..width).map(at).collect()
+    let mut folded = vec![0; width];
+    for (i, folded) in folded.chunks_mut(SIDE).enumerate() {
+        let mut sums = [C::zero(); SIDE];
+        for (row, factor) in rows.chunks_exact(width).zip(factors) {
+            let row = &row[i * SIDE..][..folded.len()];
+            sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum = C::add(*sum, x, *factor));
+        }
+        folded.iter_mut().zip(sums).for_each(|(folded, sum)| *folded = reduce::<C>(sum));
+    }
+    folded
 }
 
 #[inline(always)]
@@ -156,6 +175,21 @@ mod x86 {
     use std::arch::x86_64::*;
 
     use super::Carryless;
+
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn xor_bits<'a>(rows: impl Iterator<Item = (&'a u64, &'a u64)>, lanes: &mut [u64; 64]) {
+        let mut sums = [_mm512_setzero_si512(); 8];
+        for (bits, factor) in rows {
+            let factor = _mm512_set1_epi64(factor.cast_signed());
+            for (sum, mask) in sums.iter_mut().zip(bits.to_le_bytes()) {
+                *sum = _mm512_mask_xor_epi64(*sum, mask, *sum, factor);
+            }
+        }
+        for (lanes, sum) in lanes.chunks_exact_mut(8).zip(sums) {
+            // SAFETY: eight words.
+            unsafe { _mm512_storeu_si512(lanes.as_mut_ptr().cast(), sum) };
+        }
+    }
 
     /// The processor's carry-less product. Only for use inside [`Kernel::run`](crate::kernel::Kernel::run) of a vectorised kernel.
     pub(super) struct Instruction;

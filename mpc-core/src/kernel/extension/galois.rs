@@ -97,12 +97,18 @@ impl<W: Gemm, const D: usize> Extension for Galois<W, D> {
                     let padded = padded.as_flattened_mut();
                     padded[D..2 * D].copy_from_slice(element);
                     let mut product = [W::ZERO; 2 * 64 + BLOCK];
+                    // Weights are public, and so is how many bits they have.
+                    let mut bits = [0; 64];
+                    let mut count = 0;
+                    for (k, &bit) in weight.iter().enumerate() {
+                        bits[count] = k;
+                        count += usize::from(bit != W::ZERO);
+                    }
                     for first in (0..2 * D).step_by(BLOCK) {
                         let mut sums = [W::ZERO; BLOCK];
-                        for (k, &bit) in weight.iter().enumerate() {
-                            let mask = W::ZERO.wrapping_sub(bit);
+                        for k in &bits[..count] {
                             let shifted = &padded[D + first - k..][..BLOCK];
-                            sums.iter_mut().zip(shifted).for_each(|(sum, &x)| *sum = sum.wrapping_add(x.and(mask)));
+                            sums.iter_mut().zip(shifted).for_each(|(sum, &x)| *sum = sum.wrapping_add(x));
                         }
                         product[first..][..BLOCK].copy_from_slice(&sums);
                     }
@@ -142,16 +148,22 @@ pub(crate) fn transpose<W: Word>(matrix: &[W], width: usize) -> Vec<W> {
     let height = matrix.len() / width;
     let mut transposed = vec![W::ZERO; matrix.len()];
     for row in (0..height).step_by(SIDE) {
-        let rows = SIDE.min(height - row);
         for column in (0..width).step_by(SIDE) {
-            let columns = SIDE.min(width - column);
-            let mut square = [[W::ZERO; SIDE]; SIDE];
-            for (i, to) in square.iter_mut().enumerate().take(rows) {
-                to[..columns].copy_from_slice(&matrix[(row + i) * width + column..][..columns]);
-            }
-            for j in 0..columns {
-                let line: [W; SIDE] = std::array::from_fn(|i| square[i][j]);
-                transposed[(column + j) * height + row..][..rows].copy_from_slice(&line[..rows]);
+            if row + SIDE <= height && column + SIDE <= width {
+                let square: [[W; SIDE]; SIDE] = std::array::from_fn(|i| {
+                    let line = &matrix[(row + i) * width + column..][..SIDE];
+                    std::array::from_fn(|j| line[j])
+                });
+                for j in 0..SIDE {
+                    let line: [W; SIDE] = std::array::from_fn(|i| square[i][j]);
+                    transposed[(column + j) * height + row..][..SIDE].copy_from_slice(&line);
+                }
+            } else {
+                for i in row..height.min(row + SIDE) {
+                    for j in column..width.min(column + SIDE) {
+                        transposed[j * height + i] = matrix[i * width + j];
+                    }
+                }
             }
         }
     }

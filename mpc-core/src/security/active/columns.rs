@@ -84,7 +84,7 @@ impl<E: Extension> Columns<E> {
                 }
             }
             let operands = stripes.each_ref().map(|stripe| &stripe[..width << levels]);
-            extend::<E::Domain, _, 4>(operands, levels, |point, [x0, x1, y0, y1]| {
+            extend::<E::Domain, _, 4>(kernel, operands, levels, |point, [x0, x1, y0, y1]| {
                 if let Some(row) = index[point] {
                     let to = &mut products[row * width..][..width];
                     kernel.cross_product_into::<E::Domain, _>([x0, x1], [y0, y1], to);

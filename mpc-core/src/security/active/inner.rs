@@ -196,7 +196,7 @@ impl<E: Extension> InnerProduct<E> {
         }
         let mut table = vec![E::Word::ZERO; 3usize.pow(levels as u32) * E::WORDS];
         let vectors = [&self.p[0], &self.p[1], &self.q[0], &self.q[1]].map(Vec::as_slice);
-        extend::<E::Domain, _, 4>(vectors, levels, |point, [p0, p1, q0, q1]| {
+        extend::<E::Domain, _, 4>(self.kernel, vectors, levels, |point, [p0, p1, q0, q1]| {
             if point > 0 {
                 self.add_inner([p0, p1], [q0, q1], &mut table[point * E::WORDS..][..E::WORDS]);
             }

@@ -72,7 +72,7 @@ impl<E: Extension> Mixed<E> {
         let mut products = vec![E::Word::ZERO; self.weights.len()];
         let [u0, u1] = &self.vector;
         let polynomials = [&self.rows[0][..], &self.rows[1], &add::<E>(u0, u1), u0];
-        extend::<E::Domain, _, 4>(polynomials, LEVELS, |point, [v0, v1, sum, u0]| {
+        extend::<E::Domain, _, 4>(kernel, polynomials, LEVELS, |point, [v0, v1, sum, u0]| {
             debug_assert_eq!(u0.len(), block * E::WORDS);
             products.fill(E::Word::ZERO);
             E::add_weighted_sums(kernel, v0, sum, &mut products);

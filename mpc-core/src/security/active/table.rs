@@ -13,16 +13,18 @@ use crate::ring::{Domain, Word};
 /// Calls `at` with the values of several polynomials at each point of {0, 1, infinity}^l, numbered as in a table. Each is given by
 /// its 2^l blocks, and its value is as long as a block.
 pub(super) fn extend<D: Domain, W: Word, const N: usize>(
+    kernel: Kernel,
     polynomials: [&[W]; N],
     levels: usize,
     mut at: impl FnMut(usize, [&[W]; N]),
 ) {
     // The differences of one path from the root: half of the input, a quarter, and so on.
     let mut scratch = vec![W::ZERO; polynomials.iter().map(|polynomial| polynomial.len()).sum()];
-    visit::<D, W, N>(polynomials, levels, 0, &mut scratch, &mut at);
+    visit::<D, W, N>(kernel, polynomials, levels, 0, &mut scratch, &mut at);
 }
 
 fn visit<D: Domain, W: Word, const N: usize>(
+    kernel: Kernel,
     polynomials: [&[W]; N],
     levels: usize,
     point: usize,
@@ -36,12 +38,12 @@ fn visit<D: Domain, W: Word, const N: usize>(
     let differences: [&[W]; N] = halves.map(|(zero, one)| {
         let (differences, rest) = std::mem::take(&mut scratch).split_at_mut(zero.len());
         scratch = rest;
-        differences.iter_mut().zip(zero.iter().zip(one)).for_each(|(to, (&zero, &one))| *to = D::sub(one, zero));
+        kernel.difference_into::<D, W>(one, zero, differences);
         &*differences
     });
     let values = [halves.map(|(zero, _)| zero), halves.map(|(_, one)| one), differences];
     for (digit, values) in values.into_iter().enumerate() {
-        visit::<D, W, N>(values, levels - 1, 3 * point + digit, scratch, at);
+        visit::<D, W, N>(kernel, values, levels - 1, 3 * point + digit, scratch, at);
     }
 }
 
