@@ -44,6 +44,10 @@ identity = "/var/lib/mpc"
 data = "/var/lib/mpc/data"
 cluster = "cluster.toml"
 
+# The weakest security that this party takes part in. Clients ask for active security unless they say otherwise.
+[security]
+minimum = "passive"
+
 # May publish models and ask.
 [[publishers]]
 name = "client of setup.sh"

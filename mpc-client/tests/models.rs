@@ -2,7 +2,10 @@
 //! independent ONNX evaluator on every file of the test split.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use mpc_client::Mode;
+use mpc_client::local::LocalCluster;
 use mpc_client::preprocess::{Options, Prepared, prepare};
 use mpc_core::inference::clear;
 use mpc_core::model::Model;
@@ -12,6 +15,10 @@ use ndarray::{ArrayD, ArrayView1, Axis, IxDyn};
 const MODELS: [(&str, &str, &str); 2] = [("emotion", "emotion_ravdess", "split"), ("face", "faces_orl40", "split_id")];
 /// Largest difference between a logit in fixed point and in floating point, per window.
 const TOLERANCE: f64 = 0.02;
+/// Files in one question.
+const BATCH: usize = 16;
+/// Generous, because a busy machine is no failure.
+const TIMEOUT: Duration = Duration::from_secs(600);
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../models").join(name)
@@ -73,6 +80,37 @@ fn the_test_split_agrees_with_another_evaluator() {
         eprintln!("{name}: {agree} of {} labels agree, largest logit error {largest:.6}", inputs.len());
         assert!(agree as f64 >= 0.995 * inputs.len() as f64);
     }
+}
+
+/// Minutes, so it is asked for by name:
+/// `MPC_DATA=... cargo test --release -p mpc-client --test models -- --ignored --nocapture`.
+#[test]
+#[ignore = "evaluates the whole test split on three servers, twice"]
+fn both_security_modes_answer_the_test_split_alike() {
+    let data = PathBuf::from(std::env::var_os("MPC_DATA").expect("$MPC_DATA names the folder of the data sets"));
+    // Everything is prepared before the client connects: whoever computes for seconds keeps no connection alive.
+    let sets = MODELS.map(|(name, set, column)| {
+        let model = Model::load(&folder(name)).unwrap();
+        let prepare = |file: &PathBuf| prepare(&model.manifest, file, Options::default()).unwrap().features;
+        let inputs: Vec<_> = test_split(&data.join(set), column).iter().map(prepare).collect();
+        (name, model, inputs)
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut parties = LocalCluster::start(Path::new(env!("CARGO_BIN_EXE_mpc-client"))).unwrap();
+        let client = parties.connect().await.unwrap();
+        for (name, model, inputs) in sets {
+            client.publish(&model).await.unwrap();
+            let model = client.model(name).await.unwrap();
+            for batch in inputs.chunks(BATCH) {
+                let batch: Vec<_> = batch.iter().map(|features| model.encode(features).unwrap()).collect();
+                let passive = client.classify(&model, &batch, Mode::Passive, TIMEOUT).await.unwrap();
+                let active = client.classify(&model, &batch, Mode::Active, TIMEOUT).await.unwrap();
+                assert_eq!(active.predictions, passive.predictions, "{name}");
+            }
+            eprintln!("{name}: {0} of {0} labels are the same in both modes", inputs.len());
+        }
+    });
 }
 
 /// The files of a data set's test split.
