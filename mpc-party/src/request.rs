@@ -14,7 +14,7 @@ use quinn::{RecvStream, SendStream};
 use serde::Serialize;
 use tokio::time::timeout;
 use tracing::field::Empty;
-use tracing::{Instrument, debug, info, info_span, warn};
+use tracing::{Instrument, debug, error_span, info, warn};
 
 use crate::serve::Shared;
 use crate::{publish, session};
@@ -92,7 +92,8 @@ pub(crate) async fn serve_caller(shared: Arc<Shared>, caller: Caller) {
     };
     debug!(client = principal.name, from = %connection.remote_address(), "connected");
     while let Ok((send, recv)) = connection.accept_bi().await {
-        let span = info_span!("request", client = principal.name, session = Empty, model = Empty);
+        // Of the highest level, so that every line has it whatever `log.level` says.
+        let span = error_span!("request", client = principal.name, session = Empty, model = Empty);
         tokio::spawn(converse(shared.clone(), principal.clone(), send, recv).instrument(span));
     }
     debug!(client = principal.name, "disconnected");
