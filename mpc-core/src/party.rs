@@ -3,6 +3,7 @@
 use crate::error::{Result, Step};
 use crate::kernel::Kernel;
 use crate::link::Link;
+use crate::link::in_parallel;
 use crate::link::open::open;
 use crate::network::Meter;
 use crate::ring::{Domain, Tensor, Word};
@@ -14,14 +15,12 @@ use crate::sharing::Share;
 pub struct Party {
     link: Link,
     security: Box<dyn Security>,
-    idle: Vec<Party>,
-    children: usize,
 }
 
 impl Party {
     /// Starts a session.
     pub fn new(link: Link, security: Box<dyn Security>) -> Self {
-        Self { link, security, idle: Vec::new(), children: 0 }
+        Self { link, security }
     }
 
     /// Which party this is.
@@ -91,24 +90,15 @@ impl Party {
         first: impl FnOnce(&mut Party) -> Result<A>,
         second: impl FnOnce(&mut Party) -> Result<B> + Send,
     ) -> Result<(A, B)> {
-        let mut child = match self.idle.pop() {
-            Some(child) => child,
-            None => {
-                let link = self.link.child(self.children)?;
-                self.children += 1;
-                Party { link, security: self.security.branch(), idle: Vec::new(), children: 0 }
-            }
-        };
-        let (mine, theirs) = (self.meter(), child.meter());
-        let (a, b) = std::thread::scope(|scope| {
-            let running = scope.spawn(|| second(&mut child).and_then(|b| child.link.flush().map(|()| b)));
-            let a = first(self).and_then(|a| self.link.flush().map(|()| a));
-            (a, running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-        });
-        let (a, b) = (a?, b?);
-        self.link.absorb(self.meter().rounds - mine.rounds, &mut child.link, theirs);
+        let link = self.link.lend()?;
+        let before = [self.meter(), link.meter()];
+        let mut child = Party { link, security: self.security.branch() };
+        let result = in_parallel(
+            || first(self).and_then(|a| self.link.flush().map(|()| a)).inspect_err(|e| self.link.abort(e)),
+            || second(&mut child).and_then(|b| child.link.flush().map(|()| b)).inspect_err(|e| child.link.abort(e)),
+        )?;
         child.take_claims().into_iter().for_each(|claim| self.security.record(claim));
-        self.idle.push(child);
-        Ok((a, b))
+        self.link.take_back(child.link, before);
+        Ok(result)
     }
 }

@@ -23,20 +23,42 @@ pub struct Link {
     branch: Branch,
     meter: Meter,
     transcript: Sha256,
+    idle: Vec<Link>,
+    children: usize,
 }
 
 impl Link {
     /// The root of a session.
     pub fn new(network: Box<dyn Network>, prss: Prss) -> Self {
         let (kernel, branch) = (Kernel::detect(), Branch::ROOT);
-        Self { network, prss, kernel, branch, meter: Meter::default(), transcript: Sha256::new() }
+        Self::at(network, prss, kernel, branch)
     }
 
-    /// The link of child number `slot` of this branch.
-    pub fn child(&mut self, slot: usize) -> Result<Link> {
-        let branch = self.branch.child(slot);
-        let (network, prss) = (self.network.branch(branch)?, self.prss.branch(branch));
-        Ok(Link { network, prss, kernel: self.kernel, branch, meter: Meter::default(), transcript: Sha256::new() })
+    fn at(network: Box<dyn Network>, prss: Prss, kernel: Kernel, branch: Branch) -> Self {
+        let (meter, transcript) = (Meter::default(), Sha256::new());
+        Self { network, prss, kernel, branch, meter, transcript, idle: Vec::new(), children: 0 }
+    }
+
+    /// The link of a branch for a piece that runs beside this one: one that is idle, or the next child.
+    pub(crate) fn lend(&mut self) -> Result<Link> {
+        if let Some(child) = self.idle.pop() {
+            return Ok(child);
+        }
+        let branch = self.branch.child(self.children);
+        self.children += 1;
+        Ok(Self::at(self.network.branch(branch)?, self.prss.branch(branch), self.kernel, branch))
+    }
+
+    /// Takes back a branch whose piece has ended, with what it has added since both meters stood at `before` (here, there):
+    /// bytes add up, rounds count as the longer of the two, and its transcript becomes part of this one.
+    pub(crate) fn take_back(&mut self, branch: Link, before: [Meter; 2]) {
+        let (here, there) = (self.meter, branch.meter);
+        let [rounds_here, rounds_there] = [here.rounds - before[0].rounds, there.rounds - before[1].rounds];
+        self.meter.rounds += rounds_there.saturating_sub(rounds_here);
+        self.meter.bytes_sent += there.bytes_sent - before[1].bytes_sent;
+        let transcript = branch.transcript.clone().finalize();
+        self.note(b"branch", &transcript);
+        self.idle.push(branch);
     }
 
     /// Which party this is.
@@ -67,16 +89,6 @@ impl Link {
     /// Counts one round. An instruction calls this once, whether or not this party has something to send in it.
     pub fn count_round(&mut self) {
         self.meter.rounds += 1;
-    }
-
-    /// Takes over what a branch that ran at the same time has added since `before`: bytes add up, rounds count as the
-    /// longer of the two, and its transcript becomes part of this one.
-    pub(crate) fn absorb(&mut self, rounds_here: u64, branch: &mut Link, before: Meter) {
-        let spent = branch.meter();
-        self.meter.rounds += (spent.rounds - before.rounds).saturating_sub(rounds_here);
-        self.meter.bytes_sent += spent.bytes_sent - before.bytes_sent;
-        let transcript = branch.transcript.clone().finalize();
-        self.note(b"branch", &transcript);
     }
 
     /// Adds something public to the transcript: a coin, an opened value, what is about to be checked.
@@ -132,4 +144,20 @@ impl Link {
     pub fn flush(&mut self) -> Result<()> {
         self.network.flush()
     }
+}
+
+/// Runs two pieces of a session at the same time; each ends the session where it fails, so that the other does not wait in vain.
+///
+/// # Errors
+/// The first piece's error, else the second's.
+pub(crate) fn in_parallel<A, B: Send>(
+    first: impl FnOnce() -> Result<A>,
+    second: impl FnOnce() -> Result<B> + Send,
+) -> Result<(A, B)> {
+    let (a, b) = std::thread::scope(|scope| {
+        let running = scope.spawn(second);
+        let a = first();
+        (a, running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    Ok((a?, b?))
 }

@@ -95,6 +95,17 @@ impl<P: Parameters> Batch<P> {
         batch
     }
 
+    /// Two parts that can be checked at the same time: products modulo 2^64, and all else.
+    pub(super) fn split(self) -> [Self; 2] {
+        let Self { bits, narrow, wide, linear } = self;
+        let light = Self { bits, narrow, wide: Elementwise::new(), linear: Vec::new() };
+        [Self { bits: Elementwise::new(), narrow: Elementwise::new(), wide, linear }, light]
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bits.is_empty() && self.narrow.is_empty() && self.wide.is_empty() && self.linear.is_empty()
+    }
+
     /// What is in it, for the transcript.
     pub(super) fn describe(&self) -> Vec<u8> {
         let counts = [self.bits.len(), self.narrow.len(), self.wide.len(), self.linear.len()];

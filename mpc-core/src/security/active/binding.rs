@@ -86,13 +86,13 @@ impl<E: Extension> Binding<E> {
         self.point.extend(point);
     }
 
-    /// What is left of the claim.
+    /// What is left of the claim, multiplied by `weight`.
     ///
     /// # Panics
     /// If nothing was bound.
-    pub(super) fn into_sum(self) -> Pair<E::Word> {
+    pub(super) fn into_sum(self, weight: &[E::Word]) -> Pair<E::Word> {
         match self.claimed {
-            Claimed::Sum(c) => c,
+            Claimed::Sum(c) => c.map(|c| E::mul(self.kernel, &c, weight)),
             Claimed::Rows(_) => unreachable!("a step leaves a sum"),
         }
     }

@@ -57,14 +57,14 @@ impl<E: Extension> Columns<E> {
         (this, Binding { kernel, levels: [first, second], table, outer, claimed, point: Vec::new() })
     }
 
-    /// p = w X(t), q = Y(t), and c.
-    pub(super) fn lift(self, binding: Binding<E>) -> [Pair<E::Word>; 3] {
+    /// p = w X(t), q = Y(t), and c, where p and c are multiplied by `weight`.
+    pub(super) fn lift(self, binding: Binding<E>, weight: &[E::Word]) -> [Pair<E::Word>; 3] {
         let kernel = binding.kernel;
         let factors = factors::<E>(kernel, &binding.point);
-        let lift = |rows: &Vec<E::Word>| E::lift(kernel, rows, &factors);
-        let mut p = self.x.each_ref().map(lift);
+        let weighted = E::fold(kernel, &factors, weight);
+        let mut p = self.x.map(|x| E::lift(kernel, &x, &weighted));
         p.iter_mut().for_each(|p| E::weigh(kernel, p, &self.weights));
-        [p, self.y.each_ref().map(lift), binding.into_sum()]
+        [p, self.y.map(|y| E::lift(kernel, &y, &factors)), binding.into_sum(weight)]
     }
 
     /// This party's additive part of T beyond the cube.

@@ -125,9 +125,12 @@ impl<E: Extension> InnerProduct<E> {
         let (bound, unlifted) = std::mem::take(&mut self.unlifted).into_iter().partition(|(_, b)| b.is_complete());
         self.unlifted = unlifted;
         for (base, binding) in bound {
+            // The tables of this claim are fixed by now, and with them its error. Without a weight that is drawn after them, a table
+            // could make up for the error of another claim: a constant f with 2^l f = 0 goes unnoticed in a sum over the cube.
+            let weight = draw::<E>(coin, 1);
             let [p, q, c] = match base {
-                Base::Columns(columns) => columns.lift(binding),
-                Base::Mixed(mixed) => mixed.lift(binding),
+                Base::Columns(columns) => columns.lift(binding, &weight),
+                Base::Mixed(mixed) => mixed.lift(binding, &weight),
             };
             self.push(p, q, c);
         }

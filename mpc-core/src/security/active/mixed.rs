@@ -55,15 +55,16 @@ impl<E: Extension> Mixed<E> {
         (this, Binding { kernel, levels, table, outer, claimed: Claimed::Sum(c), point: Vec::new() })
     }
 
-    /// p = sum_j s_j V_j(t), q = U(t), and c.
-    pub(super) fn lift(self, binding: Binding<E>) -> [Pair<E::Word>; 3] {
+    /// p = sum_j s_j V_j(t), q = U(t), and c, where p and c are multiplied by `weight`.
+    pub(super) fn lift(self, binding: Binding<E>, weight: &[E::Word]) -> [Pair<E::Word>; 3] {
         let kernel = binding.kernel;
         let factors = factors::<E>(kernel, &binding.point);
-        let weighted = |factor| self.weights.chunks_exact(E::WORDS).flat_map(move |w| E::mul(kernel, factor, w));
+        let weights = E::fold(kernel, &self.weights, weight);
+        let weighted = |factor| weights.chunks_exact(E::WORDS).flat_map(move |w| E::mul(kernel, factor, w));
         let weighted: Vec<_> = factors.chunks_exact(E::WORDS).flat_map(weighted).collect();
-        let p = self.rows.each_ref().map(|rows| E::lift(kernel, rows, &weighted));
-        let q = self.vector.each_ref().map(|vector| E::fold(kernel, vector, &factors));
-        [p, q, binding.into_sum()]
+        let p = self.rows.map(|rows| E::lift(kernel, &rows, &weighted));
+        let q = self.vector.map(|vector| E::fold(kernel, &vector, &factors));
+        [p, q, binding.into_sum(weight)]
     }
 
     /// This party's additive part of T.

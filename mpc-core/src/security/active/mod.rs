@@ -31,9 +31,9 @@ use rand_core::Rng;
 use super::{Claim, Digests, Id, Security, Verified};
 use crate::error::{Error, Result, Step};
 use crate::kernel::extension::{Extension, Field, Galois};
-use crate::link::Link;
 use crate::link::coin::{Coin, toss};
 use crate::link::open::Copies;
+use crate::link::{Link, in_parallel};
 use crate::ring::{Arithmetic, Boolean};
 use batch::{Batch, Joined, Load};
 
@@ -124,10 +124,27 @@ impl<P: Parameters> Active<P> {
         self.load = Load::default();
         let mut start = 0;
         while claims.peek().is_some() {
-            check::<P>(link, Batch::take(&mut claims, &mut start))?;
+            check_in_parts::<P>(link, Batch::take(&mut claims, &mut start))?;
         }
         Ok(())
     }
+}
+
+/// Checks a batch, in two parts at the same time where it has both: there is something to do while one waits for its peers. The
+/// parts have keys and coins of their own.
+fn check_in_parts<P: Parameters>(link: &mut Link, batch: Batch<P>) -> Result<()> {
+    let [wide, light] = batch.split();
+    if wide.is_empty() || light.is_empty() {
+        return [wide, light].into_iter().filter(|part| !part.is_empty()).try_for_each(|part| check(link, part));
+    }
+    let mut branch = link.lend()?;
+    let before = [link.meter(), branch.meter()];
+    in_parallel(
+        || check(link, wide).inspect_err(|e| link.abort(e)),
+        || check(&mut branch, light).and_then(|()| branch.flush()).inspect_err(|e| branch.abort(e)),
+    )?;
+    link.take_back(branch, before);
+    Ok(())
 }
 
 /// Checks a batch. See [`inner`] for the steps.
