@@ -57,7 +57,7 @@ struct Args {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
 
-    /// Security modes, separated by commas: passive, active. Their runs take turns in the same three processes.
+    /// Security modes, separated by commas: passive, active, strict. Their runs take turns in the same three processes.
     #[arg(long, value_delimiter = ',', default_value = "passive,active", value_parser = mode)]
     security: Vec<Mode>,
 
@@ -74,10 +74,10 @@ struct Args {
 }
 
 fn mode(text: &str) -> Result<Mode, String> {
-    [Mode::Passive, Mode::Active]
+    [Mode::Passive, Mode::Active, Mode::Strict]
         .into_iter()
         .find(|mode| mode.to_string() == text)
-        .ok_or_else(|| "passive or active".to_owned())
+        .ok_or_else(|| "passive, active or strict".to_owned())
 }
 
 fn main() -> ExitCode {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::job::Measured;
 
 /// One line of the output.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub(crate) struct Report {
     program: String,
     security: Option<Mode>,
@@ -26,15 +26,15 @@ pub(crate) struct Report {
     walls: Vec<f64>,
 }
 
-/// What active security costs: times of passive security.
-#[derive(Serialize)]
+/// What it costs: times of passive security.
+#[derive(Clone, Serialize)]
 struct Overhead {
     wall_ratio: f64,
     bytes_ratio: f64,
     memory_ratio: f64,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Spread {
     median: f64,
     min: f64,
@@ -75,19 +75,19 @@ impl Report {
         }
     }
 
-    /// Holds the active one among the reports of a program against the passive one, run by run.
+    /// Holds the others among the reports of a program against the passive one, run by run.
     pub(crate) fn compare(reports: &mut [Report]) {
-        let [passive, active] =
-            [Mode::Passive, Mode::Active].map(|mode| reports.iter().position(|report| report.security == Some(mode)));
-        let (Some(passive), Some(active)) = (passive, active) else { return };
+        let passive = reports.iter().position(|report| report.security == Some(Mode::Passive));
+        let Some(passive) = passive.map(|at| reports[at].clone()) else { return };
         let bytes = |report: &Report| report.bytes_sent.iter().sum::<u64>() as f64;
-        let (passive, secure) = (&reports[passive], &reports[active]);
-        let walls = secure.walls.iter().zip(&passive.walls).map(|(active, passive)| active / passive);
-        reports[active].overhead = Some(Overhead {
-            wall_ratio: Spread::of(walls.collect()).median,
-            bytes_ratio: bytes(secure) / bytes(passive),
-            memory_ratio: secure.peak_rss_mb / passive.peak_rss_mb,
-        });
+        for report in reports.iter_mut().filter(|report| report.security > Some(Mode::Passive)) {
+            let walls = report.walls.iter().zip(&passive.walls).map(|(wall, passive)| wall / passive);
+            report.overhead = Some(Overhead {
+                wall_ratio: Spread::of(walls.collect()).median,
+                bytes_ratio: bytes(report) / bytes(&passive),
+                memory_ratio: report.peak_rss_mb / passive.peak_rss_mb,
+            });
+        }
     }
 
     pub(crate) fn print_json(&self, out: &mut impl Write) -> Result<()> {

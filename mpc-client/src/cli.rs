@@ -188,8 +188,10 @@ pub(crate) struct Trust {
 pub(crate) enum Security {
     /// All three follow the protocol; one may look at what it holds. The fastest
     Passive,
-    /// One may do whatever it likes: it learns nothing, and the answer is right or there is none
+    /// One may do whatever it likes: it learns nothing, and the answer is right or there is none (but for a chance of 2^-41)
     Active,
+    /// As active, with a chance of 2^-57; slower
+    Strict,
 }
 
 impl From<Security> for Mode {
@@ -197,6 +199,7 @@ impl From<Security> for Mode {
         match security {
             Security::Passive => Mode::Passive,
             Security::Active => Mode::Active,
+            Security::Strict => Mode::Strict,
         }
     }
 }

@@ -26,9 +26,11 @@ use sha2::{Digest, Sha256};
 pub enum Mode {
     /// No party learns anything as long as all follow the protocol and at most one looks at what it sees.
     Passive,
-    /// One party may deviate in any way: it learns nothing, and the answer is right or there is none.
+    /// One party may deviate in any way: it learns nothing, and the answer is right or there is none, but for a chance of 2^-41.
     #[default]
     Active,
+    /// As active, with a chance of 2^-57.
+    Strict,
 }
 
 impl Mode {
@@ -38,6 +40,7 @@ impl Mode {
         match self {
             Mode::Passive => Box::new(Passive),
             Mode::Active => Box::new(Active::<Standard>::new(context)),
+            Mode::Strict => Box::new(Active::<Strict>::new(context)),
         }
     }
 }
@@ -47,6 +50,7 @@ impl std::fmt::Display for Mode {
         f.write_str(match self {
             Mode::Passive => "passive",
             Mode::Active => "active",
+            Mode::Strict => "strict",
         })
     }
 }

@@ -23,6 +23,8 @@ mod inner;
 mod linear;
 mod mixed;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::marker::PhantomData;
 
