@@ -80,6 +80,12 @@ impl<W: Gemm, const D: usize> Extension for Galois<W, D> {
     fn lift(kernel: Kernel, rows: &[W], factors: &[W]) -> Vec<W> {
         let height = factors.len() / D;
         let columns = rows.len() / height;
+        // Either the rows or the result must be transposed: whichever is smaller.
+        if height > D {
+            let mut coefficients = vec![W::ZERO; D * columns];
+            W::gemm(kernel, [D, height, columns], &transpose(factors, D), rows, &mut coefficients);
+            return transpose(&coefficients, columns);
+        }
         let mut lifted = vec![W::ZERO; columns * D];
         W::gemm(kernel, [columns, height, D], &transpose(rows, columns), factors, &mut lifted);
         lifted
