@@ -4,14 +4,16 @@
 //! A [`Fault`] turns such a recording and one message of it into a [`Script`]; [`Corrupt`] carries the script out.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rand_chacha::ChaCha12Rng;
 use rand_core::Rng;
 
 use crate::error::{Error, Result};
 use crate::network::{Branch, Network};
+use crate::party::Party;
 use crate::role::Role;
+use crate::testing::run_parties;
 
 /// Where a message is among those that one party sends in a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -269,5 +271,53 @@ impl Drop for Corrupt {
             // Whoever is gone by now does not need it.
             drop(self.flush());
         }
+    }
+}
+
+/// Runs `program` at all three parties as [`run_parties`] does, but the cheater stays until the others have ended: what it finds out
+/// itself is no reason to spare them the trouble.
+///
+/// # Panics
+/// If a party panics.
+pub fn run_with_cheater<T: Send>(
+    cheater: Role,
+    parties: [Party; 3],
+    program: impl Fn(&mut Party) -> Result<T> + Sync,
+) -> [Result<T>; 3] {
+    let honest = Running { parties: Mutex::new(2), changed: Condvar::new() };
+    run_parties(parties, |party| {
+        if party.role() == cheater {
+            let result = program(party);
+            drop(honest.changed.wait_while(honest.lock(), |running| *running > 0));
+            return result;
+        }
+        let _ends = Ends(&honest);
+        let result = program(party);
+        if let Err(error) = &result {
+            party.link().abort(error);
+        }
+        result
+    })
+}
+
+/// How many honest parties have not ended yet.
+struct Running {
+    parties: Mutex<usize>,
+    changed: Condvar,
+}
+
+impl Running {
+    fn lock(&self) -> MutexGuard<'_, usize> {
+        self.parties.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts a party when it ends, also by a panic.
+struct Ends<'a>(&'a Running);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        *self.0.lock() -= 1;
+        self.0.changed.notify_one();
     }
 }

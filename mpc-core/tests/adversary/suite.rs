@@ -1,7 +1,7 @@
 //! Runs programs with one party cheating, and judges what came out.
 
 use std::fmt;
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use mpc_core::inference::secure::Output;
@@ -11,8 +11,7 @@ use mpc_core::prss::Prss;
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor};
 use mpc_core::security::Mode;
 use mpc_core::sharing::{Share, reconstruct};
-use mpc_core::testing::fault::{Corrupt, Fault, Recording, Script, Sent};
-use mpc_core::testing::run_parties;
+use mpc_core::testing::fault::{Corrupt, Fault, Recording, Script, Sent, run_with_cheater};
 use mpc_core::{Error, Party, Result, Role};
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
@@ -202,21 +201,7 @@ impl Suite<'_> {
             let [own, next] = [role, role.next()].map(|key| keys[key.index()].into());
             Party::new(Link::new(network, Prss::new(own, next)), self.mode.start(&[7; 32]))
         });
-        let honest = (Mutex::new(2), Condvar::new());
-        let results = run_parties(parties, |party| {
-            let result = part(case, party);
-            if party.role() != case.cheater {
-                if let Err(error) = &result {
-                    party.link().abort(error);
-                }
-                *lock(&honest.0) -= 1;
-                honest.1.notify_one();
-            } else {
-                // A cheater that has found out itself does not spare the others the trouble by leaving.
-                drop(honest.1.wait_while(lock(&honest.0), |running| *running > 0));
-            }
-            result
-        });
+        let results = run_with_cheater(case.cheater, parties, |party| part(case, party));
         (recording.take(), results)
     }
 
