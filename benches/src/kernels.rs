@@ -4,8 +4,9 @@ use std::hint::black_box;
 use std::io::{Write, stdout};
 use std::time::{Duration, Instant};
 
+use mpc_core::kernel::extension::{Extension, Field, Galois};
 use mpc_core::kernel::{ConvGeometry, Kernel};
-use mpc_core::ring::{Arithmetic, Boolean};
+use mpc_core::ring::{Arithmetic, Boolean, Word};
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -39,6 +40,34 @@ fn main() -> anyhow::Result<()> {
         for (name, rate) in rates {
             writeln!(out, "  {name:29} {rate:7.2} G words/s")?;
         }
+        extension::<Field>(&mut out, kernel, "GF(2^64)")?;
+        extension::<Galois<u32, 48>>(&mut out, kernel, "Z_2^32[X], 48")?;
+        extension::<Galois<u64, 48>>(&mut out, kernel, "Z_2^64[X], 48")?;
+    }
+    Ok(())
+}
+
+/// What the checks of active security spend their time in.
+fn extension<E: Extension>(out: &mut impl Write, kernel: Kernel, name: &str) -> anyhow::Result<()> {
+    const ROWS: usize = 64;
+    const COLUMNS: usize = 256;
+    let words = |n: usize| random(n).into_iter().map(E::Word::from_u64).collect::<Vec<_>>();
+    let (values, weights) = (words(ROWS * COLUMNS), E::challenges(&random(COLUMNS)));
+    let (factors, mut sums) = (words(ROWS * E::WORDS), words(ROWS * E::WORDS));
+    let mut lifted = E::lift(kernel, &values, &factors);
+    let (elements, mut sum) = (lifted.len() / E::WORDS, words(E::WORDS));
+    let eight = &factors[..8 * E::WORDS];
+    let other = lifted.clone();
+    let (base, unit) = (values.len() * E::LANES, "base values");
+    let rates = [
+        ("weighted sums", unit, rate(base, || E::add_weighted_sums(kernel, &values, &weights, black_box(&mut sums)))),
+        ("lift", unit, rate(base, || drop(black_box(E::lift(kernel, &values, &factors))))),
+        ("weigh", "elements", rate(elements, || E::weigh(kernel, black_box(&mut lifted), &weights))),
+        ("inner", "elements", rate(elements, || E::add_inner(kernel, &other, &other, black_box(&mut sum)))),
+        ("fold by 8", "elements", rate(elements, || drop(black_box(E::fold(kernel, &other, eight))))),
+    ];
+    for (operation, unit, rate) in rates {
+        writeln!(out, "  {:29} {:7.2} M {unit}/s", format!("{name} {operation}"), rate * 1e3)?;
     }
     Ok(())
 }

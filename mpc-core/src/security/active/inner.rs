@@ -31,7 +31,7 @@ use crate::link::Link;
 use crate::link::coin::Coin;
 use crate::link::open::{self, Copies};
 use crate::link::reshare::{self, Contributors, Pending};
-use crate::ring::Word;
+use crate::ring::{Domain, Word};
 use crate::sharing::{Share, slice, tensor};
 
 /// The claims of a batch over one ring, and what has become of them. All methods do nothing where there are none.
@@ -121,7 +121,6 @@ impl<E: Extension> InnerProduct<E> {
             binding.bind(entries.map(|entries| &entries[..words]), point);
             entries = entries.map(|entries| &entries[words..]);
         }
-        // All have the same number of steps or are done after the first.
         let (bound, unlifted) = std::mem::take(&mut self.unlifted).into_iter().partition(|(_, b)| b.is_complete());
         self.unlifted = unlifted;
         for (base, binding) in bound {
@@ -258,7 +257,7 @@ fn nonzero<E: Extension>(coin: &mut Coin) -> Vec<E::Word> {
     }
 }
 
-fn components<E: crate::ring::Domain, W: Word>(share: &Share<E, W>) -> Pair<W> {
+fn components<D: Domain, W: Word>(share: &Share<D, W>) -> Pair<W> {
     [slice(share.own()).to_vec(), slice(share.next()).to_vec()]
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The protocols run as in passive mode: a reshare is private whatever errors a cheater adds, and all it can do is add an error
 //! that it knows to a product. Every product is recorded as a claim on shares that the parties hold anyway. A batch of claims is checked
-//! together, one inner product for each of three rings, side by side:
+//! together, one inner product for each of three rings:
 //!
 //! | claims | ring | file |
 //! |---|---|---|
@@ -142,7 +142,7 @@ fn check_in_parts<P: Parameters>(link: &mut Link, batch: Batch<P>) -> Result<()>
     let mut branch = link.lend()?;
     let before = [link.meter(), branch.meter()];
     in_parallel(
-        || check(link, wide).inspect_err(|e| link.abort(e)),
+        || check(link, wide).and_then(|()| link.flush()).inspect_err(|e| link.abort(e)),
         || check(&mut branch, light).and_then(|()| branch.flush()).inspect_err(|e| branch.abort(e)),
     )?;
     link.take_back(branch, before);
