@@ -13,6 +13,7 @@ mod bits;
 mod conv;
 pub mod extension;
 mod gemm;
+mod subset;
 mod tile;
 
 use std::fmt;

@@ -25,6 +25,10 @@ impl<const D: u32> Extension for Field<D> {
         }
     }
 
+    fn add_multiples(kernel: Kernel, values: &[u64], elements: &[u64], sums: &mut [u64]) {
+        Self::add_weighted_sums(kernel, values, elements, sums);
+    }
+
     fn lift(kernel: Kernel, rows: &[u64], factors: &[u64]) -> Vec<u64> {
         let columns = rows.len() / factors.len();
         let mut lifted = vec![0; columns * Self::LANES];

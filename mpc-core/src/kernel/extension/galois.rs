@@ -6,7 +6,8 @@
 use std::marker::PhantomData;
 
 use super::Extension;
-use crate::kernel::{Kernel, gemm::Gemm};
+use crate::kernel::gemm::Gemm;
+use crate::kernel::{Kernel, subset::subset_sums};
 use crate::ring::{Arithmetic, Word};
 
 /// The ring over Z_2^w, w the bits of `W`; D is 4 (for tests), 48 or 64.
@@ -74,7 +75,11 @@ impl<W: Gemm, const D: usize> Extension for Galois<W, D> {
     }
 
     fn add_weighted_sums(kernel: Kernel, values: &[W], weights: &[W], sums: &mut [W]) {
-        W::gemm(kernel, [sums.len() / D, weights.len() / D, D], values, weights, sums);
+        subset_sums(kernel, [sums.len() / D, weights.len() / D, D], values, weights, sums);
+    }
+
+    fn add_multiples(kernel: Kernel, values: &[W], elements: &[W], sums: &mut [W]) {
+        W::gemm(kernel, [sums.len() / D, elements.len() / D, D], values, elements, sums);
     }
 
     fn lift(kernel: Kernel, rows: &[W], factors: &[W]) -> Vec<W> {

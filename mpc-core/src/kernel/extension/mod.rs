@@ -36,8 +36,11 @@ pub trait Extension: Copy + Send + Sync + std::fmt::Debug + 'static {
     /// For each entry, the element of S with its low d bits as coefficients.
     fn challenges(bits: &[u64]) -> Vec<Self::Word>;
 
-    /// `sums[r] += sum over g of weights[g] * values[r][g]`, values being columns and weights elements.
+    /// `sums[r] += sum over g of weights[g] * values[r][g]`, values being columns and weights elements of S.
     fn add_weighted_sums(kernel: Kernel, values: &[Self::Word], weights: &[Self::Word], sums: &mut [Self::Word]);
+
+    /// As [`Extension::add_weighted_sums`], for any elements.
+    fn add_multiples(kernel: Kernel, values: &[Self::Word], elements: &[Self::Word], sums: &mut [Self::Word]);
 
     /// `sum over a of factors[a] * rows[a][g]` for every base value of every column g: [`Extension::LANES`] elements a column.
     fn lift(kernel: Kernel, rows: &[Self::Word], factors: &[Self::Word]) -> Vec<Self::Word>;

@@ -99,6 +99,24 @@ fn check<E: Oracle>(seed: u64, height: usize, columns: usize) {
         E::add_weighted_sums(kernel, &rows, &weights, &mut sums);
         assert_eq!(sums, expected, "weighted sums, {kernel}");
 
+        let elements = words::<E>(seed + 6, columns * w);
+        let mut sums = vec![E::Word::ZERO; height * w];
+        let expected: Vec<_> = (0..height)
+            .flat_map(|r| {
+                let terms = (0..columns).map(|g| {
+                    let value = if E::LANES == 1 {
+                        embedded::<E>(rows[r * columns + g], 0)
+                    } else {
+                        vec![rows[r * columns + g]]
+                    };
+                    product::<E>(&value, &elements[g * w..][..w])
+                });
+                terms.fold(zero(), |sum, term| add::<E>(&sum, &term))
+            })
+            .collect();
+        E::add_multiples(kernel, &rows, &elements, &mut sums);
+        assert_eq!(sums, expected, "multiples, {kernel}");
+
         let mut lifted = E::lift(kernel, &rows, &factors);
         let lanes = (0..columns).flat_map(|g| (0..E::LANES).map(move |b| (g, b)));
         let expected: Vec<_> = lanes

@@ -76,8 +76,8 @@ impl<E: Extension> Mixed<E> {
         extend::<E::Domain, _, 4>(kernel, polynomials, LEVELS, |point, [v0, v1, sum, u0]| {
             debug_assert_eq!(u0.len(), block * E::WORDS);
             products.fill(E::Word::ZERO);
-            E::add_weighted_sums(kernel, v0, sum, &mut products);
-            E::add_weighted_sums(kernel, v1, u0, &mut products);
+            E::add_multiples(kernel, v0, sum, &mut products);
+            E::add_multiples(kernel, v1, u0, &mut products);
             E::add_inner(kernel, &products, &self.weights, &mut table[point * E::WORDS..][..E::WORDS]);
         });
         table
