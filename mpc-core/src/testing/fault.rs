@@ -49,6 +49,8 @@ impl Sent {
 pub enum Action {
     /// These bytes are sent instead.
     Replace(Vec<u8>),
+    /// These 64-bit words are added to its words, modulo 2^64.
+    Add(Vec<u64>),
     /// It is never sent.
     Drop,
     /// It is sent, and everything after it to the same receiver, when its sender has received something more from the third
@@ -231,14 +233,19 @@ impl Network for Corrupt {
         let action = self.script.get(&place);
         let message = match action {
             Some(Action::Drop) => return Ok(()),
-            Some(Action::Replace(bytes)) => bytes,
-            Some(Action::Delay) | None => message,
+            Some(Action::Replace(bytes)) => bytes.clone(),
+            Some(Action::Add(words)) => {
+                let mut sum = message.to_vec();
+                sum.chunks_exact_mut(8).zip(words).for_each(|(word, &error)| add(word, error));
+                sum
+            }
+            Some(Action::Delay) | None => message.to_vec(),
         };
         if matches!(action, Some(Action::Delay)) || self.held.iter().any(|(held, _)| *held == to) {
-            self.held.push((to, message.to_vec()));
+            self.held.push((to, message));
             return Ok(());
         }
-        self.inner.send(to, message)
+        self.inner.send(to, &message)
     }
 
     fn recv(&mut self, from: Role, message: &mut [u8]) -> Result<()> {
