@@ -8,7 +8,7 @@
 //!
 //! The third party sees nothing, and to a holder the hash says whether its own component is that of the other. Where one holder
 //! deviates, the component that counts is the honest one's. Runs before the first product. 1 round, 64 bytes for each thing.
-//! The keyed hash is HKDF-Expand with SHA-256, a pseudorandom function of the digest under a key derived from k_j.
+//! The keyed hash is HKDF with SHA-256, a pseudorandom function of the digest under k_j.
 
 use crate::error::{Error, Result, Step};
 use crate::link::Link;

@@ -15,8 +15,8 @@
 //!
 //! Private: 1 and 3 only reshare. In 4, p' and q' are fresh, h1 is a fresh reshare and t is a unit, so all that is opened is uniform but for
 //! the relation of the three, which says c - p q: an error that the cheater made and knows. Sound: `docs/protocols.md`, "Active
-//! security". Two one-way messages for each pass of 1 and 2, five after them.
-//! Sources: Boneh et al., CRYPTO'19; Goyal, Song, CRYPTO'20; Boyle et al., CCS'19.
+//! security". One one-way message for the weights, two for each pass of 1 and 2, four after them.
+//! Sources: Boneh et al., CRYPTO'19; Goyal, Song, ePrint 2020/134; Boyle et al., CCS'19.
 
 use super::binding::Binding;
 use super::columns::Columns;

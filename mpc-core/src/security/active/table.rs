@@ -4,7 +4,7 @@
 //! variable being the leading digit. The product of two such polynomials has degree 2 in each variable, so its values on
 //! {0, 1, infinity}^l determine it; at infinity stands the leading coefficient. These points need no inverse and keep small numbers
 //! small. A table has 3^l entries, the digit of the first variable leading. Source: sum-check with small values (Bagad, Domb, Thaler,
-//! ePrint 2023/1784); protocols.md, "Active security".
+//! ePrint 2024/1046); protocols.md, "Active security".
 
 use crate::kernel::Kernel;
 use crate::kernel::extension::{Extension, sub};
