@@ -149,7 +149,7 @@ impl Link {
 /// Runs two pieces of a session at the same time; each ends the session where it fails, so that the other does not wait in vain.
 ///
 /// # Errors
-/// The first piece's error, else the second's.
+/// The first piece's error, else the second's; but cheating that one has found counts more than that the other lost a peer by it.
 pub(crate) fn in_parallel<A, B: Send>(
     first: impl FnOnce() -> Result<A>,
     second: impl FnOnce() -> Result<B> + Send,
@@ -159,5 +159,8 @@ pub(crate) fn in_parallel<A, B: Send>(
         let a = first();
         (a, running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
-    Ok((a?, b?))
+    match (a, b) {
+        (Err(_), Err(cheating @ Error::Cheating { .. })) => Err(cheating),
+        (a, b) => Ok((a?, b?)),
+    }
 }

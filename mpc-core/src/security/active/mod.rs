@@ -141,12 +141,12 @@ fn check_in_parts<P: Parameters>(link: &mut Link, batch: Batch<P>) -> Result<()>
     }
     let mut branch = link.lend()?;
     let before = [link.meter(), branch.meter()];
-    in_parallel(
+    let result = in_parallel(
         || check(link, wide).and_then(|()| link.flush()).inspect_err(|e| link.abort(e)),
         || check(&mut branch, light).and_then(|()| branch.flush()).inspect_err(|e| branch.abort(e)),
-    )?;
+    );
     link.take_back(branch, before);
-    Ok(())
+    result.map(drop)
 }
 
 /// Checks a batch. See [`inner`] for the steps.
