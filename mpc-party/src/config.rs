@@ -333,7 +333,7 @@ mod tests {
         refused(&format!("{GOOD}\n[limits]\nsessions = 0"), &[], &["limits.sessions"]);
         refused(&format!("{GOOD}\n[limits]\nsession = 1"), &[], &["session"]);
         refused(&format!("{GOOD}\n[log]\nformat = \"xml\""), &[], &["format", "xml"]);
-        refused(&format!("{GOOD}\n[security]\nminimum = \"strict\""), &[], &["minimum", "strict"]);
+        refused(&format!("{GOOD}\n[security]\nminimum = \"none\""), &[], &["minimum", "none"]);
         refused(GOOD, &[("MPC_PARTY_LIMITS__WAIT_S", "soon")], &["limits.wait_s"]);
         refused(GOOD, &[("MPC_PARTY_COLOUR", "red")], &["colour"]);
         refused(GOOD, &[("MPC_PARTY_STORE_KEY", "short")], &["store_key"]);
