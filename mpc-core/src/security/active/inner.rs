@@ -197,10 +197,14 @@ impl<E: Extension> InnerProduct<E> {
             vector.resize(length, E::Word::ZERO);
         }
         let mut table = vec![E::Word::ZERO; 3usize.pow(levels as u32) * E::WORDS];
-        let vectors = [&self.p[0], &self.p[1], &self.q[0], &self.q[1]].map(Vec::as_slice);
-        extend::<E::Domain, _, 4>(self.kernel, vectors, levels, |point, [p0, p1, q0, q1]| {
+        // As in a product, the sum of q's components is wanted at every point; it is extended instead.
+        let sum = add::<E>(&self.q[0], &self.q[1]);
+        let vectors = [&self.p[0], &self.p[1], &sum, &self.q[0]].map(Vec::as_slice);
+        extend::<E::Domain, _, 4>(self.kernel, vectors, levels, |point, [p0, p1, sum, q0]| {
             if point > 0 {
-                self.add_inner([p0, p1], [q0, q1], &mut table[point * E::WORDS..][..E::WORDS]);
+                let entry = &mut table[point * E::WORDS..][..E::WORDS];
+                E::add_inner(self.kernel, p0, sum, entry);
+                E::add_inner(self.kernel, p1, q0, entry);
             }
         });
         table.drain(..E::WORDS);
