@@ -141,8 +141,9 @@ impl Client {
         models.iter().find(|model| model.manifest.name == name).cloned().ok_or_else(|| Error::Usage(missing()))
     }
 
-    /// Evaluates `model` on a batch of inputs, with `security` or, where that is stricter, the [minimum](Model::minimum). The shares leave this process only after all three parties have admitted the
-    /// session under one name; the parties give up after `timeout`.
+    /// Evaluates `model` on a batch of inputs, with `security` or, where that is stricter, the [minimum](Model::minimum). The
+    /// shares leave this process only after all three parties have admitted the session under one name; the parties give up
+    /// after `timeout`.
     ///
     /// # Errors
     /// [`Error::Refused`] and [`Error::Aborted`] where a party says so or is lost, [`Error::Cheating`] where one deviates,

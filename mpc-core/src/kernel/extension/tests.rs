@@ -82,27 +82,9 @@ fn check<E: Oracle>(seed: u64, height: usize, columns: usize) {
     let factors = words::<E>(seed + 1, height * w);
     let weights = E::challenges(&words::<Field>(seed + 2, columns));
     for kernel in Kernel::available() {
-        let mut sums = words::<E>(seed + 3, height * w);
-        let expected: Vec<_> = (0..height)
-            .flat_map(|r| {
-                let terms = (0..columns).map(|g| {
-                    let value = if E::LANES == 1 {
-                        embedded::<E>(rows[r * columns + g], 0)
-                    } else {
-                        vec![rows[r * columns + g]]
-                    };
-                    product::<E>(&value, &weights[g * w..][..w])
-                });
-                terms.fold(sums[r * w..][..w].to_vec(), |sum, term| add::<E>(&sum, &term))
-            })
-            .collect();
-        E::add_weighted_sums(kernel, &rows, &weights, &mut sums);
-        assert_eq!(sums, expected, "weighted sums, {kernel}");
-
-        let elements = words::<E>(seed + 6, columns * w);
-        let mut sums = vec![E::Word::ZERO; height * w];
-        let expected: Vec<_> = (0..height)
-            .flat_map(|r| {
+        let start = words::<E>(seed + 3, height * w);
+        let expected = |elements: &[E::Word]| -> Vec<_> {
+            let row = |r: usize| {
                 let terms = (0..columns).map(|g| {
                     let value = if E::LANES == 1 {
                         embedded::<E>(rows[r * columns + g], 0)
@@ -111,11 +93,18 @@ fn check<E: Oracle>(seed: u64, height: usize, columns: usize) {
                     };
                     product::<E>(&value, &elements[g * w..][..w])
                 });
-                terms.fold(zero(), |sum, term| add::<E>(&sum, &term))
-            })
-            .collect();
+                terms.fold(start[r * w..][..w].to_vec(), |sum, term| add::<E>(&sum, &term))
+            };
+            (0..height).flat_map(row).collect()
+        };
+        let mut sums = start.clone();
+        E::add_weighted_sums(kernel, &rows, &weights, &mut sums);
+        assert_eq!(sums, expected(&weights), "weighted sums, {kernel}");
+
+        let elements = words::<E>(seed + 6, columns * w);
+        let mut sums = start.clone();
         E::add_multiples(kernel, &rows, &elements, &mut sums);
-        assert_eq!(sums, expected, "multiples, {kernel}");
+        assert_eq!(sums, expected(&elements), "multiples, {kernel}");
 
         let mut lifted = E::lift(kernel, &rows, &factors);
         let lanes = (0..columns).flat_map(|g| (0..E::LANES).map(move |b| (g, b)));
