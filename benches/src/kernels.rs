@@ -1,24 +1,37 @@
-//! Times the local kernels, one thread: `cargo run --release -p benches --bin kernels`.
+//! Times the local kernels, one thread: `cargo run --release -p benches --bin kernels [-- --json]`.
+//!
+//! A line of JSON: `kernel`, `operation`, `rate` and its `unit`.
 
 use std::hint::black_box;
-use std::io::{Write, stdout};
+use std::io::{StdoutLock, Write, stdout};
 use std::time::{Duration, Instant};
 
+use clap::Parser;
 use mpc_core::kernel::extension::{Extension, Field, Galois};
 use mpc_core::kernel::{ConvGeometry, Kernel};
 use mpc_core::ring::{Arithmetic, Boolean, Word};
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
+/// Times the local kernels, one thread.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    /// Print one JSON object for each operation instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
 fn main() -> anyhow::Result<()> {
-    let mut out = stdout().lock();
+    let json = Args::parse().json;
     for kernel in Kernel::available() {
-        writeln!(out, "{kernel}")?;
+        let mut out = Output { out: stdout().lock(), json, kernel };
+        out.heading()?;
         for shape in [[512, 512, 512], [1, 1024, 1024], [8, 1024, 1024], [1024, 1024, 1], [128, 640, 8]] {
             let [m, k, n] = shape;
             let (a, b, mut c) = (random(m * k), random(k * n), vec![0; m * n]);
             let rate = rate(m * k * n, || kernel.gemm(shape, &a, &b, black_box(&mut c)));
-            writeln!(out, "  gemm {:24} {rate:7.2} G mul-add/s", format!("{m} x {k} x {n}"))?;
+            out.rate(&format!("gemm {m} x {k} x {n}"), rate, "G mul-add/s")?;
         }
         for (name, geometry) in convolutions() {
             let [height, width] = geometry.output();
@@ -27,7 +40,7 @@ fn main() -> anyhow::Result<()> {
             let x = random(geometry.in_channels * geometry.input[0] * geometry.input[1]);
             let (w, mut y) = (random(taps), vec![0; geometry.out_channels * height * width]);
             let rate = rate(taps * height * width, || kernel.conv(&geometry, 1, &x, &w, black_box(&mut y)));
-            writeln!(out, "  conv {name:24} {rate:7.2} G mul-add/s")?;
+            out.rate(&format!("conv {name}"), rate, "G mul-add/s")?;
         }
         let [x, y, z, t] = [(); 4].map(|()| random(1 << 12));
         let planes = kernel.to_planes(&x, 64);
@@ -38,7 +51,7 @@ fn main() -> anyhow::Result<()> {
             ("and", rate(x.len(), || drop(black_box(kernel.cross_product::<Boolean, u64>([&x, &y], [&z, &t]))))),
         ];
         for (name, rate) in rates {
-            writeln!(out, "  {name:29} {rate:7.2} G words/s")?;
+            out.rate(name, rate, "G words/s")?;
         }
         extension::<Field>(&mut out, kernel, "GF(2^64)")?;
         extension::<Galois<u32, 48>>(&mut out, kernel, "Z_2^32[X], 48")?;
@@ -47,8 +60,34 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
+struct Output {
+    out: StdoutLock<'static>,
+    json: bool,
+    kernel: Kernel,
+}
+
+impl Output {
+    fn heading(&mut self) -> anyhow::Result<()> {
+        if !self.json {
+            writeln!(self.out, "{}", self.kernel)?;
+        }
+        Ok(())
+    }
+
+    fn rate(&mut self, operation: &str, rate: f64, unit: &str) -> anyhow::Result<()> {
+        if self.json {
+            let kernel = self.kernel.to_string();
+            let line = serde_json::json!({ "kernel": kernel, "operation": operation, "rate": rate, "unit": unit });
+            writeln!(self.out, "{line}")?;
+        } else {
+            writeln!(self.out, "  {operation:29} {rate:7.2} {unit}")?;
+        }
+        Ok(())
+    }
+}
+
 /// What the checks of active security spend their time in.
-fn extension<E: Extension>(out: &mut impl Write, kernel: Kernel, name: &str) -> anyhow::Result<()> {
+fn extension<E: Extension>(out: &mut Output, kernel: Kernel, name: &str) -> anyhow::Result<()> {
     const ROWS: usize = 64;
     const COLUMNS: usize = 256;
     let words = |n: usize| random(n).into_iter().map(E::Word::from_u64).collect::<Vec<_>>();
@@ -67,7 +106,7 @@ fn extension<E: Extension>(out: &mut impl Write, kernel: Kernel, name: &str) -> 
         ("fold by 8", "elements", rate(elements, || drop(black_box(E::fold(kernel, &other, eight))))),
     ];
     for (operation, unit, rate) in rates {
-        writeln!(out, "  {:29} {:7.2} M {unit}/s", format!("{name} {operation}"), rate * 1e3)?;
+        out.rate(&format!("{name} {operation}"), rate * 1e3, &format!("M {unit}/s"))?;
     }
     Ok(())
 }
