@@ -1,5 +1,6 @@
 //! What the parent and the parties leave for each other in a folder.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -32,14 +33,32 @@ pub(crate) struct Job {
 pub(crate) enum Work {
     /// Shares of weights and input lie in [`shares`].
     Evaluate { graph: Graph, batch: usize, reveal: Reveal },
-    /// Rounds of so many bytes.
-    Rounds { bytes: usize },
+    /// Rounds of so many bytes around the ring, against this.
+    Rounds { bytes: usize, against: Against },
+}
+
+/// What rounds are held against.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) enum Against {
+    /// The same over blocking TCP with TLS.
+    Tls,
+    /// The same without a session of large messages beside it.
+    Alone,
+}
+
+impl fmt::Display for Against {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tls => "tls",
+            Self::Alone => "alone",
+        })
+    }
 }
 
 /// Of one party.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Outcome {
-    /// By mode, in the order of the job; one for [`Work::Rounds`].
+    /// By mode, in the order of the job; for [`Work::Rounds`] what they are held against, then they.
     pub(crate) modes: Vec<Measured>,
     /// The most memory that the process has held.
     pub(crate) peak_rss_mb: f64,

@@ -22,18 +22,21 @@
 //! | `resnet18` | 32x32x3: CIFAR stem, batch norms folded, average pool, fc10; calibrated bounds |
 //! | `reluN`, `mulN` | max(x, 0), x * y with truncation, on N elements |
 //! | `matmulN` | N x N times N x N with truncation |
-//! | `roundN` | 1000 rounds in a row of N bytes around the ring: the network alone |
+//! | `roundN` | rounds in a row of N bytes around the ring, against blocking TCP with TLS |
+//! | `besideN` | rounds in a row of N bytes beside a session of messages of 1 MiB, against the same alone |
 //!
 //! A line of JSON, one for each mode of a program: `program`, `security`, `wall_s` (`median`, `min`, `max`), `cpu_s` (all
 //! parties, median), `bytes_sent` (payload of each party), `rounds`, `peak_rss_mb` (largest party), `max_abs_error`. The one
 //! of active security has the ratios to passive security too: `wall_ratio` (median of the ratios of runs that follow each
-//! other), `bytes_ratio` (all parties) and `memory_ratio`.
+//! other), `bytes_ratio` (all parties) and `memory_ratio`. So has that of rounds to what they are held against, which is a
+//! line of its own.
 
 mod job;
 mod owner;
 mod party;
 mod programs;
 mod report;
+mod rounds;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,7 +48,7 @@ use mpc_core::security::Mode;
 #[derive(Parser)]
 #[command(version)]
 struct Args {
-    /// Programs to time, separated by commas: emotionL, lenet5, face64, resnet18, reluN, mulN, matmulN, roundN.
+    /// Programs to time, separated by commas: emotionL, lenet5, face64, resnet18, reluN, mulN, matmulN, roundN, besideN.
     #[arg(
         long,
         value_delimiter = ',',

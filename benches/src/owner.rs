@@ -41,7 +41,7 @@ fn time(name: &str, runs: u32, modes: &[Mode]) -> Result<Vec<Report>> {
     let folder = tempfile::tempdir()?;
     let cluster = make_cluster(folder.path())?;
     let (work, modes) = match &program {
-        Program::Rounds(bytes) => (Work::Rounds { bytes: *bytes }, vec![None]),
+        Program::Rounds(bytes, against) => (Work::Rounds { bytes: *bytes, against: *against }, vec![None, None]),
         Program::Evaluate(evaluation) => {
             deal(evaluation, folder.path())?;
             let Evaluation { graph, reveal, input, .. } = &**evaluation;
@@ -55,17 +55,24 @@ fn time(name: &str, runs: u32, modes: &[Mode]) -> Result<Vec<Report>> {
     };
     let outcomes = run(runs, &modes)?;
     let errors = match &program {
-        Program::Rounds(_) => vec![0.0],
+        Program::Rounds(..) => vec![0.0, 0.0],
         Program::Evaluate(evaluation) => check(evaluation, folder.path(), &outcomes[0].modes)?,
     };
     let mut reports: Vec<Report> = Vec::new();
     for (index, (mode, error)) in modes.iter().zip(errors).enumerate() {
         // What one mode leaves in the process would count for the other: the memory of each is measured on its own.
-        let peaks = if modes.len() == 1 { &outcomes } else { &run(1, &[*mode])? };
+        let peaks = if mode.is_none() || modes.len() == 1 { &outcomes } else { &run(1, &[*mode])? };
         let peak = peaks.iter().map(|party| party.peak_rss_mb).fold(0.0, f64::max);
+        let name = match &program {
+            Program::Rounds(_, against) if index == 0 => format!("{name} {against}"),
+            _ => name.to_owned(),
+        };
         reports.push(Report::new(name, *mode, outcomes.each_ref().map(|party| &party.modes[index]), peak, error));
     }
-    Report::compare(&mut reports);
+    let base = modes.iter().position(|mode| mode.is_none_or(|mode| mode == Mode::Passive));
+    if let Some(base) = base {
+        Report::compare(&mut reports, base);
+    }
     Ok(reports)
 }
 

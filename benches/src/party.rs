@@ -11,10 +11,11 @@ use mpc_core::inference::secure::{Weights, evaluate};
 use mpc_core::link::Link;
 use mpc_core::model::Graph;
 use mpc_core::model::manifest::Reveal;
+use mpc_core::network::Network;
 use mpc_core::network::endpoint::Io;
 use mpc_core::network::identity::Identity;
 use mpc_core::network::mesh::Mesh;
-use mpc_core::network::{Meter, Network};
+use mpc_core::network::quic::QuicNetwork;
 use mpc_core::prss::Prss;
 use mpc_core::ring::Tensor;
 use mpc_core::security::{Id, Mode};
@@ -23,25 +24,23 @@ use mpc_core::{Party, Role};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::job::{self, Job, Measured, Outcome, Run, ShareReader, ShareWriter, Work};
+use crate::rounds;
 
 /// The longest wait for a peer, for its local work above all.
-const DEADLINE: Duration = Duration::from_secs(120);
-
-/// Rounds in a row of the program `roundN`.
-const ROUNDS: u64 = 1000;
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Does the job in `folder` as party number `index`.
 pub(crate) fn run(index: usize, folder: &Path) -> Result<()> {
     let role = Role::from_index(index);
-    let identity = Identity::load(&job::identity(folder, role))?;
+    let identity = Arc::new(Identity::load(&job::identity(folder, role))?);
     let Job { cluster, runs, modes, work } = job::read(&job::job(folder))?;
     let address = &cluster.parties[index].addresses[0];
     let io = Io::start()?;
     let socket = UdpSocket::bind(address).with_context(|| address.clone())?;
-    let (mesh, _inbox) = Mesh::start(&io, socket, Arc::new(identity), role, &cluster)?;
+    let (mesh, _inbox) = Mesh::start(&io, socket, identity.clone(), role, &cluster)?;
     io.handle().block_on(mesh.connected(DEADLINE))?;
     let modes = match work {
-        Work::Rounds { bytes } => vec![rounds(&mesh, runs, bytes)?],
+        Work::Rounds { bytes, against } => rounds::run(&mesh, &identity, &cluster, runs, bytes, against)?,
         Work::Evaluate { graph, batch, reveal } => {
             let mut shares = ShareReader::open(&job::shares(folder, role))?;
             let weights = graph.weights.iter().map(|spec| shares.read(&spec.shape)).collect::<Result<_>>()?;
@@ -117,29 +116,7 @@ impl Evaluation<'_> {
     }
 }
 
-fn rounds(mesh: &Mesh, runs: u32, bytes: usize) -> Result<Measured> {
-    let (message, mut got) = (vec![0; bytes], vec![0; bytes]);
-    let mut timed = Vec::new();
-    for number in 0..=runs {
-        let mut network = session(mesh, number)?;
-        let (next, prev) = (network.role().next(), network.role().prev());
-        barrier(&mut network)?;
-        let clock = Clock::start();
-        for _ in 0..ROUNDS {
-            network.send(prev, &message)?;
-            network.recv(next, &mut got)?;
-        }
-        let run = clock.stop();
-        network.flush()?;
-        if number > 0 {
-            timed.push(run);
-        }
-    }
-    let meter = Meter { rounds: ROUNDS, bytes_sent: ROUNDS * bytes as u64 };
-    Ok(Measured { runs: timed, meter, shapes: Vec::new() })
-}
-
-fn session(mesh: &Mesh, number: u32) -> Result<mpc_core::network::quic::QuicNetwork> {
+pub(crate) fn session(mesh: &Mesh, number: u32) -> Result<QuicNetwork> {
     Ok(mesh.session(id(number), DEADLINE)?)
 }
 
@@ -150,7 +127,7 @@ fn id(number: u32) -> Id {
 }
 
 /// Waits until both peers are here.
-fn barrier(network: &mut dyn Network) -> Result<()> {
+pub(crate) fn barrier(network: &mut dyn Network) -> Result<()> {
     let peers = [network.role().next(), network.role().prev()];
     for peer in peers {
         network.send(peer, &[0])?;
@@ -162,17 +139,17 @@ fn barrier(network: &mut dyn Network) -> Result<()> {
 }
 
 /// Wall time and the processor time of all threads of this process.
-struct Clock {
+pub(crate) struct Clock {
     wall: Instant,
     cpu: f64,
 }
 
 impl Clock {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self { cpu: cpu(), wall: Instant::now() }
     }
 
-    fn stop(self) -> Run {
+    pub(crate) fn stop(self) -> Run {
         Run { wall: self.wall.elapsed().as_secs_f64(), cpu: cpu() - self.cpu }
     }
 }

@@ -10,6 +10,8 @@ use ndarray::{ArrayD, IxDyn};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
+use crate::job::Against;
+
 /// Inputs are declared to stay within this range.
 const RANGE: f64 = 8.0;
 
@@ -23,7 +25,7 @@ pub(crate) enum Program {
     /// Evaluate a graph.
     Evaluate(Box<Evaluation>),
     /// Send messages of so many bytes around the ring.
-    Rounds(usize),
+    Rounds(usize, Against),
 }
 
 /// A compiled network and an input.
@@ -46,7 +48,8 @@ pub(crate) fn build(name: &str) -> Result<Program> {
     let mut reveal = Reveal::Scores;
     let batch = if family == "matmul" { size()? } else { 1 };
     match (family, name) {
-        ("round", _) => return Ok(Program::Rounds(size()?)),
+        ("round", _) => return Ok(Program::Rounds(size()?, Against::Tls)),
+        ("beside", _) => return Ok(Program::Rounds(size()?, Against::Alone)),
         ("emotion", _) => {
             layers.emotion(size()?)?;
             reveal = Reveal::Label;

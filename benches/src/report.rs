@@ -26,7 +26,7 @@ pub(crate) struct Report {
     walls: Vec<f64>,
 }
 
-/// What it costs: times of passive security.
+/// What it costs, times what it is held against.
 #[derive(Clone, Serialize)]
 struct Overhead {
     wall_ratio: f64,
@@ -51,7 +51,7 @@ impl Spread {
 
 impl Report {
     pub(crate) fn new(
-        program: &str,
+        program: String,
         security: Option<Mode>,
         parties: [&Measured; 3],
         peak_rss_mb: f64,
@@ -62,7 +62,7 @@ impl Report {
         let walls: Vec<f64> = walls.collect();
         let cpus = runs.map(|run| parties.iter().map(|party| party.runs[run].cpu).sum());
         Self {
-            program: program.to_owned(),
+            program,
             security,
             wall_s: Spread::of(walls.clone()),
             cpu_s: Spread::of(cpus.collect()).median,
@@ -75,17 +75,15 @@ impl Report {
         }
     }
 
-    /// Holds the others among the reports of a program against the passive one, run by run.
-    pub(crate) fn compare(reports: &mut [Report]) {
-        let passive = reports.iter().position(|report| report.security == Some(Mode::Passive));
-        let Some(passive) = passive.map(|at| reports[at].clone()) else { return };
-        let bytes = |report: &Report| report.bytes_sent.iter().sum::<u64>() as f64;
-        for report in reports.iter_mut().filter(|report| report.security > Some(Mode::Passive)) {
-            let walls = report.walls.iter().zip(&passive.walls).map(|(wall, passive)| wall / passive);
+    /// Holds the others among the reports of a program against the one at `base`, run by run.
+    pub(crate) fn compare(reports: &mut [Report], base: usize) {
+        let (this, bytes) = (reports[base].clone(), |report: &Report| report.bytes_sent.iter().sum::<u64>() as f64);
+        for (_, report) in reports.iter_mut().enumerate().filter(|(index, _)| *index != base) {
+            let walls = report.walls.iter().zip(&this.walls).map(|(wall, base)| wall / base);
             report.overhead = Some(Overhead {
                 wall_ratio: Spread::of(walls.collect()).median,
-                bytes_ratio: bytes(report) / bytes(&passive),
-                memory_ratio: report.peak_rss_mb / passive.peak_rss_mb,
+                bytes_ratio: bytes(report) / bytes(&this),
+                memory_ratio: report.peak_rss_mb / this.peak_rss_mb,
             });
         }
     }
@@ -99,7 +97,7 @@ impl Report {
         let (wall, sent) = ("ms: median (min .. max)", "kB sent by P0, P1, P2");
         writeln!(
             out,
-            "{:<12} {:<8} {wall:>26} {:>8} {sent:>27} {:>6} {:>7} {:>9}  active / passive",
+            "{:<18} {:<8} {wall:>26} {:>8} {sent:>27} {:>6} {:>7} {:>9}  against the first",
             "program", "security", "cpu ms", "rounds", "MB", "error"
         )?;
         Ok(out.flush()?)
@@ -116,7 +114,7 @@ impl Report {
             });
         writeln!(
             out,
-            "{:<12} {security:<8} {wall:>26} {:>8.1} {sent:>27} {:>6} {:>7.0} {:>9.2e}{overhead}",
+            "{:<18} {security:<8} {wall:>26} {:>8.1} {sent:>27} {:>6} {:>7.0} {:>9.2e}{overhead}",
             self.program,
             self.cpu_s * 1e3,
             self.rounds,

@@ -16,7 +16,7 @@ pub mod quic;
 #[cfg(feature = "quic")]
 mod session;
 #[cfg(feature = "quic")]
-mod tls;
+pub mod tls;
 
 use crate::error::{Error, Result};
 use crate::role::Role;

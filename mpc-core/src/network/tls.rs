@@ -31,7 +31,11 @@ pub(super) fn client(identity: &Identity, expected: &[Fingerprint]) -> Result<Qu
     QuicClientConfig::try_from(Arc::new(client_config(identity, expected)?)).map_err(|e| unusable(&e))
 }
 
-fn server_config(identity: &Identity) -> Result<ServerConfig> {
+/// How a party serves TLS, over whatever transport.
+///
+/// # Errors
+/// [`Error::Invalid`] on an identity that cannot be used.
+pub fn server_config(identity: &Identity) -> Result<ServerConfig> {
     let provider = Arc::new(provider());
     let verifier = Arc::new(AnyKey(provider.signature_verification_algorithms));
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -47,7 +51,11 @@ fn server_config(identity: &Identity) -> Result<ServerConfig> {
     Ok(config)
 }
 
-fn client_config(identity: &Identity, expected: &[Fingerprint]) -> Result<ClientConfig> {
+/// How a party is called, over whatever transport.
+///
+/// # Errors
+/// [`Error::Invalid`] on an identity that cannot be used.
+pub fn client_config(identity: &Identity, expected: &[Fingerprint]) -> Result<ClientConfig> {
     let provider = Arc::new(provider());
     let algorithms = provider.signature_verification_algorithms;
     let verifier = Arc::new(PinnedKey { algorithms, expected: expected.to_vec() });
