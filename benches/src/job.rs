@@ -22,19 +22,27 @@ use serde::{Deserialize, Serialize};
 /// The same for all parties.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Job {
-    pub(crate) cluster: Cluster,
+    /// Where each party finds itself and the others.
+    pub(crate) clusters: [Cluster; 3],
+    /// Timed runs, after one to warm up.
     pub(crate) runs: u32,
-    /// Taken in turn, run by run; [`Work::Rounds`] has none.
-    pub(crate) modes: Vec<Mode>,
     pub(crate) work: Work,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum Work {
-    /// Shares of weights and input lie in [`shares`].
-    Evaluate { graph: Graph, batch: usize, reveal: Reveal },
+    /// Shares of weights and input lie in [`shares`]. The variants take turns, run by run.
+    Evaluate { graph: Graph, batch: usize, reveal: Reveal, variants: Vec<Variant> },
     /// Rounds of so many bytes around the ring, against this.
     Rounds { bytes: usize, against: Against },
+}
+
+/// How an evaluation is run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Variant {
+    pub(crate) mode: Mode,
+    /// That run at the same time.
+    pub(crate) sessions: usize,
 }
 
 /// What rounds are held against.
@@ -58,19 +66,28 @@ impl fmt::Display for Against {
 /// Of one party.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Outcome {
-    /// By mode, in the order of the job; for [`Work::Rounds`] what they are held against, then they.
-    pub(crate) modes: Vec<Measured>,
+    /// By variant, in the order of the job; for [`Work::Rounds`] what they are held against, then they.
+    pub(crate) measured: Vec<Measured>,
     /// The most memory that the process has held.
     pub(crate) peak_rss_mb: f64,
 }
 
-/// Of one party in one mode.
+impl Outcome {
+    /// Adds the runs of another job with the same variants.
+    pub(crate) fn append(&mut self, other: Outcome) {
+        for (measured, other) in self.measured.iter_mut().zip(other.measured) {
+            measured.runs.extend(other.runs);
+        }
+    }
+}
+
+/// Of one party in one variant.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Measured {
     pub(crate) runs: Vec<Run>,
-    /// What one run cost.
+    /// What one session of a run cost.
     pub(crate) meter: Meter,
-    /// Shapes of the shares in [`outputs`]: label or scores as asked for, then scores.
+    /// Shapes of the shares in [`outputs`], by session: first label or scores as asked for, then scores.
     pub(crate) shapes: Vec<Vec<usize>>,
 }
 

@@ -1,10 +1,10 @@
-//! Times whole programs on three processes over loopback QUIC with mutual TLS.
+//! Times whole programs on three processes over QUIC with mutual TLS.
 //!
 //! ```text
-//! cargo run --release -p benches -- --programs emotion40,lenet5 --runs 5 [--security passive,active] [--json]
+//! cargo run --release -p benches -- --programs emotion40,lenet5 --runs 5 [--security passive,active] [--link wan] [--json]
 //! ```
 //!
-//! The parent plays the owner of model and input: it draws random weights and an input N(0, 1), declared within 8, compiles
+//! The parent plays the owner of model and input: it draws random weights and inputs N(0, 1), declared within 8, compiles
 //! the network through the same passes as an imported model (so that every width comes from a bound), shares everything
 //! and starts itself three times, once per party. A run is timed from shares in place to output shared, between a
 //! barrier and the end of the evaluation, and its time is that of the slowest party; keys and streams are fresh for every
@@ -18,6 +18,7 @@
 //! |---|---|
 //! | `emotionL` | L x 1: Conv1D 128 k5 same, ReLU, MaxPool 8, Conv1D 128 k5 same, ReLU, Dense 8, argmax |
 //! | `lenet5` | 28x28x1: conv20 5x5, ReLU, pool 2, conv50 5x5, ReLU, pool 2, fc500, ReLU, fc10 |
+//! | `lenet5avg` | the same with average pools |
 //! | `face64` | 64x64x1: three times (conv 3x3 same 32/64/128, ReLU, pool 2), fc128 |
 //! | `resnet18` | 32x32x3: CIFAR stem, batch norms folded, average pool, fc10; calibrated bounds |
 //! | `reluN`, `mulN` | max(x, 0), x * y with truncation, on N elements |
@@ -25,34 +26,62 @@
 //! | `roundN` | rounds in a row of N bytes around the ring, against blocking TCP with TLS |
 //! | `besideN` | rounds in a row of N bytes beside a session of messages of 1 MiB, against the same alone |
 //!
-//! A line of JSON, one for each mode of a program: `program`, `security`, `wall_s` (`median`, `min`, `max`), `cpu_s` (all
-//! parties, median), `bytes_sent` (payload of each party), `rounds`, `peak_rss_mb` (largest party), `max_abs_error`. The one
-//! of active security has the ratios to passive security too: `wall_ratio` (median of the ratios of runs that follow each
-//! other), `bytes_ratio` (all parties) and `memory_ratio`. So has that of rounds to what they are held against, which is a
-//! line of its own.
+//! `mulN` and `matmulN` end with the truncation of their result, as something else is to be computed with it. The networks end
+//! with their last layer (or argmax): the client gets the scores with all their fractional bits.
+//!
+//! Options: `--link` puts a [relay] between the parties that emulates a LAN or WAN. `--batch` evaluates several inputs at
+//! once, `--sessions` runs as many sessions at the same time, in turn with one alone. `--rival` runs a [command](rival)
+//! between two halves of our own runs.
+//!
+//! A line of JSON, one for each variant of a program: `program`, `link`, `batch`, `sessions`, `security`, `wall_s`
+//! (`median`, `min`, `max`), `inputs_per_s` (of the median run), `cpu_s` (all parties, median), `bytes_sent` (payload of each
+//! party in one session), `rounds`, `peak_rss_mb` (largest party), `max_abs_error`. The one of active security has the ratios
+//! to passive security too: `wall_ratio` (median of the ratios of runs that follow each other), `bytes_ratio` (all parties) and
+//! `memory_ratio`. So has that of rounds to what they are held against, which is a line of its own. Several sessions have
+//! `throughput_ratio`, inputs a second by those of one session. With a rival there is `rival`: its `wall_s`, `max_abs_error`,
+//! and `ratio`, its time by ours for one input.
 
 mod job;
+mod measurement;
 mod owner;
 mod party;
 mod programs;
-mod report;
+mod relay;
+mod rival;
 mod rounds;
+mod testbed;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
 use mpc_core::security::Mode;
 
-/// Times whole programs on three processes over loopback QUIC.
+use crate::measurement::Measurement;
+use crate::owner::{Options, Owner};
+use crate::relay::Link;
+use crate::rival::Rival;
+
+/// Times whole programs on three processes over QUIC.
 #[derive(Parser)]
-#[command(version)]
-struct Args {
-    /// Programs to time, separated by commas: emotionL, lenet5, face64, resnet18, reluN, mulN, matmulN, roundN, besideN.
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(flatten)]
+    measure: Measure,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Args)]
+struct Measure {
+    /// Programs to time, separated by commas: emotionL, lenet5, lenet5avg, face64, resnet18, reluN, mulN, matmulN, roundN,
+    /// besideN.
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "emotion40,emotion216,lenet5,face64,resnet18,relu100000,mul1000000,matmul512"
+        default_value = "emotion40,emotion216,lenet5,lenet5avg,face64,resnet18,relu100000,mul1000000,matmul512"
     )]
     programs: Vec<String>,
 
@@ -64,16 +93,34 @@ struct Args {
     #[arg(long, value_delimiter = ',', default_value = "passive,active", value_parser = mode)]
     security: Vec<Mode>,
 
-    /// Print one JSON object per program and mode instead of a table.
+    /// What lies between the parties: loopback, lan (0.2 ms round trip, 1 Gbit/s), wan (40 ms, 100 Mbit/s), or a round-trip
+    /// time and a rate such as 40ms,100Mbit.
+    #[arg(long, default_value = "loopback")]
+    link: Link,
+
+    /// Inputs in a run.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    batch: u16,
+
+    /// Sessions at the same time, in turn with one alone.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    sessions: u16,
+
+    /// A command that prints such lines of JSON as well, run between two halves of our own runs; {programs}, {runs} and {link}
+    /// in it are replaced.
+    #[arg(long)]
+    rival: Option<String>,
+
+    /// Print one JSON object per program and variant instead of a table.
     #[arg(long)]
     json: bool,
+}
 
+#[derive(Subcommand)]
+enum Command {
     /// Be the party with this role in a folder made by the parent.
-    #[arg(long, hide = true, requires = "folder")]
-    party: Option<usize>,
-
-    #[arg(long, hide = true)]
-    folder: Option<PathBuf>,
+    #[command(hide = true)]
+    Party { index: usize, folder: PathBuf },
 }
 
 fn mode(text: &str) -> Result<Mode, String> {
@@ -84,10 +131,10 @@ fn mode(text: &str) -> Result<Mode, String> {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let result = match (args.party, args.folder) {
-        (Some(index), Some(folder)) => party::run(index, &folder),
-        _ => owner::run(&args.programs, args.runs, &args.security, args.json),
+    let cli = Cli::parse();
+    let result = match cli.command {
+        None => measure(cli.measure),
+        Some(Command::Party { index, folder }) => party::run(index, &folder),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -96,4 +143,24 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Times the programs and prints the results.
+fn measure(measure: Measure) -> Result<()> {
+    let Measure { programs, runs, mut security, link, batch, sessions, rival, json } = measure;
+    security.sort();
+    security.dedup();
+    let rival = rival.as_deref().map(Rival::new);
+    let options = Options { runs, link, batch: batch.into(), sessions: sessions.into(), modes: security, rival };
+    let owner = Owner::new(&options)?;
+    let mut out = anstream::stdout();
+    if !json {
+        Measurement::print_heading(&mut out)?;
+    }
+    for name in programs {
+        for measurement in owner.time(&name).with_context(|| name.clone())? {
+            if json { measurement.print_json(&mut out)? } else { measurement.print_row(&mut out)? }
+        }
+    }
+    Ok(())
 }

@@ -1,96 +1,133 @@
-//! The parent: prepares a program, starts the three parties, collects and checks.
+//! The parent: prepares a program, lets the three parties run it, collects and checks.
 
-use std::io::Read;
-use std::net::UdpSocket;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use mpc_core::Role;
 use mpc_core::inference::clear;
 use mpc_core::model::encode_weights;
 use mpc_core::model::manifest::Reveal;
-use mpc_core::network::identity::Identity;
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, fixed};
 use mpc_core::security::Mode;
 use mpc_core::sharing::{Share, reconstruct, share};
-use mpc_core::wire::cluster::{Cluster, PartyEntry};
 use ndarray::ArrayD;
 
-use crate::job::{self, Job, Measured, Outcome, ShareReader, ShareWriter, Work};
+use crate::job::{self, Against, Measured, Outcome, ShareReader, ShareWriter, Variant, Work};
+use crate::measurement::{Measurement, Setting};
 use crate::programs::{self, Evaluation, Program};
-use crate::report::Report;
+use crate::relay::Link;
+use crate::rival::Rival;
+use crate::testbed::Testbed;
 
-/// Times the programs and prints the results.
-pub(crate) fn run(names: &[String], runs: u32, modes: &[Mode], json: bool) -> Result<()> {
-    let mut out = anstream::stdout();
-    if !json {
-        Report::print_heading(&mut out)?;
-    }
-    for name in names {
-        for report in time(name, runs, modes).with_context(|| name.clone())? {
-            if json { report.print_json(&mut out)? } else { report.print_row(&mut out)? }
-        }
-    }
-    Ok(())
+/// How programs are timed.
+pub(crate) struct Options {
+    pub(crate) runs: u32,
+    pub(crate) link: Link,
+    pub(crate) batch: usize,
+    pub(crate) sessions: usize,
+    pub(crate) modes: Vec<Mode>,
+    pub(crate) rival: Option<Rival>,
 }
 
-/// One report a mode.
-fn time(name: &str, runs: u32, modes: &[Mode]) -> Result<Vec<Report>> {
-    let program = programs::build(name)?;
-    let folder = tempfile::tempdir()?;
-    let cluster = make_cluster(folder.path())?;
-    let (work, modes) = match &program {
-        Program::Rounds(bytes, against) => (Work::Rounds { bytes: *bytes, against: *against }, vec![None, None]),
-        Program::Evaluate(evaluation) => {
-            deal(evaluation, folder.path())?;
-            let Evaluation { graph, reveal, input, .. } = &**evaluation;
-            let work = Work::Evaluate { graph: graph.clone(), batch: input.shape()[0], reveal: *reveal };
-            (work, modes.iter().copied().map(Some).collect())
-        }
-    };
-    let run = |runs, modes: &[Option<Mode>]| {
-        let modes = modes.iter().copied().flatten().collect();
-        run_parties(folder.path(), &Job { cluster: cluster.clone(), runs, modes, work: work.clone() })
-    };
-    let outcomes = run(runs, &modes)?;
-    let errors = match &program {
-        Program::Rounds(..) => vec![0.0, 0.0],
-        Program::Evaluate(evaluation) => check(evaluation, folder.path(), &outcomes[0].modes)?,
-    };
-    let mut reports: Vec<Report> = Vec::new();
-    for (index, (mode, error)) in modes.iter().zip(errors).enumerate() {
-        // What one mode leaves in the process would count for the other: the memory of each is measured on its own.
-        let peaks = if mode.is_none() || modes.len() == 1 { &outcomes } else { &run(1, &[*mode])? };
-        let peak = peaks.iter().map(|party| party.peak_rss_mb).fold(0.0, f64::max);
-        let name = match &program {
-            Program::Rounds(_, against) if index == 0 => format!("{name} {against}"),
-            _ => name.to_owned(),
-        };
-        reports.push(Report::new(name, *mode, outcomes.each_ref().map(|party| &party.modes[index]), peak, error));
-    }
-    let base = modes.iter().position(|mode| mode.is_none_or(|mode| mode == Mode::Passive));
-    if let Some(base) = base {
-        Report::compare(&mut reports, base);
-    }
-    Ok(reports)
+/// The owner of models and inputs.
+pub(crate) struct Owner<'a> {
+    options: &'a Options,
+    testbed: Testbed,
 }
 
-/// Throw-away identities on free ports.
-fn make_cluster(folder: &Path) -> Result<Cluster> {
-    let mut parties = Vec::new();
-    // All three are held until all are chosen, so that they differ.
-    let sockets = [(); 3].map(|()| UdpSocket::bind("127.0.0.1:0"));
-    for (role, socket) in Role::ALL.into_iter().zip(sockets) {
-        let identity = Identity::generate(&role.to_string())?;
-        identity.save(&job::identity(folder, role))?;
-        parties.push(PartyEntry {
-            name: role.to_string(),
-            addresses: vec![socket?.local_addr()?.to_string()],
-            fingerprints: vec![identity.fingerprint().to_string()],
+impl<'a> Owner<'a> {
+    pub(crate) fn new(options: &'a Options) -> Result<Self> {
+        Ok(Self { options, testbed: Testbed::new(&options.link)? })
+    }
+
+    /// Times a program: a measurement for each way to run it.
+    pub(crate) fn time(&self, name: &str) -> Result<Vec<Measurement>> {
+        match programs::build(name, self.options.batch)? {
+            Program::Rounds(bytes, against) => self.rounds(name, bytes, against),
+            Program::Evaluate(evaluation) => self.evaluation(name, &evaluation),
+        }
+    }
+
+    fn rounds(&self, name: &str, bytes: usize, against: Against) -> Result<Vec<Measurement>> {
+        let outcomes = self.testbed.run(self.options.runs, &Work::Rounds { bytes, against })?;
+        let names = [format!("{name} {against}"), name.to_owned()];
+        let measurements = names.into_iter().enumerate().map(|(index, program)| {
+            let setting =
+                Setting { program, link: self.options.link.to_string(), batch: 1, sessions: 1, security: None };
+            Measurement::new(setting, outcomes.each_ref().map(|party| &party.measured[index]), peak(&outcomes), 0.0)
         });
+        let mut measurements: Vec<_> = measurements.collect();
+        if let [base, rounds] = &mut measurements[..] {
+            rounds.compare(base);
+        }
+        Ok(measurements)
     }
-    Ok(Cluster { parties })
+
+    fn evaluation(&self, name: &str, evaluation: &Evaluation) -> Result<Vec<Measurement>> {
+        let Options { runs, link, batch, sessions, modes, rival } = self.options;
+        deal(evaluation, self.testbed.folder())?;
+        let mut variants: Vec<_> = modes.iter().map(|&mode| Variant { mode, sessions: 1 }).collect();
+        if *sessions > 1 {
+            variants.extend(modes.iter().map(|&mode| Variant { mode, sessions: *sessions }));
+        }
+        let (outcomes, errors, rival) = match rival {
+            None => {
+                let (outcomes, errors) = self.run(evaluation, &variants, *runs)?;
+                (outcomes, errors, None)
+            }
+            Some(rival) => {
+                // Half of ours before it and half behind, so that a slow minute of the machine meets both.
+                let (mut outcomes, errors) = self.run(evaluation, &variants, runs.div_ceil(2))?;
+                let rival = rival.run(name, *runs, &link.to_string())?;
+                for (outcome, rest) in outcomes.iter_mut().zip(self.run(evaluation, &variants, runs.div_ceil(2))?.0) {
+                    outcome.append(rest);
+                }
+                (outcomes, errors, rival)
+            }
+        };
+        let mut measurements: Vec<Measurement> = Vec::new();
+        for (index, (variant, error)) in variants.iter().zip(errors).enumerate() {
+            // What one variant leaves in the process would count for the others: the memory of each is measured on its own.
+            let peak = match variants.len() {
+                1 => peak(&outcomes),
+                _ => peak(&self.run(evaluation, &[*variant], 1)?.0),
+            };
+            let Variant { mode, sessions } = *variant;
+            let (program, link, batch, security) = (name.to_owned(), link.to_string(), *batch, Some(mode));
+            let setting = Setting { program, link, batch, sessions, security };
+            let parties = outcomes.each_ref().map(|party| &party.measured[index]);
+            let mut measurement = Measurement::new(setting, parties, peak, error);
+            let find = |mode, sessions| variants.iter().position(|other| *other == Variant { mode, sessions });
+            let passive = find(Mode::Passive, sessions).and_then(|at| measurements.get(at));
+            if let Some(passive) = passive {
+                measurement.compare(passive);
+            }
+            if sessions > 1
+                && let Some(one) = find(mode, 1).and_then(|at| measurements.get(at))
+            {
+                measurement.compare_throughput(one);
+            }
+            if let Some(rival) = &rival {
+                measurement.compare_rival(rival.wall_s.clone(), rival.max_abs_error);
+            }
+            measurements.push(measurement);
+        }
+        Ok(measurements)
+    }
+
+    /// What the parties measured, and the errors of their answers by variant.
+    fn run(&self, evaluation: &Evaluation, variants: &[Variant], runs: u32) -> Result<([Outcome; 3], Vec<f64>)> {
+        let Evaluation { graph, reveal, input, .. } = evaluation;
+        let (graph, batch, variants) = (graph.clone(), input.shape()[0], variants.to_vec());
+        let outcomes = self.testbed.run(runs, &Work::Evaluate { graph, batch, reveal: *reveal, variants })?;
+        let errors = check(evaluation, self.testbed.folder(), &outcomes[0].measured)?;
+        Ok((outcomes, errors))
+    }
+}
+
+/// The memory of the largest process.
+fn peak(parties: &[Outcome; 3]) -> f64 {
+    parties.iter().map(|party| party.peak_rss_mb).fold(0.0, f64::max)
 }
 
 /// Writes every party's shares of the weights and of the input.
@@ -112,55 +149,42 @@ fn deal(evaluation: &Evaluation, folder: &Path) -> Result<()> {
     writers.iter_mut().try_for_each(ShareWriter::flush)
 }
 
-/// Starts the three processes; none may end before all are done, or its last messages might be lost.
-fn run_parties(folder: &Path, job: &Job) -> Result<[Outcome; 3]> {
-    job::write(&job::job(folder), job)?;
-    let program = std::env::current_exe()?;
-    let mut parties = Vec::new();
-    for index in 0..3 {
-        let mut command = Command::new(&program);
-        command.args(["--party", &index.to_string(), "--folder"]).arg(folder);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        parties.push(command.spawn().context("cannot start a party")?);
-    }
-    for party in &mut parties {
-        let done = party.stdout.as_mut().context("no pipe to a party")?;
-        done.read_exact(&mut [0]).context("a party failed")?;
-    }
-    for (role, party) in Role::ALL.into_iter().zip(&mut parties) {
-        drop(party.stdin.take());
-        let status = party.wait()?;
-        ensure!(status.success(), "{role} failed: {status}");
-    }
-    let outcomes = Role::ALL.iter().map(|role| job::read(&job::outcome(folder, *role))).collect::<Result<Vec<_>>>()?;
-    outcomes.try_into().ok().context("three parties")
-}
-
-/// The largest error of a score against float64, by mode; a label must be that of the largest score.
-fn check(evaluation: &Evaluation, folder: &Path, modes: &[Measured]) -> Result<Vec<f64>> {
+/// The largest error of a score against float64, by variant; a label must be that of the largest score.
+fn check(evaluation: &Evaluation, folder: &Path, measured: &[Measured]) -> Result<Vec<f64>> {
     let Evaluation { graph, weights, input, reveal } = evaluation;
     let expected = clear::evaluate(graph, weights, input, &vec![1; input.shape()[0]])?;
-    let best = expected.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(index, _)| index as u64);
     let mut readers = Vec::new();
     for role in Role::ALL {
         readers.push(ShareReader::open(&job::outputs(folder, role))?);
     }
-    for Measured { shapes, .. } in modes {
-        let label = match reveal {
-            Reveal::Label => open::<Boolean>(&mut readers, &shapes[0])?,
-            Reveal::Scores => {
-                open::<Arithmetic>(&mut readers, &shapes[0])?;
-                continue;
+    for Measured { shapes, .. } in measured {
+        for shape in &shapes[..shapes.len() / 2] {
+            match reveal {
+                Reveal::Label => {
+                    let labels = open::<Boolean>(&mut readers, shape)?;
+                    let best = expected.rows().into_iter().map(|scores| largest(scores.iter()));
+                    ensure!(labels.iter().copied().eq(best), "the labels {labels} are not those of the largest scores");
+                }
+                Reveal::Scores => drop(open::<Arithmetic>(&mut readers, shape)?),
             }
-        };
-        ensure!(label.iter().copied().eq(best), "the label {label} is not that of the largest score, {best:?}");
+        }
     }
-    let errors = modes.iter().map(|Measured { shapes, .. }| {
-        let scores = open::<Arithmetic>(&mut readers, &shapes[1])?;
-        let scores = scores.mapv(|word| fixed::decode(word, graph.output().frac_bits));
-        Ok(scores.iter().zip(&expected).map(|(got, expected)| (got - expected).abs()).fold(0.0, f64::max))
+    let errors = measured.iter().map(|Measured { shapes, .. }| {
+        let mut largest = 0.0;
+        for shape in &shapes[shapes.len() / 2..] {
+            let scores = open::<Arithmetic>(&mut readers, shape)?;
+            let scores = scores.mapv(|word| fixed::decode(word, graph.output().frac_bits));
+            largest =
+                scores.iter().zip(&expected).map(|(got, expected)| (got - expected).abs()).fold(largest, f64::max);
+        }
+        Ok(largest)
     });
     errors.collect()
+}
+
+/// The position of the largest score.
+fn largest<'a>(scores: impl Iterator<Item = &'a f64>) -> u64 {
+    scores.enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(index, _)| index as u64)
 }
 
 fn open<D: Domain>(parties: &mut [ShareReader], shape: &[usize]) -> Result<Tensor<u64>> {

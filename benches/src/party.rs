@@ -4,9 +4,10 @@ use std::io::{Read, Write};
 use std::net::UdpSocket;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use mpc_core::inference::secure::{Weights, evaluate};
 use mpc_core::link::Link;
 use mpc_core::model::Graph;
@@ -20,10 +21,11 @@ use mpc_core::prss::Prss;
 use mpc_core::ring::Tensor;
 use mpc_core::security::{Id, Mode};
 use mpc_core::sharing::ArithmeticShare;
+use mpc_core::wire::cluster::Cluster;
 use mpc_core::{Party, Role};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::job::{self, Job, Measured, Outcome, Run, ShareReader, ShareWriter, Work};
+use crate::job::{self, Job, Measured, Outcome, Run, ShareReader, ShareWriter, Variant, Work};
 use crate::rounds;
 
 /// The longest wait for a peer, for its local work above all.
@@ -33,24 +35,29 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 pub(crate) fn run(index: usize, folder: &Path) -> Result<()> {
     let role = Role::from_index(index);
     let identity = Arc::new(Identity::load(&job::identity(folder, role))?);
-    let Job { cluster, runs, modes, work } = job::read(&job::job(folder))?;
+    let Job { clusters, runs, work } = job::read(&job::job(folder))?;
+    let cluster = &clusters[index];
     let address = &cluster.parties[index].addresses[0];
     let io = Io::start()?;
     let socket = UdpSocket::bind(address).with_context(|| address.clone())?;
-    let (mesh, _inbox) = Mesh::start(&io, socket, identity.clone(), role, &cluster)?;
+    let (mesh, _inbox) = Mesh::start(&io, socket, identity.clone(), role, cluster)?;
     io.handle().block_on(mesh.connected(DEADLINE))?;
-    let modes = match work {
-        Work::Rounds { bytes, against } => rounds::run(&mesh, &identity, &cluster, runs, bytes, against)?,
-        Work::Evaluate { graph, batch, reveal } => {
+    let measured = match work {
+        Work::Rounds { bytes, against } => {
+            // The rounds over TCP go straight, also where there is a relay.
+            let direct = clusters.iter().enumerate().map(|(party, cluster)| cluster.parties[party].clone());
+            rounds::run(&mesh, &identity, &Cluster { parties: direct.collect() }, runs, bytes, against)?
+        }
+        Work::Evaluate { graph, batch, reveal, variants } => {
             let mut shares = ShareReader::open(&job::shares(folder, role))?;
             let weights = graph.weights.iter().map(|spec| shares.read(&spec.shape)).collect::<Result<_>>()?;
             let weights = Weights::new(weights);
             let input = shares.read(&graph.input().full_shape(batch))?;
             let evaluation = Evaluation { mesh: &mesh, graph, weights, input, windows: vec![1; batch] };
-            evaluation.run(runs, &modes, reveal, &mut ShareWriter::create(&job::outputs(folder, role))?)?
+            evaluation.run(runs, &variants, reveal, &mut ShareWriter::create(&job::outputs(folder, role))?)?
         }
     };
-    job::write(&job::outcome(folder, role), &Outcome { modes, peak_rss_mb: peak_rss_mb()? })?;
+    job::write(&job::outcome(folder, role), &Outcome { measured, peak_rss_mb: peak_rss_mb()? })?;
     std::io::stdout().write_all(&[0])?;
     std::io::stdout().flush()?;
     // The parent closes the pipe when all are done.
@@ -71,27 +78,29 @@ struct Evaluation<'a> {
 type Output = [Tensor<u64>; 2];
 
 impl Evaluation<'_> {
-    /// The modes take turns, so that whatever else the machine does meets all of them alike. The first turn warms up and the
-    /// last one computes scores to be checked; neither is timed. The answers of the last timed turn and those scores are
+    /// The variants take turns, so that whatever else the machine does meets all of them alike. The first turn warms up and
+    /// the last one computes scores to be checked; neither is timed. The answers of the last timed turn and those scores are
     /// left in `outputs`.
-    fn run(&self, runs: u32, modes: &[Mode], reveal: Reveal, outputs: &mut ShareWriter) -> Result<Vec<Measured>> {
-        let mut measured: Vec<_> = modes.iter().map(|_| Measured::default()).collect();
-        let mut number = 0;
+    fn run(&self, runs: u32, variants: &[Variant], reveal: Reveal, outputs: &mut ShareWriter) -> Result<Vec<Measured>> {
+        let mut measured: Vec<_> = variants.iter().map(|_| Measured::default()).collect();
+        let mut numbers = 0..;
         for turn in 0..=runs + 1 {
             let reveal = if turn > runs { Reveal::Scores } else { reveal };
-            for (mode, measured) in modes.iter().zip(&mut measured) {
-                let mut party = self.party(number, *mode)?;
-                number += 1;
+            for (Variant { mode, sessions }, measured) in variants.iter().zip(&mut measured) {
+                let parties = numbers.by_ref().take(*sessions).map(|number| self.party(number, *mode));
+                let mut parties = parties.collect::<Result<Vec<_>>>()?;
                 let clock = Clock::start();
-                let [own, next] = self.evaluate(&mut party, reveal)?;
+                let answers = self.evaluate_all(&mut parties, reveal)?;
                 let run = clock.stop();
                 if (1..=runs).contains(&turn) {
                     measured.runs.push(run);
-                    measured.meter = party.meter();
+                    measured.meter = parties[0].meter();
                 }
                 if turn >= runs {
-                    measured.shapes.push(own.shape().to_vec());
-                    outputs.write([&own, &next])?;
+                    for [own, next] in &answers {
+                        measured.shapes.push(own.shape().to_vec());
+                        outputs.write([own, next])?;
+                    }
                 }
             }
         }
@@ -105,6 +114,20 @@ impl Evaluation<'_> {
         let (own, next) = network.prss_keys()?;
         barrier(&mut network)?;
         Ok(Party::new(Link::new(Box::new(network), Prss::new(own, next)), mode.start(&id(number))))
+    }
+
+    /// All sessions at the same time, the first one on this thread.
+    fn evaluate_all(&self, parties: &mut [Party], reveal: Reveal) -> Result<Vec<Output>> {
+        let [first, others @ ..] = parties else { return Ok(Vec::new()) };
+        thread::scope(|scope| {
+            let others = others.iter_mut().map(|party| scope.spawn(move || self.evaluate(party, reveal)));
+            let others: Vec<_> = others.collect();
+            let mut answers = vec![self.evaluate(first, reveal)?];
+            for other in others {
+                answers.push(other.join().map_err(|_| anyhow!("a session panicked"))??);
+            }
+            Ok(answers)
+        })
     }
 
     /// Everything from the shares to what the client gets, the checks included.

@@ -37,8 +37,8 @@ pub(crate) struct Evaluation {
     pub(crate) reveal: Reveal,
 }
 
-/// The program of this name, the same at every call.
-pub(crate) fn build(name: &str) -> Result<Program> {
+/// The program of this name on so many inputs, the same at every call.
+pub(crate) fn build(name: &str, batch: usize) -> Result<Program> {
     let digits = name.find(|c: char| c.is_ascii_digit()).unwrap_or(name.len());
     let (family, size) = name.split_at(digits);
     let size =
@@ -46,7 +46,7 @@ pub(crate) fn build(name: &str) -> Result<Program> {
     let mut layers = Layers { network: Network::new(&[1])?, rng: ChaCha8Rng::seed_from_u64(1), count: 0 };
     let mut bounds = Bounds::Proved;
     let mut reveal = Reveal::Scores;
-    let batch = if family == "matmul" { size()? } else { 1 };
+    let batch = if family == "matmul" { batch * size()? } else { batch };
     match (family, name) {
         ("round", _) => return Ok(Program::Rounds(size()?, Against::Tls)),
         ("beside", _) => return Ok(Program::Rounds(size()?, Against::Alone)),
@@ -54,7 +54,8 @@ pub(crate) fn build(name: &str) -> Result<Program> {
             layers.emotion(size()?)?;
             reveal = Reveal::Label;
         }
-        (_, "lenet5") => layers.lenet5()?,
+        (_, "lenet5") => layers.lenet5(Layers::max_pool)?,
+        (_, "lenet5avg") => layers.lenet5(Layers::average_pool)?,
         (_, "face64") => layers.face64()?,
         (_, "resnet18") => {
             layers.resnet18()?;
@@ -74,13 +75,14 @@ pub(crate) fn build(name: &str) -> Result<Program> {
     let samples = matches!(bounds, Bounds::Calibrated { .. }).then_some(&samples);
     let declared = Declared { range: RANGE, frac_bits: FRAC_BITS, max_windows: None, bounds, samples };
     let (mut graph, weights) = compile(&network, &declared)?;
-    if reveal == Reveal::Scores {
+    if matches!(family, "relu" | "mul" | "matmul") {
         truncate_output(&mut graph)?;
     }
     Ok(Program::Evaluate(Box::new(Evaluation { graph, weights, input, reveal })))
 }
 
-/// Brings the output back to [`FRAC_BITS`], as whoever computes on with it needs it; a compiled network leaves that out.
+/// Brings the output back to [`FRAC_BITS`], as whoever computes on with it needs it. The scores of a network go to the client,
+/// which divides in the clear.
 fn truncate_output(graph: &mut Graph) -> Result<()> {
     let Facts { frac_bits, bound, .. } = graph.output();
     let bits = frac_bits - FRAC_BITS;
@@ -114,13 +116,13 @@ impl Layers {
         Ok(())
     }
 
-    fn lenet5(&mut self) -> Result<()> {
+    fn lenet5(&mut self, pool: fn(&mut Self, ValueId, [usize; 2]) -> Result<ValueId>) -> Result<()> {
         self.input(&[1, 28, 28])?;
         let mut x = 0;
         for channels in [20, 50] {
             x = self.conv(x, channels, [5, 5], 1, [0, 0], 1.0)?;
             x = self.relu(x)?;
-            x = self.max_pool(x, [2, 2])?;
+            x = pool(self, x, [2, 2])?;
         }
         x = self.dense(x, 500)?;
         x = self.relu(x)?;
@@ -216,10 +218,21 @@ impl Layers {
     }
 
     fn max_pool(&mut self, x: ValueId, kernel: [usize; 2]) -> Result<ValueId> {
+        let geometry = self.pool(x, kernel)?;
+        self.push(Op::MaxPool(geometry), &[x])
+    }
+
+    fn average_pool(&mut self, x: ValueId, kernel: [usize; 2]) -> Result<ValueId> {
+        let geometry = self.pool(x, kernel)?;
+        let sum = self.push(Op::SumPool(geometry), &[x])?;
+        let factor = 1.0 / (kernel[0] * kernel[1]) as f64;
+        self.push(Op::Scale { factor, frac_bits: 0 }, &[sum])
+    }
+
+    fn pool(&self, x: ValueId, kernel: [usize; 2]) -> Result<PoolGeometry> {
         let &[_, height, width] = self.network.shape(x) else { bail!("a pool takes channels") };
         let input = [height, width];
-        let geometry = PoolGeometry { input, kernel, stride: kernel, pad_begin: [0, 0], pad_end: [0, 0] };
-        self.push(Op::MaxPool(geometry), &[x])
+        Ok(PoolGeometry { input, kernel, stride: kernel, pad_begin: [0, 0], pad_end: [0, 0] })
     }
 
     fn weight(&mut self, shape: &[usize], deviation: f64) -> Result<ValueId> {
