@@ -40,7 +40,10 @@
 //! `memory_ratio`. So has that of rounds to what they are held against, which is a line of its own. Several sessions have
 //! `throughput_ratio`, inputs a second by those of one session. With a rival there is `rival`: its `wall_s`, `max_abs_error`,
 //! and `ratio`, its time by ours for one input.
+//!
+//! `benches check` holds rounds and bytes against `benches/expected.toml`, see [`guard`].
 
+mod guard;
 mod job;
 mod measurement;
 mod owner;
@@ -118,6 +121,8 @@ struct Measure {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Hold the rounds and bytes of programs against those expected, and their paired times loosely.
+    Check(guard::Check),
     /// Be the party with this role in a folder made by the parent.
     #[command(hide = true)]
     Party { index: usize, folder: PathBuf },
@@ -134,6 +139,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         None => measure(cli.measure),
+        Some(Command::Check(check)) => check.run(),
         Some(Command::Party { index, folder }) => party::run(index, &folder),
     };
     match result {
