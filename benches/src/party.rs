@@ -17,6 +17,7 @@ use mpc_core::network::endpoint::Io;
 use mpc_core::network::identity::Identity;
 use mpc_core::network::mesh::Mesh;
 use mpc_core::network::quic::QuicNetwork;
+use mpc_core::plan::Conditions;
 use mpc_core::prss::Prss;
 use mpc_core::ring::Tensor;
 use mpc_core::security::{Id, Mode};
@@ -132,7 +133,15 @@ impl Evaluation<'_> {
 
     /// Everything from the shares to what the client gets, the checks included.
     fn evaluate(&self, party: &mut Party, reveal: Reveal) -> Result<Output> {
-        let output = evaluate(party, &self.graph, &self.weights, self.input.clone(), &self.windows, reveal)?;
+        let output = evaluate(
+            party,
+            &self.graph,
+            &self.weights,
+            self.input.clone(),
+            &self.windows,
+            reveal,
+            Conditions::default(),
+        )?;
         let verified = party.verify()?;
         party.link().flush()?;
         Ok(output.into_components(&verified))

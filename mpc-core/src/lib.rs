@@ -14,6 +14,7 @@
 //! | [`link`], [`security`], [`party`] | what a protocol holds in its hands |
 //! | [`protocol`] | one file per protocol |
 //! | [`model`] | manifest, graph, ONNX import, bounds |
+//! | [`plan`] | which variants of the protocols suit the lines between the parties |
 //! | [`inference`] | one evaluator over clear and secret-shared values |
 //! | [`wire`] | control messages and the file that names the parties |
 //!
@@ -51,6 +52,7 @@ pub mod link;
 pub mod model;
 pub mod network;
 pub mod party;
+pub mod plan;
 pub mod protocol;
 pub mod prss;
 pub mod ring;

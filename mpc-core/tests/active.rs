@@ -2,6 +2,8 @@
 
 use mpc_core::error::{Error, Result, Step};
 use mpc_core::kernel::{ConvGeometry, Kernel};
+use mpc_core::protocol::compare::Width;
+use mpc_core::protocol::winner::Levels;
 use mpc_core::protocol::{argmax::argmax, pool, product, relu::relu};
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, Word};
 use mpc_core::security::{Active, Claim, Operands, Parameters, Standard, Strict};
@@ -146,10 +148,10 @@ fn layers(seed: u64) -> impl Fn(&mut Party) -> Result<()> + Sync {
     move |party| {
         let i = party.role().index();
         let scores = product::matmul(party, &x[i], &w[i])?;
-        let scores = relu(party, &scores, 45, 16, None)?;
+        let scores = relu(party, &scores, Width::exact(45), 16, None)?;
         let halves = [scores.clone(), scores.clone()];
-        let pooled = pool::max(party, &halves, 30)?;
-        argmax(party, &pooled, 30).map(drop)
+        let pooled = pool::max(party, &halves, Width::exact(30), &Levels::tournament(2))?;
+        argmax(party, &pooled, Width::exact(30), &Levels::new(9, 2)).map(drop)
     }
 }
 

@@ -4,6 +4,8 @@ use mpc_core::Party;
 use mpc_core::error::Result;
 use mpc_core::kernel::{ConvGeometry, Kernel};
 use mpc_core::link::Link;
+use mpc_core::protocol::compare::Width;
+use mpc_core::protocol::winner::Levels;
 use mpc_core::protocol::{argmax::argmax, pool, product, relu::relu};
 use mpc_core::ring::{Arithmetic, Domain, Tensor, Word};
 use mpc_core::security::{Claim, Operands, Passive, Security, Verified};
@@ -116,10 +118,10 @@ fn numbers(shape: &[usize]) -> Tensor<u64> {
 #[test]
 fn a_truncated_relu_makes_seven_products_and_its_ands() {
     let n = 128;
-    let claims = claims_of(&[numbers(&[n])], |p, s| relu(p, &s[0], 40, 16, None).map(drop));
+    let claims = claims_of(&[numbers(&[n])], |p, s| relu(p, &s[0], Width::exact(40), 16, None).map(drop));
     let claims: Vec<_> = claims.iter().map(check).collect();
     assert_eq!(count(&claims, "mul16") / n + count(&claims, "mul64") / n, 7);
-    assert_eq!(count(&claims, "and"), (145 + 3) * n / 64);
+    assert_eq!(count(&claims, "and"), (146 + 3) * n / 64);
 }
 
 #[test]
@@ -147,8 +149,9 @@ fn linear_layers_make_one_claim_each() {
 fn pooling_and_argmax_claims_are_true() {
     let candidates: Vec<_> =
         (0..5).map(|i| numbers(&[20]).mapv(|x| x.rotate_left(i) % (1 << 20)).into_shared()).collect();
-    let claims = claims_of(&candidates, |p, s| pool::max(p, s, 25).map(drop));
+    let claims = claims_of(&candidates, |p, s| pool::max(p, s, Width::exact(25), &Levels::new(5, 2)).map(drop));
     assert!(claims.iter().map(check).any(|(kind, _)| kind == "mul64"));
-    let claims = claims_of(&[numbers(&[6, 8])], |p, s| argmax(p, &s[0], 25).map(drop));
+    let claims =
+        claims_of(&[numbers(&[6, 8])], |p, s| argmax(p, &s[0], Width::exact(25), &Levels::all_pairs(8)).map(drop));
     assert!(claims.iter().map(check).all(|(kind, _)| kind == "and"));
 }

@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex};
 use mpc_core::error::Result;
 use mpc_core::kernel::ConvGeometry;
 use mpc_core::network::Network;
+use mpc_core::protocol::compare::Width;
+use mpc_core::protocol::winner::Levels;
 use mpc_core::protocol::{argmax::argmax, compare, convert, open, pool, product, relu::relu, truncate::truncate};
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, Word};
 use mpc_core::security::Passive;
@@ -179,11 +181,19 @@ fn conversions() {
 #[test]
 fn layers() {
     assert_private("relu", &nibbles(), &[SAMPLES], |p, s: &[Share<Arithmetic, u8>]| {
-        relu(p, &s[0], 5, 2, None).map(drop)
+        relu(p, &s[0], Width::exact(5), 2, None).map(drop)
     });
-    assert_private("max", &some_pairs(), &[SAMPLES], |p, s: &[Share<Arithmetic, u8>]| pool::max(p, s, 5).map(drop));
+    assert_private("max", &some_pairs(), &[SAMPLES], |p, s: &[Share<Arithmetic, u8>]| {
+        pool::max(p, s, Width::exact(5), &Levels::tournament(2)).map(drop)
+    });
+    assert_private("max and relu", &some_pairs(), &[SAMPLES], |p, s: &[Share<Arithmetic, u8>]| {
+        pool::max_relu(p, s, Width { bits: 5, drop: 1 }, 2, &Levels::all_pairs(2)).map(drop)
+    });
     assert_private("argmax", &nibbles(), &[SAMPLES / 4, 4], |p, s: &[Share<Arithmetic, u8>]| {
-        argmax(p, &s[0], 5).map(drop)
+        argmax(p, &s[0], Width::exact(5), &Levels::all_pairs(4)).map(drop)
+    });
+    assert_private("argmax in two levels", &nibbles(), &[SAMPLES / 4, 4], |p, s: &[Share<Arithmetic, u8>]| {
+        argmax(p, &s[0], Width::exact(5), &Levels::tournament(4)).map(drop)
     });
 }
 

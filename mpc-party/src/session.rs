@@ -12,6 +12,7 @@ use mpc_core::inference::secure::evaluate;
 use mpc_core::link::Link;
 use mpc_core::network::quic::{Cancel, QuicNetwork};
 use mpc_core::network::{Meter, Network};
+use mpc_core::plan::Conditions;
 use mpc_core::prss::Prss;
 use mpc_core::ring::Tensor;
 use mpc_core::sharing::{ArithmeticShare, Dealt};
@@ -179,7 +180,8 @@ fn run(
 /// From the input share to what may leave this party.
 fn compute(party: &mut Party, model: &Model, request: &Classify, input: ArithmeticShare) -> Result<Answer, Error> {
     let Description { graph, manifest, .. } = &model.description;
-    let output = evaluate(party, graph, &model.weights, input, &request.windows, manifest.reveal)?;
+    let output =
+        evaluate(party, graph, &model.weights, input, &request.windows, manifest.reveal, Conditions::default())?;
     let verified = party.verify()?;
     party.link().flush()?;
     Ok((output.into_components(&verified), party.meter()))

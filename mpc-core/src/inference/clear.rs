@@ -6,7 +6,7 @@ use super::{Backend, check_input};
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::model::rearrange::{broadcast, gather_windows, rearrange};
-use crate::model::{Facts, Graph, Node, Op, encode_weights, reference};
+use crate::model::{Facts, Graph, Node, Op, ValueId, encode_weights, reference};
 use crate::ring::{Tensor, fixed};
 use crate::sharing::{slice, tensor};
 
@@ -50,7 +50,13 @@ impl Backend for Float<'_> {
         self.weights[index].to_shared()
     }
 
-    fn apply(&mut self, node: &Node, operands: &[(&Self::Value, &Facts)], windows: &[u32]) -> Result<Self::Value> {
+    fn apply(
+        &mut self,
+        _: ValueId,
+        node: &Node,
+        operands: &[(&Self::Value, &Facts)],
+        windows: &[u32],
+    ) -> Result<Self::Value> {
         let operands: Vec<_> = operands.iter().map(|(value, facts)| (*value, facts.batched)).collect();
         Ok(reference::apply(&node.op, &operands, windows))
     }
@@ -68,7 +74,13 @@ impl Backend for Fixed {
         self.weights[index].clone()
     }
 
-    fn apply(&mut self, node: &Node, operands: &[(&Tensor<u64>, &Facts)], windows: &[u32]) -> Result<Tensor<u64>> {
+    fn apply(
+        &mut self,
+        _: ValueId,
+        node: &Node,
+        operands: &[(&Tensor<u64>, &Facts)],
+        windows: &[u32],
+    ) -> Result<Tensor<u64>> {
         let (x, facts) = operands[0];
         let batch = if facts.batched { x.shape()[0] } else { operands.last().map_or(0, |(y, _)| y.shape()[0]) };
         let shape = node.facts.full_shape(batch);

@@ -1,10 +1,11 @@
 //! Evaluation of a graph: one evaluator over three backends, [`clear`] in float64 or exact fixed point, and [`secure`].
 
 pub mod clear;
+pub mod rehearsal;
 pub mod secure;
 
 use crate::error::{Error, Result};
-use crate::model::{Facts, Graph, Node, Op};
+use crate::model::{Facts, Graph, Node, Op, ValueId};
 
 /// How one operation is computed. The graph was validated, so operands have the shapes that the operation expects.
 trait Backend {
@@ -14,8 +15,14 @@ trait Backend {
     /// Weight number `index`.
     fn weight(&mut self, index: usize) -> Self::Value;
 
-    /// The result of `node` on its operands.
-    fn apply(&mut self, node: &Node, operands: &[(&Self::Value, &Facts)], windows: &[u32]) -> Result<Self::Value>;
+    /// The result of `node`, number `id` of the graph, on its operands.
+    fn apply(
+        &mut self,
+        id: ValueId,
+        node: &Node,
+        operands: &[(&Self::Value, &Facts)],
+        windows: &[u32],
+    ) -> Result<Self::Value>;
 }
 
 /// Evaluates `graph`; every value is dropped after its last use.
@@ -33,7 +40,7 @@ fn evaluate<B: Backend>(backend: &mut B, graph: &Graph, input: B::Value, windows
                 let alive =
                     |&id: &usize| (values[id].as_ref().expect("alive until its last use"), &graph.nodes[id].facts);
                 let operands: Vec<_> = node.inputs.iter().map(alive).collect();
-                Some(backend.apply(node, &operands, windows)?)
+                Some(backend.apply(id, node, &operands, windows)?)
             }
         };
         values.push(value);

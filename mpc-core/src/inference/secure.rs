@@ -1,12 +1,15 @@
 //! Evaluation on shares by the three parties.
 
 use super::clear::constant;
+use super::rehearsal::Piece;
 use super::{Backend, check_input};
 use crate::error::{Error, Result, Step};
 use crate::model::manifest::Reveal;
 use crate::model::rearrange::{broadcast, gather_windows, rearrange};
-use crate::model::{Facts, Graph, Node, Op, PoolGeometry};
+use crate::model::{Facts, Graph, Node, Op, PoolGeometry, ValueId};
 use crate::party::Party;
+use crate::plan::{Conditions, Plan, Pool, width};
+use crate::protocol::winner::Levels;
 use crate::protocol::{argmax::argmax, pool, product, relu::relu, truncate::truncate};
 use crate::ring::{Boolean, Tensor};
 use crate::role::Role;
@@ -48,7 +51,8 @@ impl Weights {
 }
 
 /// Evaluates `graph` on a batch. `input` has shape `[sum of windows, ..]`; entry i of `windows` says how many
-/// consecutive samples are windows of input i. The graph must be [valid](Graph::validate).
+/// consecutive samples are windows of input i. The graph must be [valid](Graph::validate). All three parties plan for the same
+/// `conditions`.
 ///
 /// # Errors
 /// [`Error::Invalid`] where shapes, windows or weights are not what the graph says; errors of the protocols.
@@ -59,6 +63,20 @@ pub fn evaluate(
     input: ArithmeticShare,
     windows: &[u32],
     reveal: Reveal,
+    conditions: Conditions,
+) -> Result<Output> {
+    evaluate_observed(party, graph, weights, input, windows, (reveal, conditions), &mut |_, _| ())
+}
+
+/// As [`evaluate`]; tells `observe` whenever a piece is done.
+pub(super) fn evaluate_observed(
+    party: &mut Party,
+    graph: &Graph,
+    weights: &Weights,
+    input: ArithmeticShare,
+    windows: &[u32],
+    (reveal, conditions): (Reveal, Conditions),
+    observe: &mut dyn FnMut(&Party, Piece),
 ) -> Result<Output> {
     check_input(graph, input.shape(), windows)?;
     if !graph.weights.iter().map(|spec| spec.shape.as_slice()).eq(weights.shares.iter().map(Share::shape)) {
@@ -70,34 +88,88 @@ pub fn evaluate(
         return Err(Error::invalid("the graph's output", reason));
     }
     party.agree(|| [(Step::Model, weights.digests), (Step::Input, Digests::of([&input]))])?;
+    observe(party, Piece::Agreement);
     let weights = &weights.shares;
-    let scores = super::evaluate(&mut Secure { party, weights }, graph, input, windows)?;
-    Ok(match reveal {
-        Reveal::Label => Output::Labels(argmax(party, &scores, width(output))?),
-        Reveal::Scores => Output::Scores(scores),
-    })
+    let plan = Plan::new(graph, input.shape()[0], windows.len(), reveal, conditions);
+    let mut backend = Secure { party, graph, plan: &plan, weights, observe };
+    let Value::Shared(scores) = super::evaluate(&mut backend, graph, Value::Shared(input), windows)? else {
+        unreachable!("only a pool in front of a ReLU leaves its candidates")
+    };
+    if reveal == Reveal::Scores {
+        return Ok(Output::Scores(scores));
+    }
+    let labels = argmax(party, &scores, width(graph, output), plan.argmax())?;
+    observe(party, Piece::Argmax);
+    Ok(Output::Labels(labels))
 }
 
 struct Secure<'a> {
     party: &'a mut Party,
+    graph: &'a Graph,
+    plan: &'a Plan,
     weights: &'a [ArithmeticShare],
+    observe: &'a mut dyn FnMut(&Party, Piece),
+}
+
+/// What a node computes.
+#[derive(Clone)]
+enum Value {
+    Shared(ArithmeticShare),
+    /// Of a max-pool, what the ReLU behind it is to find the maximum of.
+    Candidates(Vec<ArithmeticShare>, Levels),
 }
 
 impl Backend for Secure<'_> {
-    type Value = ArithmeticShare;
+    type Value = Value;
 
-    fn weight(&mut self, index: usize) -> ArithmeticShare {
-        self.weights[index].clone()
+    fn weight(&mut self, index: usize) -> Value {
+        Value::Shared(self.weights[index].clone())
     }
 
-    fn apply(
+    fn apply(&mut self, id: ValueId, node: &Node, operands: &[(&Value, &Facts)], windows: &[u32]) -> Result<Value> {
+        self.party.checkpoint()?;
+        let value = self.value(id, node, operands, windows)?;
+        (self.observe)(self.party, Piece::Node(id));
+        Ok(value)
+    }
+}
+
+impl Secure<'_> {
+    fn value(&mut self, id: ValueId, node: &Node, operands: &[(&Value, &Facts)], windows: &[u32]) -> Result<Value> {
+        if let (Op::MaxPool(geometry), (Value::Shared(x), facts)) = (&node.op, operands[0]) {
+            return self.max_pool(self.plan.pool(id), geometry, x, facts);
+        }
+        let shared = operands.iter().map(|(value, facts)| match value {
+            Value::Shared(x) => Ok((x, *facts)),
+            Value::Candidates(candidates, levels) => Err((candidates, levels, *facts)),
+        });
+        match shared.collect::<Result<Vec<_>, _>>() {
+            Ok(operands) => self.compute(node, &operands, windows),
+            Err((candidates, levels, facts)) => {
+                let Op::Relu { rescale, .. } = node.op else { unreachable!("candidates are left to a ReLU") };
+                pool::max_relu(self.party, candidates, width(self.graph, facts), rescale, levels)
+            }
+        }
+        .map(Value::Shared)
+    }
+
+    /// A max-pool, or its candidates if its maximum is found with the ReLU behind it.
+    fn max_pool(&mut self, plan: &Pool, geometry: &PoolGeometry, x: &ArithmeticShare, facts: &Facts) -> Result<Value> {
+        let candidates = candidates(self.party.role(), geometry, x, facts);
+        if plan.with_relu {
+            return Ok(Value::Candidates(candidates, plan.levels.clone()));
+        }
+        pool::max(self.party, &candidates, width(self.graph, facts), &plan.levels).map(Value::Shared)
+    }
+
+    /// Every other operation.
+    fn compute(
         &mut self,
         node: &Node,
         operands: &[(&ArithmeticShare, &Facts)],
         windows: &[u32],
     ) -> Result<ArithmeticShare> {
-        let party = &mut *self.party;
-        party.checkpoint()?;
+        let (party, graph) = (&mut *self.party, self.graph);
         let (x, facts) = operands[0];
         match &node.op {
             Op::Conv(geometry) => product::conv(party, geometry, x, operands[1].0),
@@ -125,11 +197,7 @@ impl Backend for Secure<'_> {
             Op::Rescale { bits } => truncate(party, x, *bits),
             Op::Relu { rescale, ceiling } => {
                 let ceiling = ceiling.map(|c| constant(c, node.facts.frac_bits)).transpose()?;
-                relu(party, x, width(facts), *rescale, ceiling)
-            }
-            Op::MaxPool(geometry) => {
-                let candidates = candidates(party.role(), geometry, x, facts);
-                pool::max(party, &candidates, width(facts))
+                relu(party, x, width(graph, facts), *rescale, ceiling)
             }
             op @ (Op::SumPool(_)
             | Op::ReduceSum { .. }
@@ -144,14 +212,9 @@ impl Backend for Secure<'_> {
                 };
                 Ok(Share::new(component(Share::own), component(Share::next)))
             }
-            Op::Input | Op::Weight(_) => unreachable!("{} computes nothing", node.op.name()),
+            Op::MaxPool(_) | Op::Input | Op::Weight(_) => unreachable!("{} is not computed here", node.op.name()),
         }
     }
-}
-
-/// The comparison width k: |x| < 2^(k-1).
-fn width(facts: &Facts) -> u32 {
-    facts.bound.bits + 1
 }
 
 /// The positions of all windows; padding holds the least value within the bound, as component 0.

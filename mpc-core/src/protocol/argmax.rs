@@ -2,90 +2,99 @@
 //!
 //! Pi holds (x_i, x_{i+1}) of a matrix of scores, one row an input.
 //!
-//! 1. ... All pairs of one row at once: l_ab = 1 where x_a < x_b, for a < b ([`msb`] of the difference).
-//! 2. ... The winner is the class that loses no pair: for each class a tree of ands over its n - 1 pairs, ceil(log2(n - 1)) rounds.
-//!    Equal scores go to the lower index, so exactly one class wins.
-//! 3. The index, as the xor of the winners' numbers, locally.
+//! 1. ... [`winners`] of all groups of classes, level by level ([`Levels`]).
+//! 2. The index of each group's winner, i_0 ^ the xor of w_c & (i_c ^ i_0): one round, but local in the first level, where indices are public.
+//! 3. ... Where another level follows, the score of each group's winner ([`inject`]).
 //!
-//! n (n - 1) / 2 comparisons a row in one level, which for the few labels of a classifier is far cheaper than log2 n levels of
-//! a tournament. The result is linear in reshared values, so it may be opened to a client.
+//! With a single level equal scores go to the lower index. All pairs of a few labels are far cheaper than log2 n levels of a tournament. Scores are
+//! compared without their lowest `drop` bits ([`Width`]). The result is linear in reshared values, so it may be opened to a client.
 
-use std::ops::Range;
-
-use super::bits::{pack, unpack};
-use super::compare::msb;
+use super::bits::unpack;
+use super::compare::{Width, coarse};
+use super::convert::{inject, inject_cost};
+use super::cost::Cost;
 use super::product::mul;
+use super::rows;
+use super::winner::{self, Levels, winners};
 use crate::error::Result;
 use crate::party::Party;
-use crate::ring::{Boolean, Tensor, Word};
-use crate::role::Role;
-use crate::sharing::{ArithmeticShare, Share, gather, slice, tensor};
+use crate::ring::{Arithmetic, Boolean, Domain, Tensor, Word};
+use crate::security::{Claim, Operands};
+use crate::sharing::{ArithmeticShare, BitShare, Share, combine, slice, tensor};
 
-/// The index of the largest element of each row of `x` (`[rows, classes]`, |x| < 2^(k-1)): shape `[rows]`, Boolean-shared words.
+/// The index of the largest element of each row of `x` (`[rows, classes]`), or of one less than 3 * 2^drop below it: shape
+/// `[rows]`, Boolean-shared words.
 ///
 /// # Panics
-/// If `x` is no matrix with at least one column, or k + 1 exceeds the word.
-pub fn argmax<W: Word>(party: &mut Party, x: &ArithmeticShare<W>, k: u32) -> Result<Share<Boolean, u64>> {
-    let &[rows, classes] = x.shape() else { panic!("argmax takes a matrix") };
-    assert!(classes > 0, "argmax of nothing");
-    if classes == 1 {
-        return Ok(Share::zeros(&[rows]));
-    }
-    let pairs: Vec<(usize, usize)> = (0..classes).flat_map(|a| (a + 1..classes).map(move |b| (a, b))).collect();
-    let differences = x.map(|t| {
-        let rows = slice(t).chunks_exact(classes);
-        let data = rows.flat_map(|row| pairs.iter().map(|&(a, b)| row[a].wrapping_sub(row[b])));
-        tensor(&[t.len() / classes * pairs.len()], data.collect())
-    });
-    let less = msb(party, &differences, k + 1)?;
-    let less = unpack::<u8>(party.kernel(), &less, rows * pairs.len());
-
-    let mut wins = wins(party.role(), &less, classes);
-    let mut factors = classes - 1;
-    while factors > 1 {
-        let half = factors / 2;
-        let side = |from| wins.map(|t: &Tensor<u8>| columns(t, factors, from..from + half));
-        let (left, right) = (pack(party.kernel(), &side(0)), pack(party.kernel(), &side(half)));
-        let joined = mul(party, &left, &right)?;
-        let joined = unpack::<u8>(party.kernel(), &joined, rows * classes * half);
-        let rest = wins.map(|t| columns(t, factors, 2 * half..factors));
-        wins = joined.zip(&rest, |a, b| side_by_side(a, b, rows * classes));
-        factors -= half;
-    }
-    Ok(wins.map(|t| {
-        let index = |row: &[u8]| {
-            let numbers = row.iter().enumerate();
-            numbers.fold(0, |word, (class, &bit)| word ^ (u64::from(bit) * class as u64))
+/// If `x` is no matrix with as many columns as `levels` has candidates, or the difference of two scores exceeds the word; as [`coarse`].
+pub fn argmax<W: Word>(
+    party: &mut Party,
+    x: &ArithmeticShare<W>,
+    width: Width,
+    levels: &Levels,
+) -> Result<Share<Boolean, u64>>
+where
+    Claim: From<Operands<Arithmetic, W>>,
+{
+    let &[n, classes] = x.shape() else { panic!("argmax takes a matrix") };
+    assert_eq!(classes, levels.candidates(), "levels for these classes");
+    let (mut keys, k) = coarse(&x.map(transpose), width);
+    // As long as they are public, the numbers themselves stand in both places.
+    let numbers = tensor(&[classes, n], (0..classes as u64).flat_map(|class| std::iter::repeat_n(class, n)).collect());
+    let mut indices = Share::new(numbers.clone(), numbers);
+    for (level, &size) in levels.sizes().iter().enumerate() {
+        let (candidates, numbers) = (rows::in_groups(&keys, size), rows::in_groups(&indices, size));
+        let wins = winners(party, &candidates, k + 1)?;
+        let groups = candidates.shape()[1] / n.max(1);
+        indices = match level {
+            0 => index_of_public(party, &wins, &numbers),
+            _ => index(party, &wins, &numbers)?,
         };
-        tensor(&[rows], slice(t).chunks_exact(classes).map(index).collect())
-    }))
+        if groups > 1 {
+            let gains = inject(party, &wins, &rows::gains(&candidates))?;
+            keys = rows::sum(&gains).add(&rows::first(&candidates)).reshape(&[groups, n]);
+        }
+        indices = indices.reshape(&[groups, n]);
+    }
+    Ok(indices.reshape(&[n]))
 }
 
-/// For each row and class, whether it wins against each other class: `less` or its complement, reordered.
-fn wins(role: Role, less: &Share<Boolean, u8>, classes: usize) -> Share<Boolean, u8> {
-    let per_row = classes * (classes - 1) / 2;
-    // Pair (a, b), a < b, in the order of enumeration.
-    let pair = |a: usize, b: usize| a * (2 * classes - a - 1) / 2 + b - a - 1;
-    let duels = (0..classes).flat_map(|c| (0..classes).filter(move |&j| j != c).map(move |j| (c, j)));
-    let duels: Vec<(usize, u8)> = duels.map(|(c, j)| if c < j { (pair(c, j), 1) } else { (pair(j, c), 0) }).collect();
-    let rows = less.len() / per_row;
-    let gathered = less.map(|t| {
-        let rows_of_pairs = slice(t).chunks_exact(per_row);
-        let data = rows_of_pairs.flat_map(|row| duels.iter().map(|&(pair, _)| row[pair]));
-        tensor(&[rows * duels.len()], data.collect())
-    });
-    let complement = (0..rows).flat_map(|_| duels.iter().map(|&(_, flip)| flip)).collect();
-    gathered.add(&Share::public(role, &tensor(&[rows * duels.len()], complement)))
+/// Cost of [`argmax`] of n rows in words of `bits` bits.
+pub fn cost(n: usize, width: Width, levels: &Levels, bits: u32) -> Cost {
+    let mut candidates = levels.candidates();
+    let level = |(level, &size): (usize, &usize)| {
+        candidates = candidates.div_ceil(size);
+        let columns = candidates * n;
+        let gains = (size - 1) * columns;
+        let indices = if level > 0 { Cost::round(3 * gains, u64::BITS) } else { Cost::default() };
+        let scores = if candidates > 1 { inject_cost(gains, bits) } else { Cost::default() };
+        winner::cost(size, columns, width.compared() + 1) + indices + scores
+    };
+    levels.sizes().iter().enumerate().map(level).sum()
 }
 
-/// The given columns of a matrix with `width` columns, flat.
-fn columns(t: &Tensor<u8>, width: usize, range: Range<usize>) -> Tensor<u8> {
-    let rows = t.len() / width;
-    gather(&[rows * range.len()], slice(t).chunks_exact(width).map(|row| &row[range.clone()]))
+/// The winners' numbers. 1 round, a word for each candidate but the first of each group.
+fn index(party: &mut Party, wins: &BitShare, numbers: &Share<Boolean, u64>) -> Result<Share<Boolean, u64>> {
+    let gains = rows::gains(numbers);
+    let gains = mul(party, &masks(party, wins, gains.shape()), &gains)?;
+    Ok(rows::sum(&gains).add(&rows::first(numbers)))
 }
 
-/// Two matrices of `rows` rows next to each other, flat.
-fn side_by_side(a: &Tensor<u8>, b: &Tensor<u8>, rows: usize) -> Tensor<u8> {
-    let row = |t, r| &slice(t)[r * t.len() / rows..(r + 1) * t.len() / rows];
-    gather(&[a.len() + b.len()], (0..rows).flat_map(|r| [row(a, r), row(b, r)]))
+/// The same where the numbers are public. Local.
+fn index_of_public(party: &Party, wins: &BitShare, numbers: &Share<Boolean, u64>) -> Share<Boolean, u64> {
+    let gains = rows::gains(numbers);
+    let gains = masks(party, wins, gains.shape()).zip(&gains, |mask, gain| combine(mask, gain, Boolean::mul));
+    rows::sum(&gains).add(&Share::public(party.role(), rows::first(numbers).own()))
+}
+
+/// Words of 64 equal bits.
+fn masks(party: &Party, bits: &BitShare, shape: &[usize]) -> Share<Boolean, u64> {
+    let words = unpack::<u64>(party.kernel(), bits, shape.iter().product());
+    words.map(|t| t.mapv(|bit| bit.wrapping_neg()).into_shared()).reshape(shape)
+}
+
+fn transpose<W: Word>(t: &Tensor<W>) -> Tensor<W> {
+    let (n, classes) = (t.shape()[0], t.shape()[1]);
+    let data = (0..classes).flat_map(|class| slice(t).iter().skip(class).step_by(classes).copied());
+    tensor(&[classes, n], data.collect())
 }

@@ -15,6 +15,7 @@
 //! [`reshare`](crate::link::reshare).
 
 use super::bits::unpack;
+use super::cost::Cost;
 use super::product::{component, mul, send_component_pair, send_trivial_times};
 use crate::error::Result;
 use crate::party::Party;
@@ -41,6 +42,11 @@ where
     Ok(d.add(&last).sub(&product.scale(W::from_u64(2))))
 }
 
+/// Cost of [`to_arithmetic`] for n bits, to words of `bits` bits.
+pub fn to_arithmetic_cost(n: usize, bits: u32) -> Cost {
+    Cost::round(n, bits) + Cost::round(2 * n, bits)
+}
+
 /// b x for one plane of bits, as many as x has elements. 2 rounds, 2 elements.
 ///
 /// # Panics
@@ -60,6 +66,11 @@ where
     let d = xor_of_first_two(party.role(), &words, &pair);
     let product = mul(party, &d, &x.sub(&u.scale(W::from_u64(2))))?;
     Ok(product.add(&u))
+}
+
+/// Cost of [`inject`] for n words of `bits` bits.
+pub fn inject_cost(n: usize, bits: u32) -> Cost {
+    Cost::round(3 * n, bits) + Cost::round(3 * n, bits)
 }
 
 /// `bit ? a : b`, elementwise. 2 rounds, 2 elements.

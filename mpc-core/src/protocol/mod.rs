@@ -6,10 +6,14 @@
 
 pub mod argmax;
 pub mod bits;
+mod carry;
 pub mod compare;
 pub mod convert;
+pub mod cost;
 pub mod open;
 pub mod pool;
 pub mod product;
 pub mod relu;
+pub mod rows;
 pub mod truncate;
+pub mod winner;

@@ -1,41 +1,117 @@
-//! The elementwise maximum of several sharings: max-pooling with its windows gathered.
+//! The elementwise maximum of several sharings, optionally with zero as one more: max-pooling with its windows gathered, and the ReLU behind.
 //!
-//! A tournament: each level compares half of the candidates with the other half, all windows of a layer at once, and keeps
-//! max(a, b) = b + [a >= b] (a - b). ceil(log2 n) levels of a comparison (k + 1 bits) and an injection.
+//! Pi holds (x_i, x_{i+1}) of m candidates. Level by level ([`Levels`]), all windows of a layer at once:
+//!
+//! 1. ... [`winners`] of all groups.
+//! 2. ... What the winner has more than the first candidate, added to that one: max = x_0 + sum of w_c (x_c - x_0) over c > 0 ([`inject`]), two
+//!    rounds.
+//!
+//! With ReLU, zero is the first candidate of the last level, and the candidates are truncated at the same time as they are compared: a
+//! layer of pooling and ReLU takes the rounds of one comparison and a few, not of two.
+//!
+//! Numbers are compared without their lowest `drop` bits ([`Width`]): in each level the one that is taken is less than 3 * 2^drop below the
+//! largest.
 
-use super::bits::not;
-use super::compare::msb;
-use super::convert::inject;
+use super::compare::{Width, coarse};
+use super::convert::{inject, inject_cost};
+use super::cost::Cost;
 use super::relu::concat;
+use super::rows;
+use super::truncate::{self, truncate};
+use super::winner::{self, Levels, winners};
 use crate::error::Result;
 use crate::party::Party;
 use crate::ring::{Arithmetic, Word};
 use crate::security::{Claim, Operands};
-use crate::sharing::{ArithmeticShare, slice, tensor};
+use crate::sharing::{ArithmeticShare, Share};
 
-/// Elementwise maximum of `candidates`, all of one shape with |x| < 2^(k-1).
+/// Elementwise maximum of `candidates`, all of one shape.
 ///
 /// # Panics
-/// If there is no candidate, shapes differ, or k + 1 exceeds the word.
-pub fn max<W: Word>(party: &mut Party, candidates: &[ArithmeticShare<W>], k: u32) -> Result<ArithmeticShare<W>>
+/// If there are other than `levels` has candidates, shapes differ, or the difference of two exceeds the word; as [`coarse`].
+pub fn max<W: Word>(
+    party: &mut Party,
+    candidates: &[ArithmeticShare<W>],
+    width: Width,
+    levels: &Levels,
+) -> Result<ArithmeticShare<W>>
 where
     Claim: From<Operands<Arithmetic, W>>,
 {
     let shape = candidates[0].shape();
-    let n = candidates[0].len();
-    let mut left = candidates.to_vec();
-    while left.len() > 1 {
-        let odd = (left.len() % 2 == 1).then(|| left.pop()).flatten();
-        let (first, second) = left.split_at(left.len() / 2);
-        let a = concat(&first.iter().collect::<Vec<_>>());
-        let b = concat(&second.iter().collect::<Vec<_>>());
-        let difference = a.sub(&b);
-        let less = msb(party, &difference, k + 1)?;
-        let greater = inject(party, &not(party.role(), &less), &difference)?.add(&b);
-        left = (0..first.len())
-            .map(|i| greater.map(|t| tensor(shape, slice(t)[i * n..][..n].to_vec())))
-            .chain(odd)
-            .collect();
-    }
-    Ok(left.swap_remove(0))
+    let max = levels.sizes().iter().try_fold(stacked(candidates, levels), |x, &size| level(party, &x, width, size))?;
+    Ok(max.reshape(shape))
+}
+
+/// max(x, 0) / 2^`rescale` for the elementwise maximum x of `candidates`, as [`max`] and [`relu`](super::relu::relu) one after the other, in
+/// fewer rounds. The last level has one candidate more than `levels` says, and there is one even for a single candidate.
+///
+/// # Panics
+/// As [`max`] and [`truncate`].
+pub fn max_relu<W: Word>(
+    party: &mut Party,
+    candidates: &[ArithmeticShare<W>],
+    width: Width,
+    rescale: u32,
+    levels: &Levels,
+) -> Result<ArithmeticShare<W>>
+where
+    Claim: From<Operands<Arithmetic, W>>,
+{
+    let (shape, stacked) = (candidates[0].shape(), stacked(candidates, levels));
+    let before = levels.sizes().len().saturating_sub(1);
+    let left = levels.sizes()[..before].iter().try_fold(stacked, |x, &size| level(party, &x, width, size))?;
+
+    let (keys, k) = coarse(&left, width);
+    let n = keys.shape()[1];
+    let keys = concat(&[&Share::zeros(&[n]), &keys]).reshape(&[keys.shape()[0] + 1, n]);
+    let (wins, values) = match rescale {
+        0 => (winners(party, &keys, k + 1)?, left),
+        _ => party.join(|party| winners(party, &keys, k + 1), |party| truncate(party, &left, rescale))?,
+    };
+    Ok(rows::sum(&inject(party, &wins, &values)?).reshape(shape))
+}
+
+/// The candidates as rows.
+fn stacked<W: Word>(candidates: &[ArithmeticShare<W>], levels: &Levels) -> ArithmeticShare<W> {
+    assert_eq!(candidates.len(), levels.candidates(), "levels for these candidates");
+    concat(&candidates.iter().collect::<Vec<_>>()).reshape(&[candidates.len(), candidates[0].len()])
+}
+
+/// The largest of each group of `size` rows.
+fn level<W: Word>(party: &mut Party, x: &ArithmeticShare<W>, width: Width, size: usize) -> Result<ArithmeticShare<W>>
+where
+    Claim: From<Operands<Arithmetic, W>>,
+{
+    let grouped = rows::in_groups(x, size);
+    let (keys, k) = coarse(&grouped, width);
+    let wins = winners(party, &keys, k + 1)?;
+    let gains = inject(party, &wins, &rows::gains(&grouped))?;
+    let &[m, n] = x.shape() else { unreachable!("candidates are rows") };
+    Ok(rows::sum(&gains).add(&rows::first(&grouped)).reshape(&[m.div_ceil(size), n]))
+}
+
+/// Cost of [`max`] of n columns in words of `bits` bits.
+pub fn cost(n: usize, width: Width, levels: &Levels, bits: u32) -> Cost {
+    levels_cost(n, width, levels.candidates(), levels.sizes(), bits)
+}
+
+/// Cost of [`max_relu`] of n columns in words of `bits` bits.
+pub fn relu_cost(n: usize, width: Width, rescale: u32, levels: &Levels, bits: u32) -> Cost {
+    let sizes = levels.sizes();
+    let before = &sizes[..sizes.len().saturating_sub(1)];
+    let left = before.iter().fold(levels.candidates(), |m, size| m.div_ceil(*size));
+    let truncated = if rescale > 0 { truncate::cost(left * n, rescale) } else { Cost::default() };
+    levels_cost(n, width, levels.candidates(), before, bits)
+        + winner::cost(left + 1, n, width.compared() + 1).beside(truncated)
+        + inject_cost(left * n, bits)
+}
+
+fn levels_cost(n: usize, width: Width, mut candidates: usize, sizes: &[usize], bits: u32) -> Cost {
+    let level = |&size: &usize| {
+        candidates = candidates.div_ceil(size);
+        let columns = candidates * n;
+        winner::cost(size, columns, width.compared() + 1) + inject_cost((size - 1) * columns, bits)
+    };
+    sizes.iter().map(level).sum()
 }

@@ -3,30 +3,33 @@
 //! Pi holds (x_i, x_{i+1}), |x| < 2^(k-1).
 //!
 //! 1. ... At the same time: the sign of x ([`msb`]), and x / 2^m ([`truncate`]), which does not depend on it and is done before it.
+//!    The sign may be that of x without its lowest `drop` bits ([`coarse`]): then what is below 2^(drop+1) may become zero.
 //! 2. ... The inverted sign times the truncated value ([`inject`]), two rounds.
 //!
 //! With a ceiling c, min(max(x, 0), c) = relu(x) - relu(x - c): both comparisons in one batch. Rounds: those of the comparison plus
 //! two, however large the layer. Private because its parts are and their composition opens nothing.
 
 use super::bits::not;
-use super::compare::msb;
-use super::convert::inject;
-use super::truncate::truncate;
+use super::compare::{self, Width, coarse, msb};
+use super::convert::{inject, inject_cost};
+use super::cost::Cost;
+use super::truncate::{self, truncate};
 use crate::error::Result;
 use crate::party::Party;
 use crate::ring::{Arithmetic, Word};
 use crate::security::{Claim, Operands};
 use crate::sharing::{ArithmeticShare, BitShare, Share, gather, slice, tensor};
 
-/// max(x, 0) / 2^`rescale` for |x| < 2^(k-1), and at most `ceiling` (in units of the result, positive) where one is given.
-/// `rescale` 0 truncates nothing.
+/// max(x, 0) / 2^`rescale` and at most `ceiling` (in units of the result, positive) where one is given.
+/// `rescale` 0 truncates nothing. An x below 2^(drop + 1) may count as negative, and one so little above the ceiling as below it, unless drop
+/// is 0.
 ///
 /// # Panics
-/// Where [`msb`] or [`truncate`] do, and if the ceiling is not below 2^(w-3-rescale).
+/// Where [`msb`], [`coarse`] or [`truncate`] do, and if the ceiling is not below 2^(w-3-rescale).
 pub fn relu<W: Word>(
     party: &mut Party,
     x: &ArithmeticShare<W>,
-    k: u32,
+    width: Width,
     rescale: u32,
     ceiling: Option<W>,
 ) -> Result<ArithmeticShare<W>>
@@ -35,16 +38,17 @@ where
 {
     let role = party.role();
     let Some(ceiling) = ceiling else {
-        let (sign, value) = sign_and_value(party, x, x, k, rescale)?;
+        let (sign, value) = sign_and_value(party, x, x, width, rescale)?;
         return inject(party, &not(role, &sign), &value);
     };
     let bits = W::BITS - (0..W::BITS).rev().take_while(|&b| ceiling.shr(b) == W::ZERO).count() as u32;
     assert!(bits + rescale <= W::BITS - 3, "a ceiling below 2^{}", W::BITS - 3 - rescale);
     let below = |x: &ArithmeticShare<W>, by: W| x.add_constant(role, W::ZERO.wrapping_sub(by));
 
-    let k = k.max(bits + rescale + 1) + 1;
+    let bits = (width.bits.max(bits + rescale + 1) + 1).min(W::BITS);
+    let width = if bits <= W::BITS - 2 { Width { bits, ..width } } else { Width::exact(bits) };
     let both = concat(&[x, &below(x, ceiling.shl(rescale))]);
-    let (sign, value) = sign_and_value(party, &both, x, k.min(W::BITS), rescale)?;
+    let (sign, value) = sign_and_value(party, &both, x, width, rescale)?;
     let both = inject(party, &not(role, &sign), &concat(&[&value, &below(&value, ceiling)]))?;
     Ok(both.map(|t| {
         let (upper, lower) = slice(t).split_at(x.len());
@@ -52,21 +56,28 @@ where
     }))
 }
 
+/// Cost of [`relu`] without ceiling for n numbers in words of `bits` bits.
+pub fn cost(n: usize, width: Width, rescale: u32, bits: u32) -> Cost {
+    let truncated = if rescale > 0 { truncate::cost(n, rescale) } else { Cost::default() };
+    compare::cost(n, width.compared()).beside(truncated) + inject_cost(n, bits)
+}
+
 /// The signs of `compared` and, in their shadow, `x` divided by 2^`rescale`.
 fn sign_and_value<W: Word>(
     party: &mut Party,
     compared: &ArithmeticShare<W>,
     x: &ArithmeticShare<W>,
-    k: u32,
+    width: Width,
     rescale: u32,
 ) -> Result<(BitShare, ArithmeticShare<W>)>
 where
     Claim: From<Operands<Arithmetic, W>>,
 {
+    let (compared, k) = coarse(compared, width);
     if rescale == 0 {
-        return Ok((msb(party, compared, k)?, x.clone()));
+        return Ok((msb(party, &compared, k)?, x.clone()));
     }
-    party.join(|party| msb(party, compared, k), |party| truncate(party, x, rescale))
+    party.join(|party| msb(party, &compared, k), |party| truncate(party, x, rescale))
 }
 
 /// The elements of several sharings one after the other, flat.

@@ -18,7 +18,8 @@
 
 use super::bits::{component_planes, select_planes, stack};
 use super::compare::carry_save;
-use super::convert::to_arithmetic;
+use super::convert::{to_arithmetic, to_arithmetic_cost};
+use super::cost::Cost;
 use super::product::mul;
 use crate::error::Result;
 use crate::party::Party;
@@ -55,6 +56,11 @@ where
     let parts = shifted.map(|t| t.mapv(|s| s.shr(m)).into_shared());
     let constant = W::ONE.wrapping_sub(W::ONE.shl(W::BITS - 2 - m));
     Ok(parts.sub(&wraps).add_constant(party.role(), constant))
+}
+
+/// Cost of [`truncate`] for n numbers.
+pub fn cost(n: usize, m: u32) -> Cost {
+    Cost::planes(2, n) + Cost::planes(1, n) + to_arithmetic_cost(2 * n, m.next_power_of_two().max(8))
 }
 
 /// The sum of the two planes times 2^(w-m), computed in words N of at least m bits.

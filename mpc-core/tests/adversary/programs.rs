@@ -6,6 +6,9 @@ use mpc_core::inference::secure::{self, Output, Weights};
 use mpc_core::kernel::ConvGeometry;
 use mpc_core::model::manifest::{Bounds, Reveal};
 use mpc_core::model::{Declared, Graph, Network, Op, PoolGeometry, compile, encode_weights};
+use mpc_core::plan::Conditions;
+use mpc_core::protocol::compare::Width;
+use mpc_core::protocol::winner::Levels;
 use mpc_core::protocol::{argmax::argmax, compare, convert, open, pool, product, relu, truncate};
 use mpc_core::ring::{Arithmetic, Domain, Tensor, Word};
 use mpc_core::security::{Claim, Operands};
@@ -119,28 +122,35 @@ pub(crate) const PROTOCOLS: &[Program] = &[
         name: "relu",
         run: |p, d| {
             let x = d.numbers::<u64>(&[3], 23);
-            relu::relu(p, &x, 24, 8, None).map(scores)
+            relu::relu(p, &x, Width::exact(24), 8, None).map(scores)
         },
     },
     Program {
         name: "relu with a ceiling",
         run: |p, d| {
             let x = d.numbers::<u64>(&[3], 23);
-            relu::relu(p, &x, 24, 16, Some(6 << 4)).map(scores)
+            relu::relu(p, &x, Width::exact(24), 16, Some(6 << 4)).map(scores)
         },
     },
     Program {
         name: "max",
         run: |p, d| {
             let candidates: Vec<_> = (0..3).map(|_| d.numbers::<u64>(&[2], 15)).collect();
-            pool::max(p, &candidates, 16).map(scores)
+            pool::max(p, &candidates, Width::exact(16), &Levels::tournament(3)).map(scores)
+        },
+    },
+    Program {
+        name: "max and relu",
+        run: |p, d| {
+            let candidates: Vec<_> = (0..3).map(|_| d.numbers::<u64>(&[2], 23)).collect();
+            pool::max_relu(p, &candidates, Width { bits: 24, drop: 4 }, 8, &Levels::all_pairs(3)).map(scores)
         },
     },
     Program {
         name: "argmax",
         run: |p, d| {
             let x = d.numbers::<u64>(&[2, 4], 15);
-            argmax(p, &x, 16).map(Output::Labels)
+            argmax(p, &x, Width::exact(16), &Levels::tournament(4)).map(Output::Labels)
         },
     },
     Program { name: "open_masked", run: open_masked },
@@ -179,7 +189,7 @@ pub(crate) const NETWORK: Program = Program {
         let (graph, weights) = &*LENET;
         let weights = Weights::new(weights.iter().map(|weight| d.deal(weight)).collect());
         let input = d.numbers(&[1, 1, 4, 4], 14);
-        secure::evaluate(p, graph, &weights, input, &[1], Reveal::Label)
+        secure::evaluate(p, graph, &weights, input, &[1], Reveal::Label, Conditions::WAN)
     },
 };
 

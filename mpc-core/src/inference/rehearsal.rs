@@ -1,0 +1,124 @@
+//! What an evaluation will cost, layer by layer, found out by doing it: three parties in this process evaluate the graph on
+//! shares of zero.
+//!
+//! What parties send and compute does not depend on what they hold, so rounds and bytes are those of the real evaluation, checks of
+//! active security included, and so is the processor time but for the transport and the speed of the machine.
+
+use std::thread;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::secure::{self, Weights};
+use crate::error::Result;
+use crate::link::Link;
+use crate::model::manifest::Reveal;
+use crate::model::{Graph, ValueId};
+use crate::network::Meter;
+use crate::network::memory::{self, MemoryNetwork};
+use crate::party::Party;
+use crate::plan::{Conditions, Measured};
+use crate::prss::Prss;
+use crate::role::Role;
+use crate::security::Mode;
+use crate::sharing::Share;
+
+/// Longest wait of a rehearsing party for another one.
+const DEADLINE: Duration = Duration::from_secs(600);
+
+/// A piece of an evaluation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Piece {
+    /// Comparing what came from outside between its holders.
+    Agreement,
+    /// A node of the graph, with the checks that came due before it.
+    Node(ValueId),
+    /// Finding the label.
+    Argmax,
+    /// The checks at the end.
+    Verification,
+}
+
+/// What a piece costs a party.
+#[derive(Debug, Clone, Copy)]
+pub struct Spent {
+    /// Which.
+    pub piece: Piece,
+    /// Rounds, and bytes that the party sends.
+    pub meter: Meter,
+    /// Processor time, transport not included.
+    pub cpu: Duration,
+}
+
+impl Spent {
+    /// How long it takes parties that have measured `measured`, if this process takes `work` of processor time for the
+    /// [reference work](crate::plan::reference_work).
+    pub fn time(&self, measured: &Measured, work: Duration) -> Duration {
+        let Conditions { latency_us, rate_mbit } = measured.conditions;
+        let rounds = self.meter.rounds as f64 * f64::from(latency_us) * 1e-6;
+        let sending = self.meter.bytes_sent as f64 * 8e-6 / f64::from(rate_mbit);
+        let slower = f64::from(measured.work_us) * 1e-6 / work.as_secs_f64().max(1e-9);
+        Duration::from_secs_f64(rounds + sending + self.cpu.as_secs_f64() * slower)
+    }
+}
+
+/// Evaluates `graph` in this process for `windows`, one entry an input. `clock` tells the processor time of the process.
+///
+/// # Errors
+/// Those of [`secure::evaluate`].
+pub fn rehearse(
+    graph: &Graph,
+    windows: &[u32],
+    reveal: Reveal,
+    mode: Mode,
+    conditions: Conditions,
+    clock: impl Fn() -> Duration + Sync,
+) -> Result<Vec<Spent>> {
+    let weights = graph.weights.iter().map(|spec| Share::zeros(&spec.shape)).collect();
+    let weights = Weights::new(weights);
+    let samples = windows.iter().map(|&n| n as usize).sum();
+    let input = Share::zeros(&graph.input().full_shape(samples));
+    let evaluate = |network: MemoryNetwork| -> Result<Vec<Spent>> {
+        let mut party = party(network, mode);
+        let (mut pieces, mut before) = (Vec::new(), (Meter::default(), clock()));
+        let mut observe = |party: &Party, piece: Piece| {
+            let (meter, cpu) = (party.meter(), clock());
+            let spent =
+                Meter { rounds: meter.rounds - before.0.rounds, bytes_sent: meter.bytes_sent - before.0.bytes_sent };
+            // The three parties keep step, and do the same work.
+            pieces.push(Spent { piece, meter: spent, cpu: (cpu - before.1) / 3 });
+            before = (meter, cpu);
+        };
+        let result = secure::evaluate_observed(
+            &mut party,
+            graph,
+            &weights,
+            input.clone(),
+            windows,
+            (reveal, conditions),
+            &mut observe,
+        )
+        .and_then(|_| party.verify());
+        match result {
+            Ok(_) => observe(&party, Piece::Verification),
+            Err(error) => {
+                party.link().abort(&error);
+                return Err(error);
+            }
+        }
+        Ok(pieces)
+    };
+    thread::scope(|scope| {
+        let [p0, p1, p2] = memory::mesh(DEADLINE).map(|network| scope.spawn(|| evaluate(network)));
+        let [p0, p1, p2] = [p0, p1, p2].map(|party| party.join().unwrap_or_else(|e| std::panic::resume_unwind(e)));
+        p1.and(p2).and(p0)
+    })
+}
+
+/// Keys protect nothing here: all that is shared is zero.
+fn party(network: MemoryNetwork, mode: Mode) -> Party {
+    use crate::network::Network;
+    let key = |role: Role| Zeroizing::new([role.index() as u8; 32]);
+    let prss = Prss::new(key(network.role()), key(network.role().next()));
+    Party::new(Link::new(Box::new(network), prss), mode.start(&[0; 32]))
+}

@@ -1,0 +1,78 @@
+//! What three parties find out about the lines between them and about their processors, together and at the same time.
+//!
+//! 1. Rounds of a few bytes around the ring, as a protocol makes them: the latency, with all that it takes to wake a thread.
+//! 2. Rounds of many bytes: the rate.
+//! 3. The same local work at all three at once: how fast they compute while the others do, which matters where they share a machine.
+//!
+//! All three make the same steps, about 45 rounds and 2 MiB each.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::Conditions;
+use crate::error::Result;
+use crate::kernel::Kernel;
+use crate::network::Network;
+use crate::ring::{Arithmetic, Boolean};
+
+/// What was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measured {
+    /// The lines.
+    pub conditions: Conditions,
+    /// Microseconds for [`reference_work`] while the peers do the same.
+    pub work_us: u32,
+}
+
+/// Measures over a fresh session. Rounds and bytes as the module says.
+///
+/// # Errors
+/// Those of the network.
+pub fn measure(network: &mut dyn Network) -> Result<Measured> {
+    const SMALL: usize = 64;
+    const LARGE: usize = 512 << 10;
+    rounds(network, 8, SMALL)?;
+    let latency = rounds(network, 32, SMALL)? / 32;
+    rounds(network, 1, LARGE)?;
+    let large = rounds(network, 3, LARGE)? / 3;
+    rounds(network, 1, SMALL)?;
+    let kernel = Kernel::detect();
+    reference_work(kernel);
+    let start = Instant::now();
+    (0..4).for_each(|_| reference_work(kernel));
+    let work = start.elapsed() / 4;
+    rounds(network, 1, SMALL)?;
+    network.flush()?;
+    let sending = large.saturating_sub(latency).max(Duration::from_nanos(1));
+    let conditions = Conditions {
+        latency_us: latency.as_micros().clamp(1, u128::from(u32::MAX)) as u32,
+        rate_mbit: (LARGE as f64 * 8e-6 / sending.as_secs_f64()).clamp(1.0, 1e6) as u32,
+    };
+    Ok(Measured { conditions, work_us: work.as_micros().clamp(1, u128::from(u32::MAX)) as u32 })
+}
+
+/// So many rounds of messages of so many bytes; how long they took.
+fn rounds(network: &mut dyn Network, count: u32, bytes: usize) -> Result<Duration> {
+    let (next, prev) = (network.role().next(), network.role().prev());
+    let (message, mut received) = (vec![0; bytes], vec![0; bytes]);
+    let start = Instant::now();
+    for _ in 0..count {
+        network.send(prev, &message)?;
+        network.recv(next, &mut received)?;
+    }
+    Ok(start.elapsed())
+}
+
+/// A mix of what parties compute: a matrix product, elementwise products and ands. About a millisecond.
+pub fn reference_work(kernel: Kernel) {
+    const SIDE: usize = 192;
+    let numbers: Vec<u64> = (0..SIDE as u64 * SIDE as u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+    let mut product = vec![0; numbers.len()];
+    kernel.gemm([SIDE, SIDE, SIDE], &numbers, &numbers, &mut product);
+    for _ in 0..4 {
+        black_box(kernel.cross_product::<Arithmetic, u64>([&numbers, &product], [&product, &numbers]));
+        black_box(kernel.cross_product::<Boolean, u64>([&numbers, &product], [&product, &numbers]));
+    }
+}

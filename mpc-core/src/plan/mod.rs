@@ -1,0 +1,148 @@
+//! Which variant of a protocol suits the lines between the parties.
+//!
+//! A maximum of many can be sought with few comparisons one after the other or with many at once, and a ReLU behind a pool can be a comparison
+//! of its own or one more candidate. Each variant declares its rounds and bytes; the plan takes the one that is fastest under the
+//! [`Conditions`] that the parties have agreed on. All variants compute the same function, under the same security; all three parties
+//! must follow the same plan.
+
+mod measure;
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use measure::{Measured, measure, reference_work};
+
+use crate::model::manifest::Reveal;
+use crate::model::{Facts, Graph, Node, Op, ValueId};
+use crate::protocol::compare::Width;
+use crate::protocol::cost::Cost;
+use crate::protocol::winner::Levels;
+use crate::protocol::{argmax, pool, relu};
+
+/// The lines between the parties, at their slowest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conditions {
+    /// Microseconds from sending a small message to its arrival in the receiving thread.
+    pub latency_us: u32,
+    /// Megabits per second that a party can send to one other.
+    pub rate_mbit: u32,
+}
+
+impl Conditions {
+    /// Three processes on one machine.
+    pub const LOOPBACK: Self = Self { latency_us: 80, rate_mbit: 8000 };
+
+    /// 0.2 ms there and back, 1 Gbit/s.
+    pub const LAN: Self = Self { latency_us: 150, rate_mbit: 1000 };
+
+    /// 40 ms there and back, 100 Mbit/s.
+    pub const WAN: Self = Self { latency_us: 20_000, rate_mbit: 100 };
+
+    /// The slower of each.
+    pub fn worst(self, other: Self) -> Self {
+        let (latency_us, rate_mbit) = (self.latency_us.max(other.latency_us), self.rate_mbit.min(other.rate_mbit));
+        Self { latency_us, rate_mbit }
+    }
+
+    /// Nanoseconds on the line, and for what the processors do with each byte.
+    pub fn nanoseconds(self, cost: Cost) -> u64 {
+        /// Measured: comparisons and injections, passive, take a party 4 to 6 ns for each byte that they send, active four times as long.
+        const PROCESSING: u64 = 8;
+        let line = 8000 / u64::from(self.rate_mbit.max(1));
+        cost.rounds * u64::from(self.latency_us) * 1000 + cost.bytes / 3 * (line + PROCESSING)
+    }
+}
+
+impl Default for Conditions {
+    fn default() -> Self {
+        Self::LOOPBACK
+    }
+}
+
+/// The choices for one graph and batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    pools: HashMap<ValueId, Pool>,
+    argmax: Levels,
+}
+
+/// How a max-pool is computed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// The search.
+    pub levels: Levels,
+    /// Whether the ReLU behind it is left out there and made part of the last level.
+    pub with_relu: bool,
+}
+
+impl Plan {
+    /// The fastest plan for `samples` samples that make up `inputs` inputs.
+    pub fn new(graph: &Graph, samples: usize, inputs: usize, reveal: Reveal, conditions: Conditions) -> Self {
+        let pool = |(id, node): (ValueId, &Node)| {
+            let Op::MaxPool(geometry) = &node.op else { return None };
+            let n = samples * node.facts.shape.iter().product::<usize>();
+            let (candidates, width) = (geometry.window(), width(graph, &graph.nodes[node.inputs[0]].facts));
+            let relu = relu_behind(graph, id);
+            let options = options(candidates).flat_map(|levels| {
+                let apart = Pool { levels: levels.clone(), with_relu: false };
+                let with_relu = relu.map(|_| Pool { levels, with_relu: true });
+                std::iter::once(apart).chain(with_relu)
+            });
+            let cost = |pool: &Pool| match (relu, pool.with_relu) {
+                (Some(rescale), true) => pool::relu_cost(n, width, rescale, &pool.levels, u64::BITS),
+                (Some(rescale), false) => {
+                    pool::cost(n, width, &pool.levels, u64::BITS) + relu::cost(n, width, rescale, u64::BITS)
+                }
+                (None, _) => pool::cost(n, width, &pool.levels, u64::BITS),
+            };
+            options.min_by_key(|pool| conditions.nanoseconds(cost(pool))).map(|pool| (id, pool))
+        };
+        let pools = graph.nodes.iter().enumerate().filter_map(pool).collect();
+        let (output, classes) = (graph.output(), graph.output().shape.first().copied().unwrap_or(1));
+        let cost = |levels: &Levels| argmax::cost(inputs, width(graph, output), levels, u64::BITS);
+        let argmax = match reveal {
+            Reveal::Label => options(classes).min_by_key(|levels| conditions.nanoseconds(cost(levels))),
+            Reveal::Scores => None,
+        };
+        Self { pools, argmax: argmax.unwrap_or_else(|| Levels::all_pairs(classes)) }
+    }
+
+    /// How the max-pool at `id` is computed.
+    ///
+    /// # Panics
+    /// If the graph that this was made for has none there.
+    pub fn pool(&self, id: ValueId) -> &Pool {
+        &self.pools[&id]
+    }
+
+    /// How the largest score is sought.
+    pub fn argmax(&self) -> &Levels {
+        &self.argmax
+    }
+}
+
+/// How much of such a value a comparison must look at. Activations have the fractional bits of the input; of a value with more of them,
+/// which is going to be truncated, those are left out that are four bits and more below the last place of an activation.
+pub(crate) fn width(graph: &Graph, facts: &Facts) -> Width {
+    const KEPT: u32 = 4;
+    let bits = facts.bound.bits + 1;
+    let drop = facts.frac_bits.saturating_sub(graph.input().frac_bits + KEPT);
+    let possible = bits > drop + 2 && bits < u64::BITS - 2;
+    Width { bits, drop: if possible { drop } else { 0 } }
+}
+
+/// The bits that the ReLU drops which alone uses the value at `id`, if it has no ceiling.
+fn relu_behind(graph: &Graph, id: ValueId) -> Option<u32> {
+    let mut users = graph.nodes.iter().filter(|node| node.inputs.contains(&id));
+    match (users.next(), users.next()) {
+        (Some(Node { op: Op::Relu { rescale, ceiling: None }, .. }), None) if graph.output != id => Some(*rescale),
+        _ => None,
+    }
+}
+
+/// All ways to search among so many.
+fn options(candidates: usize) -> impl Iterator<Item = Levels> {
+    let most = Levels::tournament(candidates).sizes().len().max(1);
+    (1..=most).map(move |levels| Levels::new(candidates.max(1), levels))
+}
