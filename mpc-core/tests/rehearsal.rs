@@ -1,0 +1,85 @@
+//! A rehearsal says what an evaluation costs, to the round and the byte.
+
+use std::time::Duration;
+
+use mpc_core::inference::rehearsal::{Piece, Spent, rehearse};
+use mpc_core::inference::secure::{Weights, evaluate};
+use mpc_core::kernel::ConvGeometry;
+use mpc_core::model::manifest::{Bounds, Reveal};
+use mpc_core::model::{Declared, Graph, Network, Op, PoolGeometry, compile, encode_weights};
+use mpc_core::network::Meter;
+use mpc_core::plan::{Conditions, Measured};
+use mpc_core::ring::{Arithmetic, fixed};
+use mpc_core::security::Mode;
+use mpc_core::testing::{deal, mesh, party, run_parties};
+use ndarray::{ArrayD, IxDyn};
+
+/// Convolution, max-pool with a ReLU, and two labels.
+fn network() -> (Graph, Vec<ArrayD<f64>>) {
+    let mut network = Network::new(&[1, 4, 6]).unwrap();
+    let geometry = ConvGeometry {
+        in_channels: 1,
+        out_channels: 3,
+        groups: 1,
+        input: [4, 6],
+        kernel: [3, 3],
+        stride: [1, 1],
+        dilation: [1, 1],
+        pad_begin: [1, 1],
+        pad_end: [1, 1],
+    };
+    let taps = network.weight("taps", weights(&[3, 1, 3, 3])).unwrap();
+    let x = network.push("conv", Op::Conv(geometry), &[0, taps]).unwrap();
+    let x = network.push("relu", Op::Relu { rescale: 0, ceiling: None }, &[x]).unwrap();
+    let pool = PoolGeometry { input: [4, 6], kernel: [2, 2], stride: [2, 2], pad_begin: [0, 0], pad_end: [0, 0] };
+    let x = network.push("pool", Op::MaxPool(pool), &[x]).unwrap();
+    let x = network.push("flat", Op::Reshape { shape: vec![18] }, &[x]).unwrap();
+    let dense = network.weight("dense", weights(&[18, 5])).unwrap();
+    network.push("scores", Op::MatMul, &[x, dense]).unwrap();
+    let declared = Declared { range: 2.0, frac_bits: 16, max_windows: None, bounds: Bounds::Proved, samples: None };
+    compile(&network, &declared).unwrap()
+}
+
+fn weights(shape: &[usize]) -> ArrayD<f64> {
+    let n = shape.iter().product::<usize>();
+    ArrayD::from_shape_vec(IxDyn(shape), (0..n).map(|i| (i as f64 * 0.7).sin()).collect()).unwrap()
+}
+
+#[test]
+fn a_rehearsal_costs_what_the_evaluation_costs() {
+    let (graph, weights) = network();
+    let weights: Vec<_> = encode_weights(&graph, &weights).unwrap().iter().map(deal::<Arithmetic, u64>).collect();
+    let x = ArrayD::from_shape_fn(IxDyn(&[2, 1, 4, 6]), |i| (i[2] * 6 + i[3]) as f64 / 24.0);
+    let x = x.mapv(|x| fixed::encode(x, graph.input().frac_bits).unwrap()).into_shared();
+    let input = deal::<Arithmetic, u64>(&x);
+    for mode in [Mode::Passive, Mode::Active] {
+        for conditions in [Conditions::LOOPBACK, Conditions::WAN] {
+            let parties = mesh().map(|network| party(network, 1, mode.start(&[0; 32])));
+            let meters = run_parties(parties, |party| {
+                let mine = party.role().index();
+                let weights = Weights::new(weights.iter().map(|shares| shares[mine].clone()).collect());
+                evaluate(party, &graph, &weights, input[mine].clone(), &[1, 1], Reveal::Label, conditions)?;
+                party.verify()?;
+                Ok(party.meter())
+            });
+            let pieces =
+                rehearse(&graph, &[1, 1], Reveal::Label, mode, conditions, || Duration::ZERO).expect("a rehearsal");
+            let sum = |of: fn(&Spent) -> u64| pieces.iter().map(of).sum::<u64>();
+            let rehearsed =
+                Meter { rounds: sum(|spent| spent.meter.rounds), bytes_sent: sum(|spent| spent.meter.bytes_sent) };
+            assert_eq!(meters[0].as_ref(), Ok(&rehearsed), "{mode} {conditions:?}");
+            assert_eq!(pieces.first().map(|spent| spent.piece), Some(Piece::Agreement));
+            assert_eq!(pieces.last().map(|spent| spent.piece), Some(Piece::Verification));
+        }
+    }
+}
+
+#[test]
+fn time_is_made_of_rounds_bytes_and_work() {
+    let meter = Meter { rounds: 10, bytes_sent: 125_000 };
+    let spent = Spent { piece: Piece::Argmax, meter, cpu: Duration::from_millis(4) };
+    let conditions = Conditions { latency_us: 1000, rate_mbit: 100 };
+    let measured = Measured { conditions, work_us: 3000 };
+    let time = spent.time(&measured, Duration::from_micros(2000));
+    assert!(time.abs_diff(Duration::from_millis(10 + 10 + 6)) < Duration::from_micros(1), "{time:?}");
+}
