@@ -41,7 +41,8 @@
 //! `throughput_ratio`, inputs a second by those of one session. With a rival there is `rival`: its `wall_s`, `max_abs_error`,
 //! and `ratio`, its time by ours for one input.
 //!
-//! `benches check` holds rounds and bytes against `benches/expected.toml`, see [`guard`].
+//! `benches check` holds rounds and bytes against `benches/expected.toml`, see [`guard`]; `benches report` writes
+//! `docs/performance.md` from lines of JSON, see [`report`].
 
 mod guard;
 mod job;
@@ -50,6 +51,7 @@ mod owner;
 mod party;
 mod programs;
 mod relay;
+mod report;
 mod rival;
 mod rounds;
 mod testbed;
@@ -123,6 +125,8 @@ struct Measure {
 enum Command {
     /// Hold the rounds and bytes of programs against those expected, and their paired times loosely.
     Check(guard::Check),
+    /// Write a page with tables and plots from measured lines of JSON.
+    Report(report::Report),
     /// Be the party with this role in a folder made by the parent.
     #[command(hide = true)]
     Party { index: usize, folder: PathBuf },
@@ -140,6 +144,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         None => measure(cli.measure),
         Some(Command::Check(check)) => check.run(),
+        Some(Command::Report(report)) => report.run(),
         Some(Command::Party { index, folder }) => party::run(index, &folder),
     };
     match result {
