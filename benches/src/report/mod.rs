@@ -1,7 +1,7 @@
 //! Writes the page of measurements: a template for people to edit, in which tables, plots and single figures come from
 //! measured lines of JSON. No figure on the page is typed by hand.
 //!
-//! The template is `page.md` beside this file. In it, `{{table NAME}}` and `{{plot NAME}}` stand for a whole [table](tables)
+//! The template is `performance.md.in` beside this file. In it, `{{table NAME}}` and `{{plot NAME}}` stand for a whole [table](tables)
 //! or [plot](plots), `{{machine}}` for where and when, and a figure for itself: `{{ms PROGRAM SECURITY LINK}}`; `times` (as
 //! fast as the rival), `rounds`, `kB` and `MB` (memory) instead of `ms` say something else of the same measurement, `by-passive`
 //! the time of active security by that of passive; `{{round PROGRAM LINK}}` is the microseconds of a round. What was not measured appears as a dash.
@@ -17,7 +17,7 @@ use clap::Args;
 
 use self::results::Results;
 
-const TEMPLATE: &str = include_str!("page.md");
+const TEMPLATE: &str = include_str!("performance.md.in");
 
 /// What stands for a figure that was not measured.
 const MISSING: &str = "–";
