@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use mpc_core::kernel::extension::{Extension, Field, Galois};
 use mpc_core::kernel::{ConvGeometry, Kernel};
+use mpc_core::prss::{Key, Prss};
 use mpc_core::ring::{Arithmetic, Boolean, Word};
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
@@ -43,10 +44,16 @@ fn main() -> anyhow::Result<()> {
             out.rate(&format!("conv {name}"), rate, "G mul-add/s")?;
         }
         let [x, y, z, t] = [(); 4].map(|()| random(1 << 12));
-        let planes = kernel.to_planes(&x, 64);
+        let planes = kernel.to_planes(&x, 0..64);
+        let bits = &planes[..x.len() / 64];
+        let mut prss = Prss::new(Key::default(), Key::default());
+        let mut masked = x.clone();
         let rates = [
-            ("to_planes, 64", rate(x.len(), || drop(black_box(kernel.to_planes(&x, 64))))),
+            ("to_planes, 64", rate(x.len(), || drop(black_box(kernel.to_planes(&x, 0..64))))),
             ("from_planes, 64", rate(x.len(), || drop(black_box(kernel.from_planes::<u64>(&planes, x.len()))))),
+            ("from_planes, 1", rate(x.len(), || drop(black_box(kernel.from_planes::<u64>(bits, x.len()))))),
+            ("copy", rate(x.len(), || black_box(&mut masked).copy_from_slice(black_box(&x)))),
+            ("mask", rate(x.len(), || prss.next_op().mask::<Arithmetic, u64>([true; 2], black_box(&mut masked)))),
             ("mul", rate(x.len(), || drop(black_box(kernel.cross_product::<Arithmetic, u64>([&x, &y], [&z, &t]))))),
             ("and", rate(x.len(), || drop(black_box(kernel.cross_product::<Boolean, u64>([&x, &y], [&z, &t]))))),
         ];

@@ -11,10 +11,13 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::network::Branch;
-use crate::ring::Word;
+use crate::ring::{Domain, Word};
 
 /// A key that two parties share for one session.
 pub type Key = Zeroizing<[u8; 32]>;
+
+/// Words of a key stream that are drawn at a time to mask others with: a few KiB, which stay in the first-level cache.
+const STRIPE: usize = 512;
 
 /// The two key streams of one party in one branch of one session.
 pub struct Prss {
@@ -83,20 +86,46 @@ impl Op<'_> {
         self.draw(1, n)
     }
 
+    /// Adds to `words` what [`Op::own`] would return, if `own` is set, and subtracts what [`Op::next`] would return, if `next` is.
+    ///
+    /// # Panics
+    /// As those two.
+    pub fn mask<D: Domain, W: Word>(&mut self, [own, next]: [bool; 2], words: &mut [W]) {
+        for (which, _) in [own, next].into_iter().enumerate().filter(|(_, draws)| *draws) {
+            self.start(which);
+        }
+        let mut stripe = [W::ZERO; STRIPE];
+        for words in words.chunks_mut(STRIPE) {
+            let stripe = &mut stripe[..words.len()];
+            if own {
+                self.streams[0].fill_bytes(bytemuck::cast_slice_mut(stripe));
+                words.iter_mut().zip(&*stripe).for_each(|(word, &mask)| *word = D::add(*word, mask));
+            }
+            if next {
+                self.streams[1].fill_bytes(bytemuck::cast_slice_mut(stripe));
+                words.iter_mut().zip(&*stripe).for_each(|(word, &mask)| *word = D::sub(*word, mask));
+            }
+        }
+    }
+
     fn draw<W: Word>(&mut self, which: usize, n: usize) -> Vec<W> {
-        assert!(!std::mem::replace(&mut self.drawn[which], true), "a PRSS index is used once");
-        let stream = &mut self.streams[which];
-        stream.set_stream(self.op);
-        stream.set_word_pos(0);
+        self.start(which);
         let mut words = vec![W::ZERO; n];
-        stream.fill_bytes(bytemuck::cast_slice_mut(&mut words));
+        self.streams[which].fill_bytes(bytemuck::cast_slice_mut(&mut words));
         words
+    }
+
+    fn start(&mut self, which: usize) {
+        assert!(!std::mem::replace(&mut self.drawn[which], true), "a PRSS index is used once");
+        self.streams[which].set_stream(self.op);
+        self.streams[which].set_word_pos(0);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ring::Arithmetic;
 
     fn prss(own: u8, next: u8) -> Prss {
         Prss::new(Zeroizing::new([own; 32]), Zeroizing::new([next; 32]))
@@ -111,6 +140,22 @@ mod tests {
         assert_ne!(shared, b.next::<u64>(100));
         assert_ne!(shared, p0.next_op().next::<u64>(100), "another index is another stream");
         assert_ne!(prss(1, 2).branch(Branch(1)).next_op().own::<u64>(4), shared[..4], "another branch is another key");
+    }
+
+    #[test]
+    fn masks_are_what_would_be_drawn() {
+        for n in [1, STRIPE, 2 * STRIPE + 5] {
+            let (mut drawing, mut masking) = (prss(0, 1), prss(0, 1));
+            for draws in [[true, true], [true, false], [false, true]] {
+                let mut op = drawing.next_op();
+                let (own, next) = (op.own::<u16>(n), op.next::<u16>(n));
+                let [own, next] = [(draws[0], own), (draws[1], next)].map(|(d, w)| if d { w } else { vec![0; n] });
+                let mut words = vec![7; n];
+                masking.next_op().mask::<Arithmetic, u16>(draws, &mut words);
+                let expected = own.iter().zip(next).map(|(a, b)| 7u16.wrapping_add(*a).wrapping_sub(b));
+                assert!(expected.eq(words), "{n} {draws:?}");
+            }
+        }
     }
 
     /// ChaCha12 with 64-bit counter and nonce, computed by an independent implementation.

@@ -1,5 +1,7 @@
 //! Between words and bit planes, and elementwise products.
 
+use std::ops::Range;
+
 use super::Kernel;
 use crate::ring::{Domain, Word};
 
@@ -7,19 +9,19 @@ use crate::ring::{Domain, Word};
 const BLOCKS: usize = 8;
 
 impl Kernel {
-    /// The low `k` bits of every word as `k` planes of ceil(n / 64) words: bit j of word i of plane p is bit p of
+    /// These bits of every word as planes of ceil(n / 64) words: bit j of word i of the first plane is bit `bits.start` of
     /// element 64 i + j. Bits behind the last element are zero.
     ///
     /// # Panics
-    /// If `k` exceeds the word.
-    pub fn to_planes<W: Word>(self, words: &[W], k: usize) -> Vec<u64> {
-        assert!(k <= W::BITS as usize);
+    /// If the range ends behind the word.
+    pub fn to_planes<W: Word>(self, words: &[W], bits: Range<usize>) -> Vec<u64> {
+        assert!(bits.end <= W::BITS as usize);
         let per_plane = words.len().div_ceil(64);
-        let mut planes = vec![0; k * per_plane];
-        if k > 0 {
+        let mut planes = vec![0; bits.len() * per_plane];
+        if !planes.is_empty() {
             self.narrow().run(
                 #[inline(always)]
-                || split(words, per_plane, &mut planes),
+                || split(words, bits.start, per_plane, &mut planes),
             );
         }
         planes
@@ -30,16 +32,49 @@ impl Kernel {
     /// # Panics
     /// If the planes are not whole, or more than the word has bits.
     pub fn from_planes<W: Word>(self, planes: &[u64], n: usize) -> Vec<W> {
-        let per_plane = n.div_ceil(64);
         let mut words = vec![W::ZERO; n];
-        if n > 0 {
-            assert!(planes.len().is_multiple_of(per_plane) && planes.len() / per_plane <= W::BITS as usize);
-            self.narrow().run(
-                #[inline(always)]
-                || join(planes, per_plane, &mut words),
-            );
-        }
+        self.from_planes_into(planes, &mut words);
         words
+    }
+
+    /// As [`Kernel::from_planes`], into memory that is there.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn from_planes_into<W: Word>(self, planes: &[u64], words: &mut [W]) {
+        let per_plane = words.len().div_ceil(64);
+        if words.is_empty() {
+            return;
+        }
+        assert!(planes.len().is_multiple_of(per_plane) && planes.len() / per_plane <= W::BITS as usize);
+        if planes.len() == per_plane {
+            return self.spread(planes, words);
+        }
+        self.narrow().run(
+            #[inline(always)]
+            || join(planes, per_plane, words),
+        );
+    }
+
+    /// One plane as words 0 or 1.
+    fn spread<W: Word>(self, plane: &[u64], words: &mut [W]) {
+        #[cfg(target_arch = "x86_64")]
+        if let Kernel::Avx512(_) = self {
+            let (blocks, rest) = words.as_chunks_mut();
+            // SAFETY: the kernel is AVX-512.
+            plane.iter().zip(blocks).for_each(|(&bits, words)| unsafe { x86::spread(bits, words) });
+            let last = plane.last().copied().unwrap_or(0);
+            rest.iter_mut().enumerate().for_each(|(j, word)| *word = W::from_u64(last >> j & 1));
+            return;
+        }
+        self.run(
+            #[inline(always)]
+            || {
+                for (bits, words) in plane.iter().zip(words.chunks_mut(64)) {
+                    words.iter_mut().enumerate().for_each(|(j, word)| *word = W::from_u64(bits >> j & 1));
+                }
+            },
+        );
     }
 
     /// The local part of a product of replicated shares, elementwise: `x_i (y_i + y_{i+1}) + x_{i+1} y_i`.
@@ -84,13 +119,13 @@ impl Kernel {
 }
 
 #[inline(always)]
-fn split<W: Word>(words: &[W], per_plane: usize, planes: &mut [u64]) {
+fn split<W: Word>(words: &[W], first: usize, per_plane: usize, planes: &mut [u64]) {
     for (i, words) in words.chunks(64 * BLOCKS).enumerate() {
         let mut blocks = [[W::ZERO; 64]; BLOCKS];
         blocks.as_flattened_mut()[..words.len()].copy_from_slice(words);
         let mut rows = [[0; BLOCKS]; 64];
         for (j, row) in rows.iter_mut().enumerate() {
-            *row = std::array::from_fn(|b| blocks[b][j].to_u64());
+            *row = std::array::from_fn(|b| blocks[b][j].to_u64() >> first);
         }
         transpose(&mut rows);
         for (plane, row) in planes.chunks_exact_mut(per_plane).zip(&rows) {
@@ -144,6 +179,30 @@ fn swap<const HALF: usize>(rows: &mut [[u64; BLOCKS]; 64]) {
             let swap = (*upper >> HALF ^ *lower) & mask;
             *upper ^= swap << HALF;
             *lower ^= swap;
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use crate::ring::Word;
+
+    /// 64 bits as words 0 or 1.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(super) fn spread<W: Word>(bits: u64, words: &mut [W; 64]) {
+        let vectors = bytemuck::cast_slice_mut::<W, u8>(words).as_chunks_mut::<64>().0;
+        for (i, to) in vectors.iter_mut().enumerate() {
+            let bits = bits >> (i * 512 / W::BITS as usize);
+            let vector = match W::BITS {
+                8 => _mm512_maskz_set1_epi8(bits, 1),
+                16 => _mm512_maskz_set1_epi16(bits as u32, 1),
+                32 => _mm512_maskz_set1_epi32(bits as u16, 1),
+                _ => _mm512_maskz_set1_epi64(bits as u8, 1),
+            };
+            // SAFETY: 64 bytes.
+            unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), vector) };
         }
     }
 }

@@ -75,22 +75,26 @@ pub fn send<D: Domain, W: Word>(
 ) -> Result<Pending<D, W>> {
     let (role, n) = (link.role(), shape.iter().product());
     assert_eq!(z.is_some(), contributors.contains(role), "contributors, and they alone, bring a part");
-    let masks = |key: Role| contributors.contains(key.prev());
+    // Each key is in exactly where the party before its owner contributes.
+    let own_key = contributors.contains(role.prev());
+    let next_is_known = !contributors.contains(role.next());
     let mut op = link.prss().next_op();
-    let mine = masks(role).then(|| op.own::<W>(n));
-    let theirs = masks(role.next()).then(|| op.next::<W>(n));
-
-    let mut own = z.unwrap_or_else(|| vec![W::ZERO; n]);
-    assert_eq!(own.len(), n, "as many elements as the shape says");
-    if let Some(mask) = &mine {
-        own.iter_mut().zip(mask).for_each(|(z, &m)| *z = D::add(*z, m));
-    }
-    if contributors.contains(role) {
-        let mask = theirs.as_ref().expect("the key after a contributor is in");
-        own.iter_mut().zip(mask).for_each(|(z, &m)| *z = D::sub(*z, m));
-        link.send(role.prev(), &own)?;
-    }
-    let next = (!contributors.contains(role.next())).then(|| theirs.unwrap_or_else(|| vec![W::ZERO; n]));
+    let (own, next) = match z {
+        Some(mut own) => {
+            assert_eq!(own.len(), n, "as many elements as the shape says");
+            let next = next_is_known.then(|| op.next::<W>(n));
+            op.mask::<D, W>([own_key, next.is_none()], &mut own);
+            if let Some(mask) = &next {
+                own.iter_mut().zip(mask).for_each(|(z, &m)| *z = D::sub(*z, m));
+            }
+            link.send(role.prev(), &own)?;
+            (own, next)
+        }
+        None => {
+            let own = if own_key { op.own(n) } else { vec![W::ZERO; n] };
+            (own, next_is_known.then(|| vec![W::ZERO; n]))
+        }
+    };
     Ok(Pending { shape: shape.to_vec(), own, next, domain: std::marker::PhantomData })
 }
 

@@ -8,10 +8,7 @@ use crate::sharing::{ArithmeticShare, BitShare, Share, gather, slice, tensor};
 /// The bits of the *components* of x as a Boolean sharing: planes `from..to` of x_0 ^ x_1 ^ x_2 (not of x).
 pub fn component_planes<W: Word>(kernel: Kernel, x: &ArithmeticShare<W>, from: usize, to: usize) -> BitShare {
     let words = x.len().div_ceil(64);
-    let planes = |component: &Tensor<W>| {
-        let shifted: Vec<W> = slice(component).iter().map(|c| c.shr(from as u32)).collect();
-        tensor(&[to - from, words], kernel.to_planes(&shifted, to - from))
-    };
+    let planes = |component: &Tensor<W>| tensor(&[to - from, words], kernel.to_planes(slice(component), from..to));
     Share::new(planes(x.own()), planes(x.next()))
 }
 
@@ -39,12 +36,14 @@ pub fn not(role: Role, bits: &BitShare) -> BitShare {
 pub fn unpack<W: Word>(kernel: Kernel, bits: &BitShare, n: usize) -> Share<Boolean, W> {
     let (planes, words) = (bits.shape()[0], bits.shape()[1]);
     bits.map(|t| {
+        let mut numbers = vec![W::ZERO; planes * n];
         let rows = slice(t).chunks_exact(words.max(1));
-        tensor(&[planes, n], rows.flat_map(|row| kernel.from_planes::<W>(row, n)).collect())
+        rows.zip(numbers.chunks_exact_mut(n.max(1))).for_each(|(row, numbers)| kernel.from_planes_into(row, numbers));
+        tensor(&[planes, n], numbers)
     })
 }
 
 /// Words 0 or 1 of any shape as one plane.
 pub fn pack<W: Word>(kernel: Kernel, words: &Share<Boolean, W>) -> BitShare {
-    words.map(|t| tensor(&[1, t.len().div_ceil(64)], kernel.to_planes(slice(t), 1)))
+    words.map(|t| tensor(&[1, t.len().div_ceil(64)], kernel.to_planes(slice(t), 0..1)))
 }

@@ -21,10 +21,10 @@ use super::product::component;
 use crate::error::Result;
 use crate::link::reshare::reshare;
 use crate::party::Party;
-use crate::ring::{Domain, Word};
+use crate::ring::Word;
 use crate::role::Role;
 use crate::security::{Claim, Operands};
-use crate::sharing::{ArithmeticShare, BitShare, combine, slice};
+use crate::sharing::{ArithmeticShare, BitShare, slice};
 
 /// How much of a number is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,8 +91,8 @@ pub fn coarse<W: Word>(x: &ArithmeticShare<W>, width: Width) -> (ArithmeticShare
 /// maj(s_0, s_1, s_2) of the components of a Boolean sharing, bitwise. 1 round, 1 bit each.
 pub(super) fn carry_save(party: &mut Party, s: &BitShare) -> Result<BitShare> {
     // maj = s0 s1 ^ s1 s2 ^ s2 s0, and Pi knows both factors of s_i s_{i+1}.
-    let z = combine(s.own(), s.next(), crate::ring::Boolean::mul);
-    let c = reshare(party.link(), s.shape(), slice(&z).to_vec())?;
+    let z = slice(s.own()).iter().zip(slice(s.next())).map(|(a, b)| a & b).collect();
+    let c = reshare(party.link(), s.shape(), z)?;
     let role = party.role();
     party.record(|| {
         let [s0, s1, s2] = Role::ALL.map(|slot| component(role, slot, s));

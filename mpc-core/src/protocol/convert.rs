@@ -16,13 +16,13 @@
 
 use super::bits::unpack;
 use super::cost::Cost;
-use super::product::{component, mul, send_component_pair, send_trivial_times};
+use super::product::{mul, send_component_pair, send_trivial_times};
 use crate::error::Result;
 use crate::party::Party;
-use crate::ring::{Arithmetic, Word};
+use crate::ring::{Arithmetic, Tensor, Word};
 use crate::role::Role;
 use crate::security::{Claim, Operands};
-use crate::sharing::{ArithmeticShare, BitShare, Share};
+use crate::sharing::{ArithmeticShare, BitShare, Share, combine, slice, tensor};
 
 /// The bits of every plane as numbers 0 or 1 of Z_2^w: shape `[planes, n]`. 2 rounds, 1 element.
 pub fn to_arithmetic<W: Word>(party: &mut Party, bits: &BitShare, n: usize) -> Result<ArithmeticShare<W>>
@@ -33,13 +33,17 @@ where
     let pair = send_component_pair(party, Role::P0, &words)?;
     party.link().count_round();
     let pair = pair.receive(party)?;
-    let d = xor_of_first_two(party.role(), &words, &pair);
+    let role = party.role();
+    let d = xor_of_first_two(role, &words, &pair);
 
-    let product = send_trivial_times(party, Role::P2, last_component(party.role(), &words), &d)?;
+    let product = send_trivial_times(party, Role::P2, last_component(role, &words), &d)?;
     party.link().count_round();
     let product = product.receive(party)?;
-    let last = component(party.role(), Role::P2, &words);
-    Ok(d.add(&last).sub(&product.scale(W::from_u64(2))))
+    let is_last = [role == Role::P2, role.next() == Role::P2];
+    Ok(Share::new(
+        xor([Some(d.own()), is_last[0].then(|| words.own())], product.own()),
+        xor([Some(d.next()), is_last[1].then(|| words.next())], product.next()),
+    ))
 }
 
 /// Cost of [`to_arithmetic`] for n bits, to words of `bits` bits.
@@ -64,7 +68,8 @@ where
     let u = u.receive(party)?;
 
     let d = xor_of_first_two(party.role(), &words, &pair);
-    let product = mul(party, &d, &x.sub(&u.scale(W::from_u64(2))))?;
+    let rest = x.zip(&u, |x, u| combine(x, u, |x, u| x.wrapping_sub(u.shl(1))));
+    let product = mul(party, &d, &rest)?;
     Ok(product.add(&u))
 }
 
@@ -93,12 +98,23 @@ fn component_words<W: Word>(party: &Party, bits: &BitShare, n: usize) -> Arithme
 }
 
 /// b2 where this party knows it (P2 and P1), anything elsewhere.
-fn last_component<W: Word>(role: Role, words: &ArithmeticShare<W>) -> &crate::ring::Tensor<W> {
+fn last_component<W: Word>(role: Role, words: &ArithmeticShare<W>) -> &Tensor<W> {
     if role == Role::P2 { words.own() } else { words.next() }
 }
 
 /// b0 + b1 - 2 b0 b1.
 fn xor_of_first_two<W: Word>(role: Role, words: &ArithmeticShare<W>, pair: &ArithmeticShare<W>) -> ArithmeticShare<W> {
-    let first_two = component(role, Role::P0, words).add(&component(role, Role::P1, words));
-    first_two.sub(&pair.scale(W::from_u64(2)))
+    Share::new(
+        xor([(role != Role::P2).then(|| words.own()), None], pair.own()),
+        xor([(role.next() != Role::P2).then(|| words.next()), None], pair.next()),
+    )
+}
+
+/// a + b - 2 `product` in one component; an operand that has nothing in it is left out.
+fn xor<W: Word>(operands: [Option<&Tensor<W>>; 2], product: &Tensor<W>) -> Tensor<W> {
+    let mut sum: Vec<W> = slice(product).iter().map(|p| W::ZERO.wrapping_sub(p.shl(1))).collect();
+    for operand in operands.into_iter().flatten() {
+        sum.iter_mut().zip(slice(operand)).for_each(|(sum, &x)| *sum = sum.wrapping_add(x));
+    }
+    tensor(product.shape(), sum)
 }

@@ -23,9 +23,30 @@ use crate::sharing::{ArithmeticShare, Share, combine, slice};
 /// A product whose message is on its way; several can share a round.
 #[must_use = "the peers wait for this product to be received"]
 pub struct PendingProduct<D, W: Word> {
-    x: Share<D, W>,
-    y: Share<D, W>,
+    x: Factor<D, W>,
+    y: Factor<D, W>,
     z: Pending<D, W>,
+}
+
+/// An operand, with its zeros left out: only a claim wants them.
+enum Factor<D, W: Word> {
+    Shared(Share<D, W>),
+    /// The trivial sharing of a component in a slot.
+    Trivial(Role, Tensor<W>),
+}
+
+impl<D: Domain, W: Word> Factor<D, W> {
+    /// Component `slot` of `x`.
+    fn component(role: Role, slot: Role, x: &Share<D, W>) -> Self {
+        Self::Trivial(slot, if role == slot { x.own().clone() } else { x.next().clone() })
+    }
+
+    fn into_share(self, role: Role) -> Share<D, W> {
+        match self {
+            Self::Shared(share) => share,
+            Self::Trivial(slot, component) => Share::trivial(role, slot, &component),
+        }
+    }
 }
 
 impl<D: Domain, W: Word> PendingProduct<D, W>
@@ -35,8 +56,8 @@ where
     /// Waits for the product and records the claim.
     pub fn receive(self, party: &mut Party) -> Result<Share<D, W>> {
         let Self { x, y, z } = self;
-        let z = z.receive(party.link())?;
-        party.record(|| Operands { x, y, z: z.clone() }.into());
+        let (role, z) = (party.role(), z.receive(party.link())?);
+        party.record(|| Operands { x: x.into_share(role), y: y.into_share(role), z: z.clone() }.into());
         Ok(z)
     }
 }
@@ -67,7 +88,7 @@ pub fn send_mul<D: Domain, W: Word>(
     let (xs, ys) = ([slice(x.own()), slice(x.next())], [slice(y.own()), slice(y.next())]);
     let z = party.kernel().cross_product::<D, W>(xs, ys);
     let z = send(party.link(), x.shape(), Some(z), Contributors::ALL)?;
-    Ok(PendingProduct { x: x.clone(), y: y.clone(), z })
+    Ok(PendingProduct { x: Factor::Shared(x.clone()), y: Factor::Shared(y.clone()), z })
 }
 
 /// First half of the product of the trivial sharing of `component` in slot `slot` with `y`. 2 elements in total.
@@ -81,17 +102,18 @@ pub fn send_trivial_times<D: Domain, W: Word>(
     component: &Tensor<W>,
     y: &Share<D, W>,
 ) -> Result<PendingProduct<D, W>> {
+    assert_eq!(component.shape(), y.shape(), "operands have one shape");
     let role = party.role();
+    let (known, own, next) = (slice(component).iter(), slice(y.own()), slice(y.next()));
     let z = if role == slot {
-        let pair = combine(y.own(), y.next(), D::add);
-        Some(combine(component, &pair, D::mul).iter().copied().collect())
+        Some(known.zip(own.iter().zip(next)).map(|(&u, (&a, &b))| D::mul(u, D::add(a, b))).collect())
     } else if role == slot.prev() {
-        Some(combine(component, y.own(), D::mul).iter().copied().collect())
+        Some(known.zip(own).map(|(&u, &a)| D::mul(u, a)).collect())
     } else {
         None
     };
     let z = send(party.link(), y.shape(), z, Contributors::all_but(slot.next()))?;
-    Ok(PendingProduct { x: Share::trivial(role, slot, component), y: y.clone(), z })
+    Ok(PendingProduct { x: Factor::Trivial(slot, component.clone()), y: Factor::Shared(y.clone()), z })
 }
 
 /// First half of the product of the components in slots `slot` and `slot + 1` of `x`, which P(slot) knows both.
@@ -102,14 +124,15 @@ pub fn send_component_pair<D: Domain, W: Word>(
     x: &Share<D, W>,
 ) -> Result<PendingProduct<D, W>> {
     let role = party.role();
-    let z = (role == slot).then(|| combine(x.own(), x.next(), D::mul).iter().copied().collect());
+    let z = (role == slot).then(|| slice(x.own()).iter().zip(slice(x.next())).map(|(&a, &b)| D::mul(a, b)).collect());
     let z = send(party.link(), x.shape(), z, Contributors::only(slot))?;
-    Ok(PendingProduct { x: component(role, slot, x), y: component(role, slot.next(), x), z })
+    let [first, second] = [slot, slot.next()].map(|slot| Factor::component(role, slot, x));
+    Ok(PendingProduct { x: first, y: second, z })
 }
 
 /// The trivial sharing of component `slot` of `x`.
 pub(super) fn component<D: Domain, W: Word>(role: Role, slot: Role, x: &Share<D, W>) -> Share<D, W> {
-    Share::trivial(role, slot, if role == slot { x.own() } else { x.next() })
+    Factor::component(role, slot, x).into_share(role)
 }
 
 /// Matrix product over Z_2^64: x is `[m, k]`, y is `[k, n]`, the result `[m, n]`. Fractional bits add up. 1 round, 1 element of

@@ -147,7 +147,7 @@ impl<D: Domain, W: Word> Share<D, W> {
 /// If the shapes differ.
 pub(crate) fn combine<W: Word>(a: &Tensor<W>, b: &Tensor<W>, f: impl Fn(W, W) -> W) -> Tensor<W> {
     assert_eq!(a.shape(), b.shape(), "operands have one shape");
-    ndarray::Zip::from(a).and(b).map_collect(|&x, &y| f(x, y)).into_shared()
+    tensor(a.shape(), slice(a).iter().zip(slice(b)).map(|(&x, &y)| f(x, y)).collect())
 }
 
 /// The elements of a tensor as one slice.
