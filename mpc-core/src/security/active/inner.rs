@@ -138,7 +138,7 @@ impl<E: Extension> InnerProduct<E> {
     /// Adds the claim <p, q> = c: all together make one inner product.
     pub(super) fn push(&mut self, p: Pair<E::Word>, q: Pair<E::Word>, c: Pair<E::Word>) {
         for (vector, more) in self.p.iter_mut().chain(&mut self.q).zip(p.into_iter().chain(q)) {
-            vector.extend(more);
+            if vector.is_empty() { *vector = more } else { vector.extend(more) }
         }
         self.c.iter_mut().zip(c).for_each(|(sum, c)| *sum = add::<E>(sum, &c));
     }
