@@ -17,6 +17,7 @@ use mpc_core::network::endpoint::Io;
 use mpc_core::network::identity::Identity;
 use mpc_core::network::mesh::Mesh;
 use mpc_core::network::quic::QuicNetwork;
+use mpc_core::party::keep_freed_memory;
 use mpc_core::plan::Conditions;
 use mpc_core::prss::Prss;
 use mpc_core::ring::Tensor;
@@ -39,6 +40,7 @@ pub(crate) fn run(index: usize, folder: &Path) -> Result<()> {
     let Job { clusters, runs, work } = job::read(&job::job(folder))?;
     let cluster = &clusters[index];
     let address = &cluster.parties[index].addresses[0];
+    keep_freed_memory();
     let io = Io::start()?;
     let socket = UdpSocket::bind(address).with_context(|| address.clone())?;
     let (mesh, _inbox) = Mesh::start(&io, socket, identity.clone(), role, cluster)?;

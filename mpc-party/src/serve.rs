@@ -9,6 +9,7 @@ use mpc_core::model::Manifest;
 use mpc_core::network::endpoint::Io;
 use mpc_core::network::identity::{Fingerprint, Identity};
 use mpc_core::network::mesh::{Inbox, Mesh};
+use mpc_core::party::keep_freed_memory;
 use mpc_core::security::Mode;
 use mpc_core::wire::message::Classify;
 use tokio::sync::Semaphore;
@@ -86,6 +87,7 @@ impl Server {
         let catalog = Catalog::open(Store::open(&config.data, &key)?, &config.limits)?;
         let socket = UdpSocket::bind(config.listen);
         let socket = socket.with_context(|| format!("cannot listen on {} (listen)", config.listen))?;
+        keep_freed_memory();
         let io = Io::start()?;
         let callers = callers(config, identity.fingerprint());
         let (mesh, inbox) = Mesh::start(&io, socket, Arc::new(identity), config.role(), &cluster)?;
