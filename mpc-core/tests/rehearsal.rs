@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mpc_core::Result;
 use mpc_core::inference::rehearsal::{Piece, Spent, rehearse};
 use mpc_core::inference::secure::{Weights, evaluate};
 use mpc_core::kernel::ConvGeometry;
@@ -15,8 +16,8 @@ use mpc_core::testing::{deal, mesh, party, run_parties};
 use ndarray::{ArrayD, IxDyn};
 
 /// Convolution, max-pool with a ReLU, and two labels.
-fn network() -> (Graph, Vec<ArrayD<f64>>) {
-    let mut network = Network::new(&[1, 4, 6]).unwrap();
+fn network() -> Result<(Graph, Vec<ArrayD<f64>>)> {
+    let mut network = Network::new(&[1, 4, 6])?;
     let geometry = ConvGeometry {
         in_channels: 1,
         out_channels: 3,
@@ -28,26 +29,26 @@ fn network() -> (Graph, Vec<ArrayD<f64>>) {
         pad_begin: [1, 1],
         pad_end: [1, 1],
     };
-    let taps = network.weight("taps", weights(&[3, 1, 3, 3])).unwrap();
-    let x = network.push("conv", Op::Conv(geometry), &[0, taps]).unwrap();
-    let x = network.push("relu", Op::Relu { rescale: 0, ceiling: None }, &[x]).unwrap();
+    let taps = network.weight("taps", weights(&[3, 1, 3, 3]))?;
+    let x = network.push("conv", Op::Conv(geometry), &[0, taps])?;
+    let x = network.push("relu", Op::Relu { rescale: 0, ceiling: None }, &[x])?;
     let pool = PoolGeometry { input: [4, 6], kernel: [2, 2], stride: [2, 2], pad_begin: [0, 0], pad_end: [0, 0] };
-    let x = network.push("pool", Op::MaxPool(pool), &[x]).unwrap();
-    let x = network.push("flat", Op::Reshape { shape: vec![18] }, &[x]).unwrap();
-    let dense = network.weight("dense", weights(&[18, 5])).unwrap();
-    network.push("scores", Op::MatMul, &[x, dense]).unwrap();
+    let x = network.push("pool", Op::MaxPool(pool), &[x])?;
+    let x = network.push("flat", Op::Reshape { shape: vec![18] }, &[x])?;
+    let dense = network.weight("dense", weights(&[18, 5]))?;
+    network.push("scores", Op::MatMul, &[x, dense])?;
     let declared = Declared { range: 2.0, frac_bits: 16, max_windows: None, bounds: Bounds::Proved, samples: None };
-    compile(&network, &declared).unwrap()
+    compile(&network, &declared)
 }
 
 fn weights(shape: &[usize]) -> ArrayD<f64> {
     let n = shape.iter().product::<usize>();
-    ArrayD::from_shape_vec(IxDyn(shape), (0..n).map(|i| (i as f64 * 0.7).sin()).collect()).unwrap()
+    ArrayD::from_shape_vec(IxDyn(shape), (0..n).map(|i| (i as f64 * 0.7).sin()).collect()).expect("a shape")
 }
 
 #[test]
 fn a_rehearsal_costs_what_the_evaluation_costs() {
-    let (graph, weights) = network();
+    let (graph, weights) = network().unwrap();
     let weights: Vec<_> = encode_weights(&graph, &weights).unwrap().iter().map(deal::<Arithmetic, u64>).collect();
     let x = ArrayD::from_shape_fn(IxDyn(&[2, 1, 4, 6]), |i| (i[2] * 6 + i[3]) as f64 / 24.0);
     let x = x.mapv(|x| fixed::encode(x, graph.input().frac_bits).unwrap()).into_shared();

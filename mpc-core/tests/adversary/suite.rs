@@ -41,8 +41,8 @@ pub(crate) enum Outcome {
     Cheating,
     /// Both honest parties end the session because of something else.
     Aborted,
-    /// In its last message the cheater lied to one honest party, which ends the session and gives the client nothing. The
-    /// other one was done by then, with the right share.
+    /// In its last message the cheater lied to one honest party, which ends the session and gives the client nothing.
+    /// The other one was done by then, with the right share.
     Alone,
     /// A message had another length than it must have.
     Framing,
@@ -211,8 +211,9 @@ impl Suite<'_> {
         let drops = *fault == Fault::Drop;
         let patience = if drops { self.patience } else { LONG };
         let (_, results) = self.run(*case, script, patience, |sent, results| {
-            // Sessions are replayable, so the message is always the one that the fault was made for.
-            sent.contains(message) && (drops || !silent(*case, results))
+            // Sessions are replayable, so the message is always the one that the fault was made for. It may not be sent
+            // at all where the fault begins with another one, which is found before.
+            caught(*case, results) || sent.contains(message) && (drops || !silent(*case, results))
         });
         lock(tally).add(*fault, attempt.outcome(&results), || format!("{case}: {fault:?} in {:?}", message.place));
     }
@@ -222,6 +223,12 @@ impl Suite<'_> {
 fn silent(case: Case, results: &[Result<Part>; 3]) -> bool {
     let honest = [case.cheater.next(), case.cheater.prev()].map(|role| &results[role.index()]);
     honest.iter().any(|result| matches!(result, Err(Error::Timeout { .. } | Error::Transport { .. })))
+}
+
+/// Whether both honest parties have found that somebody cheats.
+fn caught(case: Case, results: &[Result<Part>; 3]) -> bool {
+    let honest = [case.cheater.next(), case.cheater.prev()].map(|role| &results[role.index()]);
+    honest.iter().all(|result| matches!(result, Err(Error::Cheating { .. })))
 }
 
 /// What a party of this case does.
