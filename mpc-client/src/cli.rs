@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use mpc_client::Mode;
 use mpc_client::preprocess::Rect;
 
+use crate::commands::plan::{duration, rate};
+
 /// Asks three servers for an answer about a recording or a picture that none of them sees.
 ///
 /// The client turns each file into numbers, splits them into three random-looking shares, sends one pair to each of
@@ -39,6 +41,7 @@ Examples:
     mpc-client --cluster cluster.toml models           what it serves
     mpc-client --cluster cluster.toml emotion a.wav b.mp3
     mpc-client --json classify --input face.png --input other.jpg
+    mpc-client plan --model face                       what a question costs, and how long it takes
 
   Put a model of your own into service
     mpc-client model publish models/emotion
@@ -153,6 +156,13 @@ pub(crate) enum Command {
     /// List the models that the cluster serves
     Models,
 
+    /// Tell what a question will cost: rounds, traffic, memory and time, layer by layer
+    ///
+    /// Rehearses the question on this machine, on zeros, and adds what the three servers have measured of the lines between them and of their
+    /// processors, or what you say of the lines.
+    #[command(after_help = "Example: mpc-client --local plan --model face --rtt 40ms --rate 100Mbit")]
+    Plan(PlanArgs),
+
     /// Work with models of your own
     #[command(subcommand)]
     Model(ModelCommand),
@@ -212,6 +222,7 @@ impl Command {
             Command::Classify { .. } => "classify",
             Command::Init => "init",
             Command::Models => "models",
+            Command::Plan(_) => "plan",
             Command::Model(ModelCommand::Publish { .. }) => "model publish",
             Command::Preprocess(_) => "preprocess",
             Command::LocalParty { .. } => mpc_client::local::SUBCOMMAND,
@@ -232,6 +243,27 @@ pub(crate) enum ModelCommand {
         #[arg(value_name = "FOLDER")]
         folder: PathBuf,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// Which of the cluster's models
+    #[arg(long, value_name = "NAME", default_value = "face")]
+    pub(crate) model: String,
+    /// How many inputs at once
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(crate) inputs: u32,
+    /// Windows of each input, for models that cut recordings into windows
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(crate) windows: Option<u32>,
+    /// Time between two servers and back, instead of what they have measured
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) rtt: Option<Duration>,
+    /// What a server can send per second, instead of what they have measured
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub(crate) rate: Option<u32>,
+    #[command(flatten)]
+    pub(crate) trust: Trust,
 }
 
 #[derive(Debug, Args)]

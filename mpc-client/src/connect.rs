@@ -6,6 +6,7 @@ use std::time::Duration;
 use mpc_core::Role;
 use mpc_core::network::endpoint;
 use mpc_core::network::identity::{Fingerprint, Identity};
+use mpc_core::plan::Measured;
 use mpc_core::ring::Domain;
 use mpc_core::sharing::{Dealt, Share};
 use mpc_core::wire::cluster::Cluster;
@@ -64,6 +65,12 @@ impl Client {
             }
         }))
         .await
+    }
+
+    /// What the parties have measured of the lines between them and of their processors, if they have yet.
+    pub async fn measured(&self) -> Result<Option<Measured>> {
+        let [p0, ..] = self.status().await?;
+        Ok(p0.measured)
     }
 
     /// Tells the parties that nothing more will come.

@@ -11,7 +11,7 @@ use mpc_client::preprocess::Options;
 use mpc_client::{Error, Mode, Result, local};
 
 use cli::{Cli, Command, ModelCommand};
-use commands::{classify, init, models, preprocess, publish};
+use commands::{classify, init, models, plan, preprocess, publish};
 
 /// Bad inputs among good ones: the answer was printed, with an error for each of them.
 const BAD_INPUT: u8 = 2;
@@ -52,6 +52,7 @@ async fn run(Cli { global, command }: Cli) -> Result<bool> {
         }
         Command::Init => init::run(&global).map(|()| true),
         Command::Models => models::run(&global).await.map(|()| true),
+        Command::Plan(args) => plan::run(&global, args).await.map(|()| true),
         Command::Model(ModelCommand::Publish { folder }) => publish::run(&global, &folder).await.map(|()| true),
         Command::Preprocess(args) => preprocess::run(&global, &args),
         Command::LocalParty { .. } => unreachable!("has its own way in"),

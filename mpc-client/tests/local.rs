@@ -211,3 +211,29 @@ fn a_dead_party_is_named_and_its_restart_is_enough() {
     let (out, err, code) = running.client(&["classify", "--input", "day.png"]);
     assert_eq!((out.as_str(), code), ("bright\n", 0), "{err}");
 }
+
+#[test]
+fn a_plan_says_what_a_question_costs_and_follows_the_line() {
+    let plan = |rtt: &str| {
+        let dir = tempdir().unwrap();
+        let mut program = client(dir.path());
+        program.arg("--local").arg("--models").arg(models()).args(["--json", "plan", "--model", "face"]);
+        let (out, err, code) = run(program.args(["--rtt", rtt, "--rate", "1Gbit"]));
+        assert_eq!(code, 0, "{err}");
+        serde_json::from_str::<Value>(&out).unwrap()
+    };
+    let (near, far) = (plan("100us"), plan("200ms"));
+    let number = |value: &Value| value.as_f64().unwrap();
+    for object in [&near, &far] {
+        let layers = object["layers"].as_array().unwrap();
+        for key in ["rounds", "bytes_sent"] {
+            let sum: f64 = layers.iter().map(|layer| number(&layer[key])).sum();
+            assert_eq!(sum, number(&object["total"][key]), "{key}");
+        }
+        assert!(number(&object["total"]["memory_bytes"]) > 0.0);
+    }
+    assert!(number(&near["total"]["rounds"]) > number(&far["total"]["rounds"]));
+    assert!(number(&near["total"]["bytes_sent"]) < number(&far["total"]["bytes_sent"]));
+    let time = number(&far["total"]["time_ms"]);
+    assert!(time > 100.0 * number(&far["total"]["rounds"]), "every round takes half of the round trip: {time}");
+}

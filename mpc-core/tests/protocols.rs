@@ -124,7 +124,8 @@ fn relu_on_the_8_bit_ring_with_and_without_ceiling() {
     }
 }
 
-/// Without its lowest `drop` bits a number is off by less than 2^(drop+1) as a sign, and by less than 3 * 2^drop in an order.
+/// Without its lowest `drop` bits a number is off by less than 2^(drop+1) as a sign, and by less than 3 * 2^drop in an
+/// order.
 #[test]
 fn coarse_comparisons_are_off_by_little_and_in_one_direction() {
     let (width, drop) = (Width { bits: 6, drop: 2 }, 2);

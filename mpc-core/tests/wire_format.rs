@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use mpc_core::error::Step;
 use mpc_core::network::Meter;
+use mpc_core::plan::Conditions;
 use mpc_core::ring::Tensor;
 use mpc_core::security::Mode;
 use mpc_core::sharing::{Component, Dealt, Seed, expand};
 use mpc_core::wire::codec;
 use mpc_core::wire::message::{
-    Classify, Commit, Decision, Id, MAX_CONTROL, ModelInfo, Propose, Reply, Request, SessionHello, Verdict, Versioned,
-    model_digest, session_id,
+    Classify, Commit, Decision, Id, MAX_CONTROL, ModelInfo, PeerRequest, Propose, Reply, Request, SessionHello,
+    Verdict, Versioned, model_digest, session_id,
 };
 use mpc_core::wire::stream;
 use serde::Serialize;
@@ -61,6 +62,7 @@ fn the_document_and_the_code_agree() {
     let session = session_id(&digest, &id(0x10), &nonces);
     let model = model_digest("name = \"m\"", &[1, 2, 3]);
     let info = ModelInfo { publication: id(0x02), manifest: "name = \"m\"".into(), graph: vec![1, 2, 3] };
+    let propose = Propose { request: id(0x01), digest, client: id(0x10) };
     let mut expected = BTreeMap::from([
         ("status", framed(&Versioned::new(Request::Status))),
         ("classify", framed(&Versioned::new(Request::Classify(classify())))),
@@ -70,14 +72,14 @@ fn the_document_and_the_code_agree() {
         ("accepted", framed(&Reply::Accepted { session: id(0x03) })),
         ("output", framed(&Reply::Output { shape: vec![2], meter: Meter { rounds: 40, bytes_sent: 1_000_000 } })),
         ("commit", framed(&Commit { publication: id(0x02) })),
-        ("propose", framed(&Versioned::new(Propose { request: id(0x01), digest, client: id(0x10) }))),
+        ("propose", framed(&Versioned::new(PeerRequest::Propose(propose)))),
         ("verdict", framed(&Verdict::Accept { nonce: id(0x21) })),
-        ("decision", framed(&Decision::Commit { nonces })),
+        ("decision", framed(&Decision::Commit { nonces, conditions: Conditions::LAN })),
         ("request digest", digest.to_vec()),
         ("session id", session.to_vec()),
         ("model digest", model.to_vec()),
-        ("context", SessionHello::new(session, &classify(), model).digest().unwrap().to_vec()),
-        ("session hello", codec::encode(&SessionHello::new(session, &classify(), model)).unwrap()),
+        ("context", SessionHello::new(session, &classify(), model, Conditions::LAN).digest().unwrap().to_vec()),
+        ("session hello", codec::encode(&SessionHello::new(session, &classify(), model, Conditions::LAN)).unwrap()),
     ]);
     let explicit = Tensor::from_shape_vec(&[2][..], vec![1u64, u64::MAX]).unwrap();
     let dealt = Dealt { own: Component::Seed(Seed(id(0x55))), next: Component::Explicit(explicit) };

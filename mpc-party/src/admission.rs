@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use mpc_core::Role;
 use mpc_core::network::mesh::{Control, Mesh};
-use mpc_core::wire::message::{Decision, Id, MAX_CONTROL, Propose, Verdict, Versioned, session_id};
+use mpc_core::plan::Conditions;
+use mpc_core::wire::message::{Decision, Id, MAX_CONTROL, PeerRequest, Propose, Verdict, Versioned, session_id};
 use mpc_core::wire::stream;
 use quinn::{RecvStream, SendStream};
 use serde::Serialize;
@@ -28,6 +29,8 @@ pub(crate) struct Admitted {
     pub(crate) session: Id,
     /// Its place at P0, to be kept until it ends.
     pub(crate) place: Option<OwnedSemaphorePermit>,
+    /// What to plan it for.
+    pub(crate) conditions: Conditions,
 }
 
 /// What ties the requests of one client to the three parties together: its key and its random number.
@@ -62,20 +65,26 @@ impl Admission {
         Self { mesh, wait, places: Arc::new(Semaphore::new(places)), waiting: Mutex::default() }
     }
 
-    /// Waits until the request of this number, digest and client is admitted by all three parties.
+    /// Waits until the request of this number, digest and client is admitted by all three parties. P0 plans for `conditions`.
     ///
     /// # Errors
     /// Which party refuses, and why.
-    pub(crate) async fn admit(&self, request: Id, digest: Id, client: Id) -> Result<Admitted, Refusal> {
+    pub(crate) async fn admit(
+        &self,
+        request: Id,
+        digest: Id,
+        client: Id,
+        conditions: Conditions,
+    ) -> Result<Admitted, Refusal> {
         let propose = Propose { request, digest, client };
         match self.mesh.role() {
-            Role::P0 => self.order(propose).await,
+            Role::P0 => self.order(propose, conditions).await,
             _ => self.follow(propose).await,
         }
     }
 
     /// P0's side.
-    async fn order(&self, propose: Propose) -> Result<Admitted, Refusal> {
+    async fn order(&self, propose: Propose, conditions: Conditions) -> Result<Admitted, Refusal> {
         let (p1, p2) = tokio::join!(self.propose(Role::P1, &propose), self.propose(Role::P2, &propose));
         let (mut p1, mut p2) = match (p1, p2) {
             (Ok(p1), Ok(p2)) => (p1, p2),
@@ -89,14 +98,15 @@ impl Admission {
         };
         let place = self.places.clone().acquire_owned().await.map_err(|_| "P0 is stopping")?;
         let nonces = [fresh()?, p1.nonce, p2.nonce];
-        let commit = Decision::Commit { nonces };
+        let commit = Decision::Commit { nonces, conditions };
         tokio::try_join!(p1.decide(&commit), p2.decide(&commit))?;
-        Ok(Admitted { session: session_id(&propose.digest, &propose.client, &nonces), place: Some(place) })
+        let session = session_id(&propose.digest, &propose.client, &nonces);
+        Ok(Admitted { session, place: Some(place), conditions })
     }
 
     async fn propose(&self, peer: Role, propose: &Propose) -> Result<Accepted, Refusal> {
         let (mut send, mut recv) = self.mesh.control(peer).await.map_err(|e| e.to_string())?;
-        say(peer, &mut send, &Versioned::new(propose)).await?;
+        say(peer, &mut send, &Versioned::new(PeerRequest::Propose(propose.clone()))).await?;
         // The peer itself waits for the client that long.
         match hear(peer, &mut recv, 2 * self.wait).await? {
             Verdict::Accept { nonce } => Ok(Accepted { peer, nonce, send }),
@@ -120,11 +130,12 @@ impl Admission {
         // As long as the client waits: the request is in P0's queue.
         match stream::receive(&mut recv, MAX_CONTROL).await.map_err(|e| lost(Role::P0, &e))? {
             Decision::Abort { reason } => Err(reason),
-            Decision::Commit { nonces } if nonces[self.mesh.role().index()] != nonce => {
+            Decision::Commit { nonces, .. } if nonces[self.mesh.role().index()] != nonce => {
                 Err("P0 committed a session with another random number than ours".into())
             }
-            Decision::Commit { nonces } => {
-                Ok(Admitted { session: session_id(&propose.digest, &propose.client, &nonces), place: None })
+            Decision::Commit { nonces, conditions } => {
+                let session = session_id(&propose.digest, &propose.client, &nonces);
+                Ok(Admitted { session, place: None, conditions })
             }
         }
     }
@@ -152,20 +163,25 @@ impl Admission {
         }
     }
 
-    /// Serves a control stream that a peer opened.
-    pub(crate) async fn serve_control(&self, control: Control) {
+    /// What a peer wants that opened a control stream, if it is P0 and says so in time.
+    pub(crate) async fn hear_peer(&self, control: Control) -> Option<(PeerRequest, SendStream, RecvStream)> {
         let Control { peer, mut send, mut recv } = control;
-        let first = timeout(self.wait, stream::receive_first(&mut recv, MAX_CONTROL)).await;
-        let propose: Propose = match first {
-            Ok(Ok(propose)) if peer == Role::P0 => propose,
-            Ok(Ok(_)) => return tracing::warn!(%peer, "proposed a session, which only P0 may"),
+        match timeout(self.wait, stream::receive_first(&mut recv, MAX_CONTROL)).await {
+            Ok(Ok(request)) if peer == Role::P0 => return Some((request, send, recv)),
+            Ok(Ok(_)) => tracing::warn!(%peer, "asked for a session, which only P0 may"),
             Ok(Err(error)) => {
                 tracing::warn!(%peer, "control stream: {error}");
                 let refused = Verdict::Refuse { reason: error.to_string() };
-                return drop(say(peer, &mut send, &refused).await);
+                // The refusal is all there is to say.
+                drop(say(peer, &mut send, &refused).await);
             }
-            Err(_) => return tracing::warn!(%peer, "opened a control stream and said nothing"),
-        };
+            Err(_) => tracing::warn!(%peer, "opened a control stream and said nothing"),
+        }
+        None
+    }
+
+    /// Serves a proposal of P0.
+    pub(crate) async fn serve_proposal(&self, propose: Propose, send: SendStream, recv: RecvStream) {
         let ticket = (propose.client, propose.request);
         let proposal = Proposal { propose, send, recv };
         let early = {

@@ -5,6 +5,7 @@ mod catalog;
 pub mod cli;
 pub mod config;
 pub mod health;
+mod lines;
 mod publish;
 mod request;
 pub mod serve;

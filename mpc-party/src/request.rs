@@ -165,5 +165,6 @@ fn status(shared: &Shared) -> Status {
         peers: [role.next(), role.prev()].map(|peer| shared.mesh.is_connected(peer)),
         sessions: shared.running.load(Ordering::Relaxed),
         models: shared.catalog.len() as u32,
+        measured: shared.lines.measured(),
     }
 }

@@ -5,19 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use anyhow::{Context, Result};
+use mpc_core::Role;
 use mpc_core::model::Manifest;
 use mpc_core::network::endpoint::Io;
 use mpc_core::network::identity::{Fingerprint, Identity};
-use mpc_core::network::mesh::{Inbox, Mesh};
+use mpc_core::network::mesh::{Control, Inbox, Mesh};
 use mpc_core::party::keep_freed_memory;
 use mpc_core::security::Mode;
-use mpc_core::wire::message::Classify;
+use mpc_core::wire::message::{Classify, PeerRequest};
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
 use crate::admission::Admission;
 use crate::catalog::Catalog;
 use crate::config::{Config, Limits};
+use crate::lines::Lines;
 use crate::request::{Principal, Rights, serve_caller};
 use crate::store::{KEY_FILE, Store, StoreKey};
 
@@ -29,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) catalog: Catalog,
     /// Agreement on sessions.
     pub(crate) admission: Admission,
+    /// What is known of the lines to the peers.
+    pub(crate) lines: Lines,
     /// What the party takes on.
     pub(crate) limits: Limits,
     /// The weakest security that the party takes part in.
@@ -95,6 +99,7 @@ impl Server {
         let limits = config.limits.clone();
         let shared = Arc::new(Shared {
             admission: Admission::new(mesh.clone(), limits.sessions, limits.wait()),
+            lines: Lines::new(mesh.clone(), limits.wait()),
             waiting: Semaphore::new(limits.waiting),
             running: AtomicU32::new(0),
             open_to_any_client: config.open_to_any_client,
@@ -105,6 +110,9 @@ impl Server {
             callers,
         });
         io.handle().spawn(accept(shared.clone(), inbox));
+        if config.role() == Role::P0 {
+            io.handle().spawn(Lines::keep_measuring(shared.clone()));
+        }
         let address = shared.mesh.local_address()?;
         let (models, security) = (shared.catalog.len(), shared.minimum);
         info!(party = %config.role(), %address, models, minimum_security = %security, "serving");
@@ -171,10 +179,18 @@ async fn accept(shared: Arc<Shared>, mut inbox: Inbox) {
             }
             Some(control) = inbox.controls.recv() => {
                 let shared = shared.clone();
-                tokio::spawn(async move { shared.admission.serve_control(control).await });
+                tokio::spawn(async move { serve_peer(&shared, control).await });
             }
             else => return,
         }
+    }
+}
+
+async fn serve_peer(shared: &Shared, control: Control) {
+    match shared.admission.hear_peer(control).await {
+        Some((PeerRequest::Propose(propose), send, recv)) => shared.admission.serve_proposal(propose, send, recv).await,
+        Some((PeerRequest::Measure { session }, ..)) => shared.lines.take_part(session).await,
+        None => {}
     }
 }
 

@@ -17,7 +17,7 @@ use mpc_core::prss::Prss;
 use mpc_core::ring::Tensor;
 use mpc_core::sharing::{ArithmeticShare, Dealt};
 use mpc_core::wire::codec;
-use mpc_core::wire::message::{Classify, Id, Reply, SessionHello, short};
+use mpc_core::wire::message::{Classify, Reply, SessionHello, short};
 use mpc_core::wire::stream;
 use mpc_core::{Party, Role};
 use quinn::{RecvStream, SendStream};
@@ -65,7 +65,8 @@ async fn converse(
         Ended::Refused("too many requests are waiting, or the party is stopping; try again later".into())
     })?;
     let digest = request.digest().map_err(Ended::refused)?;
-    let admitted = shared.admission.admit(request.request, digest, principal.fingerprint.0).await;
+    let admitted =
+        shared.admission.admit(request.request, digest, principal.fingerprint.0, shared.lines.conditions()).await;
     let admitted = admitted.map_err(Ended::Refused)?;
     let session = admitted.session;
     Span::current().record("session", short(&session)).record("model", &model.description.manifest.name);
@@ -113,7 +114,7 @@ impl Running {
         let spawned = thread::Builder::new().name(name).spawn(move || {
             let _in_span = span.entered();
             let _counted = Counted::new(&shared.running);
-            let result = run(&shared, &model, &request, admitted.session, ready, &inputs);
+            let result = run(&shared, &model, &request, &admitted, ready, &inputs);
             // Nobody listens where the session was given up.
             drop(done.send(result));
             drop(admitted.place);
@@ -160,12 +161,13 @@ fn run(
     shared: &Shared,
     model: &Model,
     request: &Classify,
-    session: Id,
+    admitted: &Admitted,
     ready: oneshot::Sender<Cancel>,
     inputs: &mpsc::Receiver<ArithmeticShare>,
 ) -> Result<Answer, Error> {
+    let Admitted { session, conditions, .. } = *admitted;
     let mut network = shared.mesh.session(session, shared.limits.wait())?;
-    let hello = SessionHello::new(session, request, model.description.digest);
+    let hello = SessionHello::new(session, request, model.description.digest, conditions);
     greet(&mut network, &hello).inspect_err(|error| network.abort(error))?;
     let (own, next) = network.prss_keys()?;
     let given_up = || Error::Aborted("the client left before its input was complete".into());
@@ -174,14 +176,19 @@ fn run(
 
     let security = request.security.start(&hello.digest()?);
     let mut party = Party::new(Link::new(Box::new(network), Prss::new(own, next)), security);
-    compute(&mut party, model, request, input).inspect_err(|error| party.link().abort(error))
+    compute(&mut party, model, request, conditions, input).inspect_err(|error| party.link().abort(error))
 }
 
 /// From the input share to what may leave this party.
-fn compute(party: &mut Party, model: &Model, request: &Classify, input: ArithmeticShare) -> Result<Answer, Error> {
+fn compute(
+    party: &mut Party,
+    model: &Model,
+    request: &Classify,
+    conditions: Conditions,
+    input: ArithmeticShare,
+) -> Result<Answer, Error> {
     let Description { graph, manifest, .. } = &model.description;
-    let output =
-        evaluate(party, graph, &model.weights, input, &request.windows, manifest.reveal, Conditions::default())?;
+    let output = evaluate(party, graph, &model.weights, input, &request.windows, manifest.reveal, conditions)?;
     let verified = party.verify()?;
     party.link().flush()?;
     Ok((output.into_components(&verified), party.meter()))

@@ -3,6 +3,7 @@
 pub(crate) mod classify;
 pub(crate) mod init;
 pub(crate) mod models;
+pub(crate) mod plan;
 pub(crate) mod preprocess;
 pub(crate) mod publish;
 

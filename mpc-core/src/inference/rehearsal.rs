@@ -1,8 +1,9 @@
-//! What an evaluation will cost, layer by layer, found out by doing it: three parties in this process evaluate the graph on
-//! shares of zero.
+//! What an evaluation will cost, layer by layer, found out by doing it: three parties in this process evaluate the
+//! graph on shares of zero.
 //!
-//! What parties send and compute does not depend on what they hold, so rounds and bytes are those of the real evaluation, checks of
-//! active security included, and so is the processor time but for the transport and the speed of the machine.
+//! What parties send and compute does not depend on what they hold, so rounds and bytes are those of the real
+//! evaluation, checks of active security included, and so is the processor time but for the transport and the speed of
+//! the machine.
 
 use std::thread;
 use std::time::Duration;
@@ -11,13 +12,14 @@ use zeroize::Zeroizing;
 
 use super::secure::{self, Weights};
 use crate::error::Result;
+use crate::kernel::Kernel;
 use crate::link::Link;
 use crate::model::manifest::Reveal;
 use crate::model::{Graph, ValueId};
 use crate::network::Meter;
 use crate::network::memory::{self, MemoryNetwork};
 use crate::party::Party;
-use crate::plan::{Conditions, Measured};
+use crate::plan::{Conditions, Measured, reference_work};
 use crate::prss::Prss;
 use crate::role::Role;
 use crate::security::Mode;
@@ -62,7 +64,8 @@ impl Spent {
     }
 }
 
-/// Evaluates `graph` in this process for `windows`, one entry an input. `clock` tells the processor time of the process.
+/// Evaluates `graph` in this process for `windows`, one entry an input. `clock` tells the processor time of the
+/// process.
 ///
 /// # Errors
 /// Those of [`secure::evaluate`].
@@ -113,6 +116,24 @@ pub fn rehearse(
         let [p0, p1, p2] = [p0, p1, p2].map(|party| party.join().unwrap_or_else(|e| std::panic::resume_unwind(e)));
         p1.and(p2).and(p0)
     })
+}
+
+/// Processor time of a party in this process for the [reference work](crate::plan::reference_work), while two others do
+/// the same.
+pub fn reference(clock: impl Fn() -> Duration) -> Duration {
+    const TIMES: u32 = 8;
+    let kernel = Kernel::detect();
+    let work = || {
+        thread::scope(|scope| {
+            for _ in Role::ALL {
+                scope.spawn(|| (0..TIMES).for_each(|_| reference_work(kernel)));
+            }
+        });
+    };
+    work();
+    let before = clock();
+    work();
+    (clock() - before) / (3 * TIMES)
 }
 
 /// Keys protect nothing here: all that is shared is zero.

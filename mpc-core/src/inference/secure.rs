@@ -26,8 +26,8 @@ pub enum Output {
 }
 
 impl Output {
-    /// Both components of this party, for the client: a value that leaves the sharing, so the session's products must have
-    /// been checked.
+    /// Both components of this party, for the client: a value that leaves the sharing, so the session's products must
+    /// have been checked.
     pub fn into_components(self, _: &Verified) -> [Tensor<u64>; 2] {
         match self {
             Output::Labels(labels) => [labels.own().clone(), labels.next().clone()],
@@ -51,8 +51,8 @@ impl Weights {
 }
 
 /// Evaluates `graph` on a batch. `input` has shape `[sum of windows, ..]`; entry i of `windows` says how many
-/// consecutive samples are windows of input i. The graph must be [valid](Graph::validate). All three parties plan for the same
-/// `conditions`.
+/// consecutive samples are windows of input i. The graph must be [valid](Graph::validate). All three parties plan for
+/// the same `conditions`.
 ///
 /// # Errors
 /// [`Error::Invalid`] where shapes, windows or weights are not what the graph says; errors of the protocols.

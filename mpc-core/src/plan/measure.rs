@@ -1,8 +1,10 @@
 //! What three parties find out about the lines between them and about their processors, together and at the same time.
 //!
-//! 1. Rounds of a few bytes around the ring, as a protocol makes them: the latency, with all that it takes to wake a thread.
+//! 1. Rounds of a few bytes around the ring, as a protocol makes them: the latency, with all that it takes to wake a
+//!    thread.
 //! 2. Rounds of many bytes: the rate.
-//! 3. The same local work at all three at once: how fast they compute while the others do, which matters where they share a machine.
+//! 3. The same local work at all three at once: how fast they compute while the others do, which matters where they
+//!    share a machine.
 //!
 //! All three make the same steps, about 45 rounds and 2 MiB each.
 

@@ -1,13 +1,14 @@
 //! Which variant of a protocol suits the lines between the parties.
 //!
-//! A maximum of many can be sought with few comparisons one after the other or with many at once, and a ReLU behind a pool can be a comparison
-//! of its own or one more candidate. Each variant declares its rounds and bytes; the plan takes the one that is fastest under the
-//! [`Conditions`] that the parties have agreed on. All variants compute the same function, under the same security; all three parties
-//! must follow the same plan.
+//! A maximum of many can be sought with few comparisons one after the other or with many at once, and a ReLU behind a
+//! pool can be a comparison of its own or one more candidate. Each variant declares its rounds and bytes; the plan
+//! takes the one that is fastest under the [`Conditions`] that the parties have agreed on. All variants compute the
+//! same function, under the same security; all three parties must follow the same plan.
 
 mod measure;
 
 use std::collections::HashMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +48,8 @@ impl Conditions {
 
     /// Nanoseconds on the line, and for what the processors do with each byte.
     pub fn nanoseconds(self, cost: Cost) -> u64 {
-        /// Measured: comparisons and injections, passive, take a party 4 to 6 ns for each byte that they send, active four times as long.
+        /// Measured: comparisons and injections, passive, take a party 4 to 6 ns for each byte that they send, active
+        /// four times as long.
         const PROCESSING: u64 = 8;
         let line = 8000 / u64::from(self.rate_mbit.max(1));
         cost.rounds * u64::from(self.latency_us) * 1000 + cost.bytes / 3 * (line + PROCESSING)
@@ -74,6 +76,12 @@ pub struct Pool {
     pub levels: Levels,
     /// Whether the ReLU behind it is left out there and made part of the last level.
     pub with_relu: bool,
+}
+
+impl fmt::Display for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.levels, if self.with_relu { ", with the ReLU" } else { "" })
+    }
 }
 
 impl Plan {
@@ -122,8 +130,9 @@ impl Plan {
     }
 }
 
-/// How much of such a value a comparison must look at. Activations have the fractional bits of the input; of a value with more of them,
-/// which is going to be truncated, those are left out that are four bits and more below the last place of an activation.
+/// How much of such a value a comparison must look at. Activations have the fractional bits of the input; of a value
+/// with more of them, which is going to be truncated, those are left out that are four bits and more below the last
+/// place of an activation.
 pub(crate) fn width(graph: &Graph, facts: &Facts) -> Width {
     const KEPT: u32 = 4;
     let bits = facts.bound.bits + 1;
@@ -145,4 +154,22 @@ fn relu_behind(graph: &Graph, id: ValueId) -> Option<u32> {
 fn options(candidates: usize) -> impl Iterator<Item = Levels> {
     let most = Levels::tournament(candidates).sizes().len().max(1);
     (1..=most).map(move |levels| Levels::new(candidates.max(1), levels))
+}
+
+/// Bytes of all shares that a party holds when each node of the graph has been computed for `samples` samples, the
+/// weights included. Claims that wait for their check come on top.
+pub fn live_bytes(graph: &Graph, samples: usize) -> Vec<u64> {
+    let size = |facts: &Facts| 16 * facts.full_shape(samples).iter().product::<usize>() as u64;
+    let mut last_use: Vec<ValueId> = (0..graph.nodes.len()).collect();
+    for (id, node) in graph.nodes.iter().enumerate() {
+        node.inputs.iter().for_each(|&input| last_use[input] = id);
+    }
+    last_use[graph.output] = graph.nodes.len();
+    let weights: u64 = graph.weights.iter().map(|spec| 16 * spec.shape.iter().product::<usize>() as u64).sum();
+    let live = |now: ValueId| {
+        let values = graph.nodes[..=now].iter().zip(&last_use);
+        let held = values.filter(|(node, last)| !matches!(node.op, Op::Weight(_)) && **last >= now);
+        weights + held.map(|(node, _)| size(&node.facts)).sum::<u64>()
+    };
+    (0..graph.nodes.len()).map(live).collect()
 }

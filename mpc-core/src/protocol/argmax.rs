@@ -3,11 +3,13 @@
 //! Pi holds (x_i, x_{i+1}) of a matrix of scores, one row an input.
 //!
 //! 1. ... [`winners`] of all groups of classes, level by level ([`Levels`]).
-//! 2. The index of each group's winner, i_0 ^ the xor of w_c & (i_c ^ i_0): one round, but local in the first level, where indices are public.
+//! 2. The index of each group's winner, i_0 ^ the xor of w_c & (i_c ^ i_0): one round, but local in the first level,
+//!    where indices are public.
 //! 3. ... Where another level follows, the score of each group's winner ([`inject`]).
 //!
-//! With a single level equal scores go to the lower index. All pairs of a few labels are far cheaper than log2 n levels of a tournament. Scores are
-//! compared without their lowest `drop` bits ([`Width`]). The result is linear in reshared values, so it may be opened to a client.
+//! With a single level equal scores go to the lower index. All pairs of a few labels are far cheaper than log2 n levels
+//! of a tournament. Scores are compared without their lowest `drop` bits ([`Width`]). The result is linear in reshared
+//! values, so it may be opened to a client.
 
 use super::bits::unpack;
 use super::compare::{Width, coarse};
@@ -22,11 +24,12 @@ use crate::ring::{Arithmetic, Boolean, Domain, Tensor, Word};
 use crate::security::{Claim, Operands};
 use crate::sharing::{ArithmeticShare, BitShare, Share, combine, slice, tensor};
 
-/// The index of the largest element of each row of `x` (`[rows, classes]`), or of one less than 3 * 2^drop below it: shape
-/// `[rows]`, Boolean-shared words.
+/// The index of the largest element of each row of `x` (`[rows, classes]`), or of one less than 3 * 2^drop below it:
+/// shape `[rows]`, Boolean-shared words.
 ///
 /// # Panics
-/// If `x` is no matrix with as many columns as `levels` has candidates, or the difference of two scores exceeds the word; as [`coarse`].
+/// If `x` is no matrix with as many columns as `levels` has candidates, or the difference of two scores exceeds the
+/// word; as [`coarse`].
 pub fn argmax<W: Word>(
     party: &mut Party,
     x: &ArithmeticShare<W>,

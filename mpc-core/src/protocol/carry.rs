@@ -1,18 +1,20 @@
 //! The carry out of the sum of two numbers whose bits are shared.
 //!
-//! Pi holds two planes of bits for each position, a and b; g = a & b generates a carry, p = a ^ b passes one on. For a block of
-//! positions cut into its top bit t, the bits X below it and the bits Y below those,
+//! Pi holds two planes of bits for each position, a and b; g = a & b generates a carry, p = a ^ b passes one on. For a
+//! block of positions cut into its top bit t, the bits X below it and the bits Y below those,
 //!
 //!   G = g_t ^ p_t G_X ^ (p_t P_X) G_Y,
 //!
-//! three ands in the round after the one in which G_X and G_Y, of up to 2^r - 1 bits each, are known; p_t P_X is known then too, because
-//! a product of propagates of 2^r bits takes r rounds. So blocks of 1, 3, 7, 15, .. bits take 1, 2, 3, 4, .. rounds, g included:
+//! three ands in the round after the one in which G_X and G_Y, of up to 2^r - 1 bits each, are known; p_t P_X is known
+//! then too, because a product of propagates of 2^r bits takes r rounds. So blocks of 1, 3, 7, 15, .. bits take 1, 2,
+//! 3, 4, .. rounds, g included:
 //!
-//! 1. ... In round r, the ands of all blocks of 2^(r-1) to 2^r - 1 bits, and the products of propagates that larger ones need.
+//! 1. ... In round r, the ands of all blocks of 2^(r-1) to 2^r - 1 bits, and the products of propagates that larger
+//!    ones need.
 //!
-//! ceil(log2(n + 1)) rounds for n positions, one fewer than a tree over g and p that are computed first, and as many ands but for one or two
-//! (about 3n - log2(n)). Private because only reshares talk. Source: the dot-product gates of `docs/adr/0007`, each term a product of
-//! its own.
+//! ceil(log2(n + 1)) rounds for n positions, one fewer than a tree over g and p that are computed first, and as many
+//! ands but for one or two (about 3n - log2(n)). Private because only reshares talk. Source: the dot-product gates of
+//! `docs/adr/0008`, each term a product of its own.
 
 use std::collections::HashMap;
 
@@ -23,7 +25,7 @@ use crate::party::Party;
 use crate::sharing::{BitShare, gather, slice, tensor};
 
 /// The carry out of the top plane of a + b, without a carry in: one plane.
-pub(super) fn carry(party: &mut Party, a: &BitShare, b: &BitShare) -> Result<BitShare> {
+pub fn carry(party: &mut Party, a: &BitShare, b: &BitShare) -> Result<BitShare> {
     let circuit = Circuit::new(a.shape()[0]);
     let mut tables = vec![a.clone(), b.clone(), a.add(b)];
     for Round { ands, sums } in &circuit.rounds {

@@ -1,18 +1,19 @@
 //! The sign of a shared number.
 //!
-//! Pi holds (x_i, x_{i+1}) with |x| < 2^(k-1) as a signed number. Everything happens modulo 2^k, to which the components
-//! reduce locally and exactly.
+//! Pi holds (x_i, x_{i+1}) with |x| < 2^(k-1) as a signed number. Everything happens modulo 2^k, to which the
+//! components reduce locally and exactly.
 //!
-//! 1. Carry-save. Each component is known to two parties, so its bits are a Boolean sharing for free. s = x0 ^ x1 ^ x2 is local;
-//!    c = maj(x0, x1, x2) = (x0 ^ x1) & (x1 ^ x2) ^ x1 is one and per bit, k - 1 of them. Now x = s + 2c.
-//! 2. ... The carry G of that addition into bit k - 1 ([`carry`]): ceil(log2(k - 1)) rounds.
+//! 1. Carry-save. Each component is known to two parties, so its bits are a Boolean sharing for free. s = x0 ^ x1 ^ x2
+//!    is local; c = maj(x0, x1, x2) = (x0 ^ x1) & (x1 ^ x2) ^ x1 is one and per bit, k - 1 of them. Now x = s + 2c.
+//! 2. ... The carry G of that addition into bit k - 1 ([`carry`](fn@carry)): ceil(log2(k - 1)) rounds.
 //!
-//! The sign is s_{k-1} ^ c_{k-2} ^ G. Rounds: 1 + ceil(log2(k - 1)); bits: about 4k - log2(k). Private because only reshares talk.
-//! Sources: Araki et al., CCS'16; Mohassel, Rindal, CCS'18, section 5.3 (bit extraction).
+//! The sign is s_{k-1} ^ c_{k-2} ^ G. Rounds: 1 + ceil(log2(k - 1)); bits: about 4k - log2(k). Private because only
+//! reshares talk. Sources: Araki et al., CCS'16; Mohassel, Rindal, CCS'18, section 5.3 (bit extraction).
 //!
-//! **Coarse comparisons.** Where an error of some units is allowed, the lowest bits need not be compared: the components shifted by t
-//! add up to floor(x / 2^t) or to 1 or 2 less, locally ([`coarse`]). What is compared then is a deterministic function of the
-//! sharing, the same wherever it is used, so that an order of several numbers stays an order.
+//! **Coarse comparisons.** Where an error of some units is allowed, the lowest bits need not be compared: the
+//! components shifted by t add up to floor(x / 2^t) or to 1 or 2 less, locally ([`coarse`]). What is compared then is a
+//! deterministic function of the sharing, the same wherever it is used, so that an order of several numbers stays an
+//! order.
 
 use super::bits::{component_planes, select_planes};
 use super::carry::{self, carry};
@@ -74,8 +75,8 @@ pub fn cost(n: usize, k: u32) -> Cost {
     if k > 1 { Cost::planes(bits - 1, n) + carried } else { carried }
 }
 
-/// A sharing of floor(x / 2^drop), or of 1 or 2 less, and the k' such that it is below 2^(k'-1). Only its lowest w - drop bits mean
-/// anything. The same x where nothing is dropped. Local.
+/// A sharing of floor(x / 2^drop), or of 1 or 2 less, and the k' such that it is below 2^(k'-1). Only its lowest w -
+/// drop bits mean anything. The same x where nothing is dropped. Local.
 ///
 /// # Panics
 /// If something is dropped and `bits` exceeds w - 2, so that differences have room, or is not above `drop` + 2.

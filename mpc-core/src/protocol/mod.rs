@@ -6,7 +6,7 @@
 
 pub mod argmax;
 pub mod bits;
-mod carry;
+pub mod carry;
 pub mod compare;
 pub mod convert;
 pub mod cost;

@@ -1,16 +1,17 @@
-//! The elementwise maximum of several sharings, optionally with zero as one more: max-pooling with its windows gathered, and the ReLU behind.
+//! The elementwise maximum of several sharings, optionally with zero as one more: max-pooling with its windows
+//! gathered, and the ReLU behind.
 //!
 //! Pi holds (x_i, x_{i+1}) of m candidates. Level by level ([`Levels`]), all windows of a layer at once:
 //!
 //! 1. ... [`winners`] of all groups.
-//! 2. ... What the winner has more than the first candidate, added to that one: max = x_0 + sum of w_c (x_c - x_0) over c > 0 ([`inject`]), two
-//!    rounds.
+//! 2. ... What the winner has more than the first candidate, added to that one: max = x_0 + sum of w_c (x_c - x_0) over
+//!    c > 0 ([`inject`]), two rounds.
 //!
-//! With ReLU, zero is the first candidate of the last level, and the candidates are truncated at the same time as they are compared: a
-//! layer of pooling and ReLU takes the rounds of one comparison and a few, not of two.
+//! With ReLU, zero is the first candidate of the last level, and the candidates are truncated at the same time as they
+//! are compared: a layer of pooling and ReLU takes the rounds of one comparison and a few, not of two.
 //!
-//! Numbers are compared without their lowest `drop` bits ([`Width`]): in each level the one that is taken is less than 3 * 2^drop below the
-//! largest.
+//! Numbers are compared without their lowest `drop` bits ([`Width`]): in each level the one that is taken is less than
+//! 3 * 2^drop below the largest.
 
 use super::compare::{Width, coarse};
 use super::convert::{inject, inject_cost};
@@ -28,7 +29,8 @@ use crate::sharing::{ArithmeticShare, Share};
 /// Elementwise maximum of `candidates`, all of one shape.
 ///
 /// # Panics
-/// If there are other than `levels` has candidates, shapes differ, or the difference of two exceeds the word; as [`coarse`].
+/// If there are other than `levels` has candidates, shapes differ, or the difference of two exceeds the word; as
+/// [`coarse`].
 pub fn max<W: Word>(
     party: &mut Party,
     candidates: &[ArithmeticShare<W>],
@@ -43,11 +45,12 @@ where
     Ok(max.reshape(shape))
 }
 
-/// max(x, 0) / 2^`rescale` for the elementwise maximum x of `candidates`, as [`max`] and [`relu`](super::relu::relu) one after the other, in
-/// fewer rounds. The last level has one candidate more than `levels` says, and there is one even for a single candidate.
+/// max(x, 0) / 2^`rescale` for the elementwise maximum x of `candidates`, as [`max`] and [`relu`](super::relu::relu)
+/// one after the other, in fewer rounds. The last level has one candidate more than `levels` says, and there is one
+/// even for a single candidate.
 ///
 /// # Panics
-/// As [`max`] and [`truncate`].
+/// As [`max`] and [`truncate`](fn@truncate).
 pub fn max_relu<W: Word>(
     party: &mut Party,
     candidates: &[ArithmeticShare<W>],

@@ -2,12 +2,13 @@
 //!
 //! Pi holds (x_i, x_{i+1}), |x| < 2^(k-1).
 //!
-//! 1. ... At the same time: the sign of x ([`msb`]), and x / 2^m ([`truncate`]), which does not depend on it and is done before it.
-//!    The sign may be that of x without its lowest `drop` bits ([`coarse`]): then what is below 2^(drop+1) may become zero.
+//! 1. ... At the same time: the sign of x ([`msb`]), and x / 2^m ([`truncate`](fn@truncate)), which does not depend on
+//!    it and is done before it. The sign may be that of x without its lowest `drop` bits ([`coarse`]): then what is
+//!    below 2^(drop+1) may become zero.
 //! 2. ... The inverted sign times the truncated value ([`inject`]), two rounds.
 //!
-//! With a ceiling c, min(max(x, 0), c) = relu(x) - relu(x - c): both comparisons in one batch. Rounds: those of the comparison plus
-//! two, however large the layer. Private because its parts are and their composition opens nothing.
+//! With a ceiling c, min(max(x, 0), c) = relu(x) - relu(x - c): both comparisons in one batch. Rounds: those of the
+//! comparison plus two, however large the layer. Private because its parts are and their composition opens nothing.
 
 use super::bits::not;
 use super::compare::{self, Width, coarse, msb};
@@ -20,12 +21,12 @@ use crate::ring::{Arithmetic, Word};
 use crate::security::{Claim, Operands};
 use crate::sharing::{ArithmeticShare, BitShare, Share, gather, slice, tensor};
 
-/// max(x, 0) / 2^`rescale` and at most `ceiling` (in units of the result, positive) where one is given.
-/// `rescale` 0 truncates nothing. An x below 2^(drop + 1) may count as negative, and one so little above the ceiling as below it, unless drop
-/// is 0.
+/// max(x, 0) / 2^`rescale` and at most `ceiling` (in units of the result, positive) where one is given. `rescale` 0
+/// truncates nothing. An x below 2^(drop + 1) may count as negative, and one so little above the ceiling as below it,
+/// unless drop is 0.
 ///
 /// # Panics
-/// Where [`msb`], [`coarse`] or [`truncate`] do, and if the ceiling is not below 2^(w-3-rescale).
+/// Where [`msb`], [`coarse`] or [`truncate`](fn@truncate) do, and if the ceiling is not below 2^(w-3-rescale).
 pub fn relu<W: Word>(
     party: &mut Party,
     x: &ArithmeticShare<W>,

@@ -3,8 +3,8 @@
 use crate::ring::{Domain, Word};
 use crate::sharing::{Share, gather, slice, tensor};
 
-/// Rows in groups: row i of group j becomes columns j n to (j + 1) n of row i of `[size, G n]`, for G = ceil(m / size). The last row is
-/// repeated to fill the last places.
+/// Rows in groups: row i of group j becomes columns j n to (j + 1) n of row i of `[size, G n]`, for G = ceil(m / size).
+/// The last row is repeated to fill the last places.
 pub fn in_groups<D: Domain, W: Word>(rows: &Share<D, W>, size: usize) -> Share<D, W> {
     let &[m, n] = rows.shape() else { panic!("candidates are rows") };
     let groups = m.div_ceil(size);

@@ -3,11 +3,14 @@
 //! Pi holds (x_i, x_{i+1}) of m candidates, each a row of n numbers.
 //!
 //! 1. ... All pairs at once: l_ab = 1 where x_a < x_b, for a < b ([`msb`] of the difference).
-//! 2. ... A candidate wins that loses no pair: for each candidate a tree of ands over its m - 1 pairs, ceil(log2(m - 1)) rounds.
+//! 2. ... A candidate wins that loses no pair: for each candidate a tree of ands over its m - 1 pairs, ceil(log2(m -
+//!    1)) rounds.
 //!
-//! Equal numbers go to the lower candidate, so exactly one wins. Nobody needs to know whether the first one does: where no other wins, it
-//! has. m (m - 1) / 2 comparisons in one level. Larger sets are searched in [`Levels`]: the winners of groups meet in the next level. Private
-//! because its parts are and nothing is opened.
+//! Equal numbers go to the lower candidate, so exactly one wins. Nobody needs to know whether the first one does: where
+//! no other wins, it has. m (m - 1) / 2 comparisons in one level. Larger sets are searched in [`Levels`]: the winners
+//! of groups meet in the next level. Private because its parts are and nothing is opened.
+
+use std::fmt;
 
 use super::bits::{pack, unpack};
 use super::compare::{self, msb};
@@ -19,8 +22,8 @@ use crate::ring::{Boolean, Tensor, Word};
 use crate::role::Role;
 use crate::sharing::{ArithmeticShare, BitShare, Share, gather, slice, tensor};
 
-/// How the largest of n candidates is sought: in groups of a size for each level, all pairs of a group at once. Few levels take few rounds
-/// and many comparisons.
+/// How the largest of n candidates is sought: in groups of a size for each level, all pairs of a group at once. Few
+/// levels take few rounds and many comparisons.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Levels {
     candidates: usize,
@@ -65,12 +68,19 @@ impl Levels {
     }
 }
 
-/// For each candidate but the first one and each column of `[m, n]`, whether it is the largest there: one plane of (m - 1) n bits.
-/// The difference of two candidates is less than 2^(k-1).
+impl fmt::Display for Levels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sizes: Vec<String> = self.sizes.iter().map(usize::to_string).collect();
+        write!(f, "{} candidates in groups of {}", self.candidates, sizes.join(", then "))
+    }
+}
+
+/// For each candidate but the first one and each column of `[m, n]`, whether it is the largest there: one plane of (m -
+/// 1) n bits. The difference of two candidates is less than 2^(k-1).
 ///
 /// # Panics
 /// If `candidates` is no matrix of two rows or more, or k exceeds the word.
-pub(super) fn winners<W: Word>(party: &mut Party, candidates: &ArithmeticShare<W>, k: u32) -> Result<BitShare> {
+pub fn winners<W: Word>(party: &mut Party, candidates: &ArithmeticShare<W>, k: u32) -> Result<BitShare> {
     let &[m, n] = candidates.shape() else { panic!("candidates are rows") };
     let pairs: Vec<(usize, usize)> = (0..m).flat_map(|a| (a + 1..m).map(move |b| (a, b))).collect();
     let differences = candidates.map(|t| {
@@ -110,7 +120,8 @@ pub(super) fn cost(m: usize, n: usize, k: u32) -> Cost {
     cost
 }
 
-/// Whether candidate 1 + c beats its f-th opponent in column e, at position `[f, c, e]`: `less`, `[pair, e]`, or its complement.
+/// Whether candidate 1 + c beats its f-th opponent in column e, at position `[f, c, e]`: `less`, `[pair, e]`, or its
+/// complement.
 fn duels(role: Role, less: &Share<Boolean, u8>, m: usize, n: usize) -> Share<Boolean, u8> {
     // Pair (a, b), a < b, in the order of enumeration.
     let pair = |a: usize, b: usize| a * (2 * m - a - 1) / 2 + b - a - 1;

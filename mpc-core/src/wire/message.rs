@@ -45,10 +45,13 @@
 //!
 //! ```text
 //! P0                                       P1, P2
-//! Versioned(Propose)                   ->  (waits for the client's own request, matches it)
+//! Versioned(PeerRequest::Propose)      ->  (waits for the client's own request, matches it)
 //!                                      <-  Verdict::Accept | Refuse
 //! Decision::Commit | Abort             ->  (in the order in which sessions shall start)
 //! ```
+//!
+//! `Versioned(PeerRequest::Measure)` needs no answer: all three enter the session that it names, without a hello, and
+//! [measure](crate::plan::measure).
 //!
 //! After `Commit` each party computes [`session_id`] and opens the session's own streams; the first message there, both ways
 //! between each two parties, is [`SessionHello`].
@@ -60,16 +63,17 @@ use sha2::{Digest, Sha256};
 use super::codec;
 use crate::error::{Error, Result, Step};
 use crate::network::Meter;
+use crate::plan::{Conditions, Measured};
 use crate::ring::fixed::FRAC_BITS;
 use crate::security::Mode;
 
 pub use crate::security::Id;
 
 /// Parties and clients of different versions refuse each other.
-pub const PROTOCOL_VERSION: u16 = 2;
+pub const PROTOCOL_VERSION: u16 = 3;
 
 /// ALPN of every connection.
-pub const ALPN: &[u8] = b"mpc/2";
+pub const ALPN: &[u8] = b"mpc/3";
 
 /// Largest control message in bytes that a party accepts; a list of models may be longer.
 pub const MAX_CONTROL: usize = 1 << 20;
@@ -232,6 +236,8 @@ pub struct Status {
     pub sessions: u32,
     /// Published models.
     pub models: u32,
+    /// What it has measured together with its peers, if anything yet. P0's is what sessions are planned for.
+    pub measured: Option<Measured>,
 }
 
 /// A published model, as a party describes it.
@@ -245,7 +251,19 @@ pub struct ModelInfo {
     pub graph: Vec<u8>,
 }
 
-/// P0 asks P1 or P2 whether it takes part in a session, [`Versioned`].
+/// First message of P0 on a stream to P1 or P2, [`Versioned`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PeerRequest {
+    /// Will you take part in this session?
+    Propose(Propose),
+    /// [Measure](crate::plan::measure) the lines and processors together with me.
+    Measure {
+        /// Name of the session to do it in, fresh.
+        session: Id,
+    },
+}
+
+/// P0 asks P1 or P2 whether it takes part in a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Propose {
     /// [`Classify::request`].
@@ -278,6 +296,8 @@ pub enum Decision {
     Commit {
         /// The fresh random numbers of P0, P1 and P2.
         nonces: [Id; 3],
+        /// What all three plan for.
+        conditions: Conditions,
     },
     /// It does not take place.
     Abort {
@@ -308,11 +328,13 @@ pub struct SessionHello {
     pub security: Mode,
     /// Fractional bits of fixed-point numbers.
     pub frac_bits: u32,
+    /// What the session is planned for, from [`Decision::Commit`].
+    pub conditions: Conditions,
 }
 
 impl SessionHello {
     /// What this party says about `session`, which answers `request` with the model of that digest.
-    pub fn new(session: Id, request: &Classify, model: Id) -> Self {
+    pub fn new(session: Id, request: &Classify, model: Id, conditions: Conditions) -> Self {
         let windows: Vec<u8> = request.windows.iter().flat_map(|n| n.to_le_bytes()).collect();
         Self {
             version: PROTOCOL_VERSION,
@@ -322,6 +344,7 @@ impl SessionHello {
             windows: hash(b"mpc windows v1", &[&windows]),
             security: request.security,
             frac_bits: FRAC_BITS,
+            conditions,
         }
     }
 
@@ -343,6 +366,7 @@ impl SessionHello {
             (self.windows != other.windows, "number of windows"),
             (self.security != other.security, "security"),
             (self.frac_bits != other.frac_bits, "fractional bits"),
+            (self.conditions != other.conditions, "plan"),
         ]
         .into_iter()
         .find_map(|(differs, what)| differs.then_some(what))
@@ -378,7 +402,7 @@ mod tests {
         let bytes = codec::encode(&Versioned::new(Request::Status)).unwrap();
         assert_eq!(Versioned::<Request>::decode(&bytes).unwrap(), Request::Status);
         let error = Versioned::<Request>::decode(&[9, 0, 77, 77, 77]).unwrap_err().to_string();
-        assert!(error.contains("version 9") && error.contains("version 2"), "{error}");
+        assert!(error.contains("version 9") && error.contains(&format!("version {PROTOCOL_VERSION}")), "{error}");
         assert!(Versioned::<Request>::decode(&[1]).is_err());
     }
 
@@ -391,7 +415,7 @@ mod tests {
             security: Mode::Passive,
             timeout_ms: 1000,
         };
-        let hello = |windows| SessionHello::new([3; 32], &request(windows), [4; 32]);
+        let hello = |windows| SessionHello::new([3; 32], &request(windows), [4; 32], Conditions::LAN);
         assert_eq!(hello(vec![1, 2]).difference(&hello(vec![1, 2])), None);
         assert_eq!(hello(vec![1, 2]).difference(&hello(vec![2, 1])), Some("number of windows"));
     }

@@ -1,0 +1,204 @@
+//! `plan`: what a question will cost, before it is asked.
+
+use std::time::Duration;
+
+use mpc_client::{Mode, Model, Result};
+use mpc_core::inference::rehearsal::{Piece, Spent, reference, rehearse};
+use mpc_core::model::{Graph, Op, ValueId};
+use mpc_core::plan::{Conditions, Measured, Plan, live_bytes};
+use serde::Serialize;
+
+use super::{Needed, ask, blocking};
+use crate::cli::{Global, PlanArgs};
+use crate::output::{print_json, print_line};
+
+/// With `--json` this is what is printed.
+#[derive(Serialize)]
+struct Report {
+    command: &'static str,
+    model: String,
+    security: Mode,
+    inputs: u32,
+    /// What the times are for.
+    latency_us: u32,
+    rate_mbit: u32,
+    layers: Vec<Layer>,
+    total: Total,
+}
+
+/// A layer, or a step beside them. Milliseconds and bytes are those of one party.
+#[derive(Serialize)]
+struct Layer {
+    name: String,
+    operation: &'static str,
+    rounds: u64,
+    bytes_sent: u64,
+    compute_ms: f64,
+    /// Shares that are held when it is done.
+    memory_bytes: u64,
+    time_ms: f64,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    how: String,
+}
+
+#[derive(Serialize)]
+struct Total {
+    rounds: u64,
+    bytes_sent: u64,
+    compute_ms: f64,
+    memory_bytes: u64,
+    time_ms: f64,
+}
+
+/// Rehearses a question to a model of the cluster and prints what it will cost.
+pub(crate) async fn run(global: &Global, args: PlanArgs) -> Result<()> {
+    let (model, measured) = ask(global, Needed::One(&args.model), async |client, progress| {
+        let model = client.model(&args.model).await?;
+        progress.say("rehearsing");
+        Ok((model, client.measured().await?))
+    })
+    .await?;
+    let (security, json) = (Mode::from(args.trust.security).max(model.minimum), global.json);
+    let report = blocking(move || report(&model, security, &args, measured)).await?;
+    if json { print_json(&report) } else { print_table(&report) }
+}
+
+fn report(model: &Model, security: Mode, args: &PlanArgs, measured: Option<Measured>) -> Result<Report> {
+    let work = reference(cpu);
+    let measured = measured.unwrap_or(Measured {
+        conditions: Conditions::default(),
+        work_us: work.as_micros().try_into().unwrap_or(u32::MAX),
+    });
+    let conditions = Conditions {
+        latency_us: args.rtt.map_or(measured.conditions.latency_us, one_way),
+        rate_mbit: args.rate.unwrap_or(measured.conditions.rate_mbit),
+    };
+    let measured = Measured { conditions, ..measured };
+    let (graph, reveal) = (&model.graph, model.manifest.reveal);
+    let windows = vec![args.windows.unwrap_or(1); args.inputs as usize];
+    let samples = windows.iter().map(|&n| n as usize).sum();
+    let pieces = rehearse(graph, &windows, reveal, security, conditions, cpu)?;
+    let plan = Plan::new(graph, samples, windows.len(), reveal, conditions);
+    let memory = live_bytes(graph, samples);
+    let layers: Vec<Layer> = pieces
+        .iter()
+        .filter(|spent| !matches!(spent.piece, Piece::Node(_)) || spent.meter.rounds > 0 || spent.cpu > NOTHING)
+        .map(|spent| layer(graph, &plan, &memory, spent, spent.time(&measured, work)))
+        .collect();
+    let total = Total {
+        rounds: layers.iter().map(|layer| layer.rounds).sum(),
+        bytes_sent: layers.iter().map(|layer| layer.bytes_sent).sum(),
+        compute_ms: layers.iter().map(|layer| layer.compute_ms).sum(),
+        memory_bytes: layers.iter().map(|layer| layer.memory_bytes).max().unwrap_or(0),
+        time_ms: pieces.iter().map(|spent| milliseconds(spent.time(&measured, work))).sum(),
+    };
+    let Conditions { latency_us, rate_mbit } = conditions;
+    let (model, inputs) = (model.manifest.name.clone(), args.inputs);
+    Ok(Report { command: "plan", model, security, inputs, latency_us, rate_mbit, layers, total })
+}
+
+/// Layers that only rearrange take less than this and are not listed.
+const NOTHING: Duration = Duration::from_micros(50);
+
+fn layer(graph: &Graph, plan: &Plan, memory: &[u64], spent: &Spent, time: Duration) -> Layer {
+    let last = memory.last().copied().unwrap_or(0);
+    let (name, operation, memory_bytes, how) = match spent.piece {
+        Piece::Agreement => ("agreement".into(), "", memory[0], String::new()),
+        Piece::Node(id) => {
+            let node = &graph.nodes[id];
+            (node.name.clone(), node.op.name(), memory[id], choice(graph, plan, id))
+        }
+        Piece::Argmax => ("label".into(), "Argmax", last, plan.argmax().to_string()),
+        Piece::Verification => ("verification".into(), "", last, String::new()),
+    };
+    Layer {
+        name,
+        operation,
+        rounds: spent.meter.rounds,
+        bytes_sent: spent.meter.bytes_sent,
+        compute_ms: milliseconds(spent.cpu),
+        memory_bytes,
+        time_ms: milliseconds(time),
+        how,
+    }
+}
+
+/// What the plan has chosen for a node, or for the pool in front of a ReLU that completes it.
+fn choice(graph: &Graph, plan: &Plan, id: ValueId) -> String {
+    let before = graph.nodes[id].inputs.first().map(|&input| (input, &graph.nodes[input].op));
+    match (&graph.nodes[id].op, before) {
+        (Op::MaxPool(_), _) => plan.pool(id).to_string(),
+        (Op::Relu { .. }, Some((pool, Op::MaxPool(_)))) if plan.pool(pool).with_relu => plan.pool(pool).to_string(),
+        _ => String::new(),
+    }
+}
+
+fn print_table(report: &Report) -> Result<()> {
+    let Report { model, security, inputs, latency_us, rate_mbit, layers, total, .. } = report;
+    let latency = f64::from(*latency_us) / 1e3;
+    print_line(&format!(
+        "{model}, {inputs} input{}, {security} security, {latency} ms one way, {rate_mbit} Mbit/s",
+        if *inputs == 1 { "" } else { "s" }
+    ))?;
+    let width = layers.iter().map(|layer| layer.name.len()).max().unwrap_or(0).max("layer".len());
+    print_line(&format!(
+        "{:width$}  {:10} {:>7} {:>10} {:>11} {:>10} {:>9}",
+        "layer", "operation", "rounds", "sent kB", "compute ms", "memory MB", "time ms"
+    ))?;
+    let row = |name: &str, operation: &str, rounds, bytes, compute, memory, time: f64, how: &str| {
+        let (sent, memory) = (bytes as f64 / 1e3, memory as f64 / 1e6);
+        let line = format!(
+            "{name:width$}  {operation:10} {rounds:>7} {sent:>10.1} {compute:>11.2} {memory:>10.1} {time:>9.1}  {how}"
+        );
+        print_line(line.trim_end())
+    };
+    for l in layers {
+        row(&l.name, l.operation, l.rounds, l.bytes_sent, l.compute_ms, l.memory_bytes, l.time_ms, &l.how)?;
+    }
+    row("total", "", total.rounds, total.bytes_sent, total.compute_ms, total.memory_bytes, total.time_ms, "")
+}
+
+/// Half of it, and what it takes to wake a thread.
+fn one_way(rtt: Duration) -> u32 {
+    let waking = u128::from(Conditions::LOOPBACK.latency_us);
+    (rtt.as_micros() / 2 + waking).try_into().unwrap_or(u32::MAX)
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// Processor time of this process.
+#[cfg(unix)]
+fn cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+/// Where there is no such clock, its time on the wall, as if the parties had a processor each.
+#[cfg(not(unix))]
+fn cpu() -> Duration {
+    use std::sync::OnceLock;
+    use std::time::Instant;
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed() * 3
+}
+
+/// A number of milliseconds, `40ms`, `200us` or `1s`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 1e-3), ("us", 1e-6), ("s", 1.0), ("", 1e-3)];
+    let seconds = quantity(text, &units).ok_or("a time such as 40ms or 200us")?;
+    Duration::try_from_secs_f64(seconds).ok().filter(|d| d.as_secs() < 60).ok_or_else(|| "less than a minute".into())
+}
+
+/// Megabits per second, `100Mbit` or `1Gbit`.
+pub(crate) fn rate(text: &str) -> Result<u32, String> {
+    let mbit = quantity(text, &[("Mbit", 1.0), ("Gbit", 1e3), ("", 1.0)]).filter(|&mbit| (1.0..1e6).contains(&mbit));
+    mbit.map(|mbit| mbit as u32).ok_or_else(|| "a rate such as 100Mbit or 1Gbit, at least 1Mbit".into())
+}
+
+/// A number before one of these units.
+fn quantity(text: &str, units: &[(&str, f64)]) -> Option<f64> {
+    let (number, unit) = units.iter().find_map(|(unit, value)| Some((text.strip_suffix(unit)?, value)))?;
+    number.trim().parse::<f64>().ok().filter(|number| *number >= 0.0).map(|number| number * unit)
+}
