@@ -10,6 +10,7 @@ use mpc_core::Role;
 use mpc_core::model::Graph;
 use mpc_core::model::manifest::Reveal;
 use mpc_core::network::Meter;
+use mpc_core::plan::{self, Conditions};
 use mpc_core::ring::{Domain, Tensor};
 use mpc_core::security::Mode;
 use mpc_core::sharing::Share;
@@ -32,7 +33,7 @@ pub(crate) struct Job {
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum Work {
     /// Shares of weights and input lie in [`shares`]. The variants take turns, run by run.
-    Evaluate { graph: Graph, batch: usize, reveal: Reveal, variants: Vec<Variant> },
+    Evaluate { graph: Graph, batch: usize, reveal: Reveal, conditions: Conditions, variants: Vec<Variant> },
     /// Rounds of so many bytes around the ring, against this.
     Rounds { bytes: usize, against: Against },
 }
@@ -70,6 +71,8 @@ pub(crate) struct Outcome {
     pub(crate) measured: Vec<Measured>,
     /// The most memory that the process has held.
     pub(crate) peak_rss_mb: f64,
+    /// What the party has found out about lines and processors, before an evaluation.
+    pub(crate) lines: Option<plan::Measured>,
 }
 
 impl Outcome {

@@ -39,7 +39,8 @@
 //! to passive security too: `wall_ratio` (median of the ratios of runs that follow each other), `bytes_ratio` (all parties) and
 //! `memory_ratio`. So has that of rounds to what they are held against, which is a line of its own. Several sessions have
 //! `throughput_ratio`, inputs a second by those of one session. With a rival there is `rival`: its `wall_s`, `max_abs_error`,
-//! and `ratio`, its time by ours for one input.
+//! and `ratio`, its time by ours for one input. `predicted_s` is what a [prediction] says of one session, and
+//! `measured_by_predicted` the median by that.
 //!
 //! `benches check` holds rounds and bytes against `benches/expected.toml`, see [`guard`]; `benches report` writes
 //! `docs/performance.md` from lines of JSON, see [`report`].
@@ -49,6 +50,7 @@ mod job;
 mod measurement;
 mod owner;
 mod party;
+mod prediction;
 mod programs;
 mod relay;
 mod report;

@@ -27,6 +27,9 @@ pub(crate) struct Measurement {
     /// Inputs a second by those of one session alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) throughput_ratio: Option<f64>,
+    /// What a rehearsal and the measured lines say of one session, in seconds, and the median by that.
+    #[serde(flatten)]
+    pub(crate) prediction: Option<Prediction>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rival: Option<Against>,
     /// Wall times of the runs, in order.
@@ -53,6 +56,13 @@ pub(crate) struct Overhead {
     pub(crate) wall_ratio: f64,
     pub(crate) bytes_ratio: f64,
     pub(crate) memory_ratio: f64,
+}
+
+/// What was foreseen.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Prediction {
+    pub(crate) predicted_s: f64,
+    pub(crate) measured_by_predicted: f64,
 }
 
 /// The same work done by somebody else, between our runs.
@@ -98,6 +108,7 @@ impl Measurement {
             max_abs_error,
             overhead: None,
             throughput_ratio: None,
+            prediction: None,
             rival: None,
             walls,
         }
@@ -111,6 +122,12 @@ impl Measurement {
             bytes_ratio: bytes(self) / bytes(base),
             memory_ratio: self.peak_rss_mb / base.peak_rss_mb,
         });
+    }
+
+    /// Holds the median against what was foreseen.
+    pub(crate) fn compare_prediction(&mut self, predicted_s: f64) {
+        let measured_by_predicted = self.wall_s.median / predicted_s;
+        self.prediction = Some(Prediction { predicted_s, measured_by_predicted });
     }
 
     /// Holds several sessions against one, run by run.
@@ -168,6 +185,9 @@ impl Measurement {
         let mut ratios = Vec::new();
         if let Some(Overhead { wall_ratio, bytes_ratio, memory_ratio }) = &self.overhead {
             ratios.push(format!("time {wall_ratio:.2}, bytes {bytes_ratio:.2}, memory {memory_ratio:.2}"));
+        }
+        if let Some(Prediction { predicted_s, measured_by_predicted }) = &self.prediction {
+            ratios.push(format!("{measured_by_predicted:.2} times the predicted {:.1} ms", predicted_s * 1e3));
         }
         ratios.extend(self.throughput_ratio.map(|ratio| format!("{ratio:.2} times the rate of one session")));
         if let Some(Against { wall_s, ratio, .. }) = &self.rival {

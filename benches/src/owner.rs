@@ -14,6 +14,7 @@ use ndarray::ArrayD;
 
 use crate::job::{self, Against, Measured, Outcome, ShareReader, ShareWriter, Variant, Work};
 use crate::measurement::{Measurement, Setting};
+use crate::prediction::predict;
 use crate::programs::{self, Evaluation, Program};
 use crate::relay::Link;
 use crate::rival::Rival;
@@ -97,6 +98,9 @@ impl<'a> Owner<'a> {
             let setting = Setting { program, link, batch, sessions, security };
             let parties = outcomes.each_ref().map(|party| &party.measured[index]);
             let mut measurement = Measurement::new(setting, parties, peak, error);
+            if let (1, Some(lines)) = (sessions, &outcomes[0].lines) {
+                measurement.compare_prediction(predict(evaluation, self.options.link.conditions(), mode, lines)?);
+            }
             let find = |mode, sessions| variants.iter().position(|other| *other == Variant { mode, sessions });
             let passive = find(Mode::Passive, sessions).and_then(|at| measurements.get(at));
             if let Some(passive) = passive {
@@ -119,7 +123,9 @@ impl<'a> Owner<'a> {
     fn run(&self, evaluation: &Evaluation, variants: &[Variant], runs: u32) -> Result<([Outcome; 3], Vec<f64>)> {
         let Evaluation { graph, reveal, input, .. } = evaluation;
         let (graph, batch, variants) = (graph.clone(), input.shape()[0], variants.to_vec());
-        let outcomes = self.testbed.run(runs, &Work::Evaluate { graph, batch, reveal: *reveal, variants })?;
+        let conditions = self.options.link.conditions();
+        let work = Work::Evaluate { graph, batch, reveal: *reveal, conditions, variants };
+        let outcomes = self.testbed.run(runs, &work)?;
         let errors = check(evaluation, self.testbed.folder(), &outcomes[0].measured)?;
         Ok((outcomes, errors))
     }

@@ -18,7 +18,7 @@ use mpc_core::network::identity::Identity;
 use mpc_core::network::mesh::Mesh;
 use mpc_core::network::quic::QuicNetwork;
 use mpc_core::party::keep_freed_memory;
-use mpc_core::plan::Conditions;
+use mpc_core::plan::{Conditions, measure};
 use mpc_core::prss::Prss;
 use mpc_core::ring::Tensor;
 use mpc_core::security::{Id, Mode};
@@ -45,22 +45,24 @@ pub(crate) fn run(index: usize, folder: &Path) -> Result<()> {
     let socket = UdpSocket::bind(address).with_context(|| address.clone())?;
     let (mesh, _inbox) = Mesh::start(&io, socket, identity.clone(), role, cluster)?;
     io.handle().block_on(mesh.connected(DEADLINE))?;
-    let measured = match work {
+    let (measured, lines) = match work {
         Work::Rounds { bytes, against } => {
             // The rounds over TCP go straight, also where there is a relay.
             let direct = clusters.iter().enumerate().map(|(party, cluster)| cluster.parties[party].clone());
-            rounds::run(&mesh, &identity, &Cluster { parties: direct.collect() }, runs, bytes, against)?
+            (rounds::run(&mesh, &identity, &Cluster { parties: direct.collect() }, runs, bytes, against)?, None)
         }
-        Work::Evaluate { graph, batch, reveal, variants } => {
+        Work::Evaluate { graph, batch, reveal, conditions, variants } => {
+            let lines = measure(&mut session(&mesh, u32::MAX)?)?;
             let mut shares = ShareReader::open(&job::shares(folder, role))?;
             let weights = graph.weights.iter().map(|spec| shares.read(&spec.shape)).collect::<Result<_>>()?;
             let weights = Weights::new(weights);
             let input = shares.read(&graph.input().full_shape(batch))?;
-            let evaluation = Evaluation { mesh: &mesh, graph, weights, input, windows: vec![1; batch] };
-            evaluation.run(runs, &variants, reveal, &mut ShareWriter::create(&job::outputs(folder, role))?)?
+            let evaluation = Evaluation { mesh: &mesh, graph, weights, input, windows: vec![1; batch], conditions };
+            let mut outputs = ShareWriter::create(&job::outputs(folder, role))?;
+            (evaluation.run(runs, &variants, reveal, &mut outputs)?, Some(lines))
         }
     };
-    job::write(&job::outcome(folder, role), &Outcome { measured, peak_rss_mb: peak_rss_mb()? })?;
+    job::write(&job::outcome(folder, role), &Outcome { measured, peak_rss_mb: peak_rss_mb()?, lines })?;
     std::io::stdout().write_all(&[0])?;
     std::io::stdout().flush()?;
     // The parent closes the pipe when all are done.
@@ -75,6 +77,7 @@ struct Evaluation<'a> {
     weights: Weights,
     input: ArithmeticShare,
     windows: Vec<u32>,
+    conditions: Conditions,
 }
 
 /// Both components of what a party gives to the client.
@@ -135,15 +138,8 @@ impl Evaluation<'_> {
 
     /// Everything from the shares to what the client gets, the checks included.
     fn evaluate(&self, party: &mut Party, reveal: Reveal) -> Result<Output> {
-        let output = evaluate(
-            party,
-            &self.graph,
-            &self.weights,
-            self.input.clone(),
-            &self.windows,
-            reveal,
-            Conditions::default(),
-        )?;
+        let Self { graph, weights, input, windows, conditions, .. } = self;
+        let output = evaluate(party, graph, weights, input.clone(), windows, reveal, *conditions)?;
         let verified = party.verify()?;
         party.link().flush()?;
         Ok(output.into_components(&verified))
@@ -188,7 +184,8 @@ impl Clock {
     }
 }
 
-fn cpu() -> f64 {
+/// Processor time of all threads of this process, in seconds.
+pub(crate) fn cpu() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }

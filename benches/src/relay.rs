@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use mpc_core::Role;
+use mpc_core::plan::Conditions;
 use quinn_udp::{EcnCodepoint, RecvMeta, Transmit, UdpSocketState};
 use rustix::net::sockopt;
 
@@ -75,6 +76,15 @@ impl Link {
     /// Nothing in between.
     pub(crate) fn loopback() -> Self {
         Self { name: "loopback".to_owned(), emulated: None }
+    }
+
+    /// What the parties plan for: the same in every run, so that rounds and bytes are.
+    pub(crate) fn conditions(&self) -> Conditions {
+        let near = Conditions::LOOPBACK;
+        self.emulated.map_or(near, |link| Conditions {
+            latency_us: (link.round_trip / 2).as_micros() as u32 + near.latency_us,
+            rate_mbit: (link.rate * 8e-6) as u32,
+        })
     }
 }
 

@@ -1,0 +1,21 @@
+//! How long a run should take, from a rehearsal in this process and what the parties have measured before the runs: what
+//! `mpc-client plan` tells a user, held against what then happens.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use mpc_core::inference::rehearsal::{reference, rehearse};
+use mpc_core::plan::{Conditions, Measured};
+use mpc_core::security::Mode;
+
+use crate::party::cpu;
+use crate::programs::Evaluation;
+
+/// Seconds that one evaluation should take on such lines, when it is planned for `conditions`.
+pub(crate) fn predict(evaluation: &Evaluation, conditions: Conditions, mode: Mode, lines: &Measured) -> Result<f64> {
+    let Evaluation { graph, input, reveal, .. } = evaluation;
+    let clock = || Duration::from_secs_f64(cpu());
+    let work = reference(clock);
+    let pieces = rehearse(graph, &vec![1; input.shape()[0]], *reveal, mode, conditions, clock)?;
+    Ok(pieces.iter().map(|spent| spent.time(lines, work)).sum::<Duration>().as_secs_f64())
+}
