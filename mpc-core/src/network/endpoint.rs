@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use quinn::congestion::CubicConfig;
 use quinn::{
-    Connection, ConnectionError, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, TokioRuntime,
+    AckFrequencyConfig, Connection, ConnectionError, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig,
     TransportConfig, VarInt,
 };
 use rustls::pki_types::CertificateDer;
@@ -15,6 +14,8 @@ use socket2::SockRef;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::congestion::BoundedConfig;
+use super::drivers::Drivers;
 use super::identity::{Fingerprint, Identity};
 use super::tls;
 use crate::error::{Error, Result};
@@ -94,7 +95,7 @@ pub fn serve(socket: UdpSocket, identity: &Identity) -> Result<Endpoint> {
     let options = SockRef::from(&socket);
     let sized = options.set_recv_buffer_size(SOCKET_BUFFER).and_then(|()| options.set_send_buffer_size(SOCKET_BUFFER));
     sized.map_err(|e| Error::invalid("UDP socket", e.to_string()))?;
-    let endpoint = Endpoint::new(remembered(identity), Some(config), socket, Arc::new(TokioRuntime));
+    let endpoint = Endpoint::new(remembered(identity), Some(config), socket, Arc::new(Drivers));
     endpoint.map_err(|e| Error::invalid("UDP socket", e.to_string()))
 }
 
@@ -218,9 +219,9 @@ pub(super) fn widen(connection: &Connection) {
 
 /// Large windows, because a layer is sent in one message; short timers, because parties are near or at least awake.
 fn transport() -> TransportConfig {
-    let mut congestion = CubicConfig::default();
-    congestion.initial_window(1 << 20);
     let mut config = TransportConfig::default();
+    let mut acks = AckFrequencyConfig::default();
+    acks.ack_eliciting_threshold(VarInt::from_u32(8)).max_ack_delay(Some(Duration::from_millis(5)));
     config
         .max_idle_timeout(Some(VarInt::from_u32(IDLE_TIMEOUT.as_millis() as u32).into()))
         .keep_alive_interval(Some(IDLE_TIMEOUT / 5))
@@ -231,6 +232,7 @@ fn transport() -> TransportConfig {
         .max_concurrent_uni_streams(VarInt::from_u32(4096))
         .max_concurrent_bidi_streams(VarInt::from_u32(256))
         .datagram_receive_buffer_size(None)
-        .congestion_controller_factory(Arc::new(congestion));
+        .ack_frequency_config(Some(acks))
+        .congestion_controller_factory(Arc::new(BoundedConfig));
     config
 }

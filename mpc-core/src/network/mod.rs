@@ -6,6 +6,10 @@
 pub mod memory;
 
 #[cfg(feature = "quic")]
+mod congestion;
+#[cfg(feature = "quic")]
+mod drivers;
+#[cfg(feature = "quic")]
 pub mod endpoint;
 #[cfg(feature = "quic")]
 pub mod identity;

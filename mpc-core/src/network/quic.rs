@@ -17,6 +17,7 @@ use quinn::{ReadError, RecvStream, SendStream, WriteError};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
+use super::drivers;
 use super::endpoint::explain;
 use super::session::{Header, Session, leaving};
 use super::{Branch, Network};
@@ -213,7 +214,7 @@ impl Channel {
 
 /// Hands to the transport what it takes at once; `context` is woken when it takes more.
 fn push_all(channels: &mut [Channel], context: &mut Context<'_>, moved: &mut bool) -> Result<()> {
-    channels.iter_mut().try_for_each(|channel| match channel.poll_push(context, moved) {
+    channels.iter_mut().try_for_each(|channel| match drivers::run_woken(|| channel.poll_push(context, moved)) {
         Poll::Ready(pushed) => pushed,
         Poll::Pending => Ok(()),
     })
