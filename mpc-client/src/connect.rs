@@ -14,7 +14,7 @@ use mpc_core::wire::codec::MAX_ENCODED;
 use mpc_core::wire::message::{Reply, Request, Status, Versioned};
 use mpc_core::wire::stream;
 use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::error::{Error, Result};
 
@@ -27,6 +27,10 @@ const CLOSING: Duration = Duration::from_millis(50);
 /// How long after a failure another party's report of cheating may come.
 const MOMENT: Duration = Duration::from_secs(1);
 
+/// Bytes of input shares that may wait at a party, sent ahead of its answer: half of what a party lets a connection send unread, so
+/// that they never keep the share of an admitted request from arriving.
+pub(crate) const AHEAD: u32 = 16 << 20;
+
 /// A client of one cluster, connected to its three parties.
 ///
 /// A question needs all three. To give one up, drop its future and [`close`](Client::close) the client: the parties then end
@@ -34,6 +38,8 @@ const MOMENT: Duration = Duration::from_secs(1);
 pub struct Client {
     endpoint: Endpoint,
     parties: [Peer; 3],
+    /// Of [`AHEAD`], what is left.
+    pub(crate) ahead: Semaphore,
 }
 
 /// One connected party.
@@ -53,7 +59,7 @@ impl Client {
     pub async fn connect(cluster: &Cluster, identity: &Identity) -> Result<Self> {
         let endpoint = endpoint::caller()?;
         let parties = join(Role::ALL.map(|role| Peer::connect(&endpoint, cluster, identity, role))).await?;
-        Ok(Self { endpoint, parties })
+        Ok(Self { endpoint, parties, ahead: Semaphore::new(AHEAD as usize) })
     }
 
     /// What each party says of itself.
@@ -204,6 +210,14 @@ impl Conversation<'_> {
     /// Sends a share.
     pub(crate) async fn deal(&mut self, dealt: &Dealt<u64>) -> Result<()> {
         stream::send_dealt(&mut self.send, dealt).await.map_err(|e| self.peer.stream_error(&e))
+    }
+
+    /// Sends a share while it waits for the reply to what was said before.
+    pub(crate) async fn deal_ahead(&mut self, dealt: &Dealt<u64>) -> Result<Reply> {
+        let Self { peer, send, recv } = self;
+        // Where the party does not take the share, its replies say why.
+        let (_, reply) = tokio::join!(stream::send_dealt(send, dealt), stream::receive(recv, MAX_ENCODED));
+        reply.map_err(|e| peer.stream_error(&e))
     }
 
     /// Waits for a reply.

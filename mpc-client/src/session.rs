@@ -142,8 +142,7 @@ impl Client {
     }
 
     /// Evaluates `model` on a batch of inputs, with `security` or, where that is stricter, the [minimum](Model::minimum). The
-    /// shares leave this process only after all three parties have admitted the session under one name; the parties give up
-    /// after `timeout`.
+    /// shares follow the request at once and are read by a party that has admitted it; the parties give up after `timeout`.
     ///
     /// # Errors
     /// [`Error::Refused`] and [`Error::Aborted`] where a party says so or is lost, [`Error::Cheating`] where one deviates,
@@ -160,8 +159,7 @@ impl Client {
         let labels = model.manifest.labels.len();
         match model.manifest.reveal {
             Reveal::Label => {
-                let (index, rounds, bytes_sent) =
-                    evaluate::<Boolean>(conversations, batch(model, inputs)?, &[inputs.len()]).await?;
+                let (index, rounds, bytes_sent) = evaluate::<Boolean>(conversations, &[inputs.len()]).await?;
                 let prediction = |&label: &u64| match usize::try_from(label) {
                     Ok(label) if label < labels => Ok(Prediction { label, scores: None }),
                     _ => Err(Error::Disagreement(format!("the answer is none of the {labels} labels"))),
@@ -171,8 +169,7 @@ impl Client {
             }
             Reveal::Scores => {
                 let (shape, frac_bits) = ([inputs.len(), labels], model.graph.output().frac_bits);
-                let (scores, rounds, bytes_sent) =
-                    evaluate::<Arithmetic>(conversations, batch(model, inputs)?, &shape).await?;
+                let (scores, rounds, bytes_sent) = evaluate::<Arithmetic>(conversations, &shape).await?;
                 let prediction = |scores: ArrayView1<'_, u64>| {
                     let scores: Vec<f64> = scores.iter().map(|&s| fixed::decode(s, frac_bits)).collect();
                     let label = (0..labels).max_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(b.cmp(&a)));
@@ -185,7 +182,7 @@ impl Client {
         }
     }
 
-    /// Asks the three for a session and compares its names.
+    /// Asks the three for a session, compares its names, and leaves a share of the input with each.
     async fn admit(
         &self,
         model: &Model,
@@ -200,7 +197,16 @@ impl Client {
             security,
             timeout_ms: timeout.as_millis().try_into().unwrap_or(u64::MAX),
         });
-        let admitted = join(self.parties().map(|peer| admit(peer, request.clone()))).await?;
+        let input = batch(model, inputs)?;
+        // At most two components of one word an element.
+        let bytes = u32::try_from(2 * 8 * input.len()).unwrap_or(u32::MAX);
+        let ahead = self.ahead.try_acquire_many(bytes).ok();
+        let mut dealt = share::<Arithmetic, u64>(&input)?.into_iter();
+        let admitted = join(self.parties().map(|peer| {
+            let dealt = dealt.next().expect("one for each of the three");
+            admit(peer, request.clone(), dealt, ahead.is_some())
+        }))
+        .await?;
         let sessions = admitted.each_ref().map(|(_, session)| *session);
         if sessions.iter().any(|session| *session != sessions[0]) {
             return Err(Error::Disagreement("they admitted the request under different names".into()));
@@ -209,13 +215,16 @@ impl Client {
     }
 }
 
-/// Asks one party for a session; its name is the party's word.
-async fn admit(peer: &Peer, request: Request) -> Result<(Conversation<'_>, Id)> {
+/// Asks one party for a session and leaves a share with it, `ahead` of its answer or after it. The session's name is the party's
+/// word.
+async fn admit(peer: &Peer, request: Request, dealt: Dealt<u64>, ahead: bool) -> Result<(Conversation<'_>, Id)> {
     let mut conversation = peer.ask(request).await?;
-    match conversation.reply().await? {
-        Reply::Accepted { session } => Ok((conversation, session)),
-        other => Err(peer.unexpected(&other)),
+    let reply = if ahead { conversation.deal_ahead(&dealt).await? } else { conversation.reply().await? };
+    let Reply::Accepted { session } = reply else { return Err(peer.unexpected(&reply)) };
+    if !ahead {
+        conversation.deal(&dealt).await?;
     }
+    Ok((conversation, session))
 }
 
 /// All windows of all inputs as one tensor `[windows, sample shape...]`.
@@ -226,17 +235,12 @@ fn batch(model: &Model, inputs: &[Encoded]) -> Result<Tensor<u64>> {
     Tensor::from_shape_vec(IxDyn(&shape), words).map_err(|e| Error::Internal(e.to_string()))
 }
 
-/// Sends the shares of `input`, waits for those of an output of `shape`, and puts it together.
+/// Waits for the shares of an output of `shape` and puts it together.
 async fn evaluate<D: Domain>(
     conversations: [Conversation<'_>; 3],
-    input: Tensor<u64>,
     shape: &[usize],
 ) -> Result<(Tensor<u64>, u64, [u64; 3])> {
-    let mut dealt = share::<Arithmetic, u64>(&input)?.into_iter();
-    let parts = conversations.map(|conversation| {
-        let dealt = dealt.next().expect("one for each of the three");
-        part::<D>(conversation, dealt, shape)
-    });
+    let parts = conversations.map(|conversation| part::<D>(conversation, shape));
     let parts = join_session(parts).await?;
     let output = reconstruct(&parts.each_ref().map(|(share, _)| share.clone()))?;
     let meters = parts.map(|(_, meter)| meter);
@@ -244,13 +248,8 @@ async fn evaluate<D: Domain>(
     Ok((output, rounds, meters.map(|meter| meter.bytes_sent)))
 }
 
-/// One party's part: its share of the input goes out, its share of the output comes back.
-async fn part<D: Domain>(
-    mut conversation: Conversation<'_>,
-    dealt: Dealt<u64>,
-    shape: &[usize],
-) -> Result<(Share<D, u64>, Meter)> {
-    conversation.deal(&dealt).await?;
+/// One party's share of the output.
+async fn part<D: Domain>(mut conversation: Conversation<'_>, shape: &[usize]) -> Result<(Share<D, u64>, Meter)> {
     match conversation.reply().await? {
         Reply::Output { shape: got, meter } if got.iter().map(|&d| d as usize).eq(shape.iter().copied()) => {
             Ok((conversation.share(shape).await?, meter))

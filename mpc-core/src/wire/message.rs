@@ -25,8 +25,8 @@
 //!                                      <-  Reply::Models | Refused           (at most codec::MAX_ENCODED bytes)
 //!
 //! Versioned(Request::Classify)         ->
-//!                                      <-  Reply::Accepted | Refused
 //! dealt share of the input             ->                                    [sum of windows, sample shape...]
+//!                                      <-  Reply::Accepted | Refused         (the share is read after Accepted)
 //!                                      <-  Reply::Output | Failed | Cheating
 //!                                      <-  own, next as raw u64              product of Output.shape each
 //!
