@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, Result, anyhow, ensure};
 use mpc_core::inference::secure::Weights;
 use mpc_core::model::{Graph, Manifest};
+use mpc_core::plan::session_bytes;
 use mpc_core::ring::Tensor;
 use mpc_core::sharing::{ArithmeticShare, Dealt};
 use mpc_core::wire::codec;
@@ -69,6 +70,13 @@ impl Description {
         let shape = self.graph.input().full_shape(batch);
         let words = shape.iter().fold(1usize, |product, &side| product.saturating_mul(side));
         ensure!(words <= limits.input_words(), "the input is too large for this party (limits.input_mib)");
+        let mib = session_bytes(&self.graph, batch, request.security).div_ceil(1 << 20);
+        ensure!(
+            mib <= limits.session_mib,
+            "the question needs about {mib} MiB while it is computed, this party allows {} MiB for one \
+             (limits.session_mib); ask about fewer inputs at once",
+            limits.session_mib
+        );
         Ok(shape)
     }
 }

@@ -124,6 +124,9 @@ pub struct Limits {
     /// Share of the input of one request, in MiB per component.
     #[garde(range(min = 1, max = 4_096))]
     input_mib: usize,
+    /// What one session may need while it is computed, in MiB, by an estimate from above; the weights are not counted.
+    #[garde(range(min = 16, max = 1_048_576))]
+    pub session_mib: u64,
     /// Weight share of one model, in MiB per component.
     #[garde(range(min = 1, max = 4_096))]
     model_mib: usize,
@@ -141,6 +144,7 @@ impl Default for Limits {
             wait_s: 10,
             batch: 256,
             input_mib: 64,
+            session_mib: 4096,
             model_mib: 256,
             models: 16,
         }

@@ -88,6 +88,24 @@ fn whoever_is_not_entitled_is_told_why() {
 }
 
 #[test]
+fn a_question_too_large_for_the_memory_is_refused_before_it_is_computed() {
+    let parties = Parties::start("session_mib = 16");
+    let model = TestModel::first_three_pixels(1);
+    run(async {
+        parties.connect(&parties.publisher).await.publish(&model).await;
+        let client = parties.connect(&parties.client).await;
+        let Err(Reply::Refused { reason }) = client.classify(&model, &SAMPLES).await else {
+            panic!("active security alone needs more")
+        };
+        assert!(reason.contains("MiB") && reason.contains("session_mib"), "{reason}");
+
+        let request = Classify { security: Mode::Passive, ..model.classify(1) };
+        let mut conversation = client.ask(P0, &Request::Classify(request)).await;
+        assert!(conversation.refusal().await.contains("P1"), "it fits, and waits for the others in vain");
+    });
+}
+
+#[test]
 fn a_request_must_reach_all_three_and_be_the_same() {
     let parties = Parties::start("wait_s = 1");
     let model = TestModel::first_three_pixels(1);

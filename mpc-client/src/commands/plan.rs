@@ -5,7 +5,7 @@ use std::time::Duration;
 use mpc_client::{Mode, Model, Result};
 use mpc_core::inference::rehearsal::{Piece, Spent, reference, rehearse};
 use mpc_core::model::{Graph, Op, ValueId};
-use mpc_core::plan::{Conditions, Measured, Plan, live_bytes};
+use mpc_core::plan::{Conditions, Measured, Plan, live_bytes, session_bytes};
 use serde::Serialize;
 
 use super::{Needed, ask, blocking};
@@ -34,7 +34,7 @@ struct Layer {
     rounds: u64,
     bytes_sent: u64,
     compute_ms: f64,
-    /// Shares that are held when it is done.
+    /// Shares that are held when it is done, weights not counted.
     memory_bytes: u64,
     time_ms: f64,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -46,6 +46,7 @@ struct Total {
     rounds: u64,
     bytes_sent: u64,
     compute_ms: f64,
+    /// What a server reckons with, from above.
     memory_bytes: u64,
     time_ms: f64,
 }
@@ -89,7 +90,7 @@ fn report(model: &Model, security: Mode, args: &PlanArgs, measured: Option<Measu
         rounds: layers.iter().map(|layer| layer.rounds).sum(),
         bytes_sent: layers.iter().map(|layer| layer.bytes_sent).sum(),
         compute_ms: layers.iter().map(|layer| layer.compute_ms).sum(),
-        memory_bytes: layers.iter().map(|layer| layer.memory_bytes).max().unwrap_or(0),
+        memory_bytes: session_bytes(graph, samples, security),
         time_ms: pieces.iter().map(|spent| milliseconds(spent.time(&measured, work))).sum(),
     };
     let Conditions { latency_us, rate_mbit } = conditions;

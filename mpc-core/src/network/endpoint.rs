@@ -41,8 +41,8 @@ pub mod close {
     pub const PROTOCOL: VarInt = VarInt::from_u32(4);
 }
 
-/// The thread that moves all packets of a process: a current-thread runtime. Protocol threads poll their streams
-/// themselves and only wait for this thread's wake-ups.
+/// The thread that moves the packets of a process: a current-thread runtime. Protocol threads poll their streams
+/// themselves, put what they send on the wire, and wait for this thread's wake-ups otherwise.
 pub struct Io {
     handle: Handle,
     stop: Option<oneshot::Sender<()>>,

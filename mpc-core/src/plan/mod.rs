@@ -20,6 +20,7 @@ use crate::protocol::compare::Width;
 use crate::protocol::cost::Cost;
 use crate::protocol::winner::Levels;
 use crate::protocol::{argmax, pool, relu};
+use crate::security::Mode;
 
 /// The lines between the parties, at their slowest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,19 +158,31 @@ fn options(candidates: usize) -> impl Iterator<Item = Levels> {
 }
 
 /// Bytes of all shares that a party holds when each node of the graph has been computed for `samples` samples, the
-/// weights included. Claims that wait for their check come on top.
+/// weights not included.
 pub fn live_bytes(graph: &Graph, samples: usize) -> Vec<u64> {
-    let size = |facts: &Facts| 16 * facts.full_shape(samples).iter().product::<usize>() as u64;
+    let size = |facts: &Facts| facts.full_shape(samples).iter().fold(16u64, |n, &side| n.saturating_mul(side as u64));
     let mut last_use: Vec<ValueId> = (0..graph.nodes.len()).collect();
     for (id, node) in graph.nodes.iter().enumerate() {
         node.inputs.iter().for_each(|&input| last_use[input] = id);
     }
     last_use[graph.output] = graph.nodes.len();
-    let weights: u64 = graph.weights.iter().map(|spec| 16 * spec.shape.iter().product::<usize>() as u64).sum();
     let live = |now: ValueId| {
         let values = graph.nodes[..=now].iter().zip(&last_use);
         let held = values.filter(|(node, last)| !matches!(node.op, Op::Weight(_)) && **last >= now);
-        weights + held.map(|(node, _)| size(&node.facts)).sum::<u64>()
+        held.fold(0u64, |sum, (node, _)| sum.saturating_add(size(&node.facts)))
     };
     (0..graph.nodes.len()).map(live).collect()
+}
+
+/// About how many bytes a party needs for a session besides the weights, estimated from above.
+pub fn session_bytes(graph: &Graph, samples: usize, mode: Mode) -> u64 {
+    /// Messages on their way, and the thread.
+    const BASE: u64 = 8 << 20;
+    /// Planes, masks and messages of a comparison beside the values compared: measured on whole networks, 10 at most.
+    const FACTOR: u64 = 12;
+    /// Claims that wait for their check, and the check itself: their number is bounded, the layer that exceeds it is not.
+    const CHECK: u64 = 48 << 20;
+    let most = live_bytes(graph, samples).into_iter().max().unwrap_or(0).saturating_mul(FACTOR);
+    let passive = most.saturating_add(BASE);
+    if mode == Mode::Passive { passive } else { passive.saturating_add(most).saturating_add(CHECK) }
 }
