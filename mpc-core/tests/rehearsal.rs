@@ -84,3 +84,28 @@ fn time_is_made_of_rounds_bytes_and_work() {
     let time = spent.time(&measured, Duration::from_micros(2000));
     assert!(time.abs_diff(Duration::from_millis(10 + 10 + 6)) < Duration::from_micros(1), "{time:?}");
 }
+
+#[test]
+fn branches_share_their_rounds() {
+    let branches = || -> Result<(Graph, Vec<ArrayD<f64>>)> {
+        let mut network = Network::new(&[6])?;
+        let [left, right] = ["left", "right"].map(|name| network.weight(name, weights(&[6, 3])));
+        let (left, right) = (left?, right?);
+        let x = network.push("x left", Op::MatMul, &[0, left])?;
+        let x = network.push("relu", Op::Relu { rescale: 0, ceiling: None }, &[x])?;
+        let square = network.weight("square", weights(&[3, 3]))?;
+        let x = network.push("x square", Op::MatMul, &[x, square])?;
+        let y = network.push("x right", Op::MatMul, &[0, right])?;
+        network.push("sum", Op::Add, &[x, y])?;
+        let declared = Declared { range: 2.0, frac_bits: 16, max_windows: None, bounds: Bounds::Proved, samples: None };
+        compile(&network, &declared)
+    };
+    let (graph, _) = branches().unwrap();
+    let pieces =
+        rehearse(&graph, &[1], Reveal::Scores, Mode::Passive, Conditions::LOOPBACK, || Duration::ZERO).unwrap();
+    let rounds = |name: &str| {
+        let piece = pieces.iter().find(|spent| matches!(spent.piece, Piece::Node(id) if graph.nodes[id].name == name));
+        piece.map(|spent| spent.meter.rounds)
+    };
+    assert_eq!([rounds("x left"), rounds("x right"), rounds("x square")], [Some(1), Some(0), Some(1)]);
+}

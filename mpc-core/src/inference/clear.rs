@@ -2,11 +2,11 @@
 
 use ndarray::{ArcArray, ArrayD, IxDyn, Zip};
 
-use super::{Backend, check_input};
+use super::{Backend, Ready, check_input};
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::model::rearrange::{broadcast, gather_windows, rearrange};
-use crate::model::{Facts, Graph, Node, Op, ValueId, encode_weights, reference};
+use crate::model::{Graph, Op, encode_weights, reference};
 use crate::ring::{Tensor, fixed};
 use crate::sharing::{slice, tensor};
 
@@ -50,15 +50,9 @@ impl Backend for Float<'_> {
         self.weights[index].to_shared()
     }
 
-    fn apply(
-        &mut self,
-        _: ValueId,
-        node: &Node,
-        operands: &[(&Self::Value, &Facts)],
-        windows: &[u32],
-    ) -> Result<Self::Value> {
-        let operands: Vec<_> = operands.iter().map(|(value, facts)| (*value, facts.batched)).collect();
-        Ok(reference::apply(&node.op, &operands, windows))
+    fn apply(&mut self, ready: &Ready<'_, Self::Value>, windows: &[u32]) -> Result<Self::Value> {
+        let operands: Vec<_> = ready.operands.iter().map(|(value, facts)| (*value, facts.batched)).collect();
+        Ok(reference::apply(&ready.node.op, &operands, windows))
     }
 }
 
@@ -74,13 +68,8 @@ impl Backend for Fixed {
         self.weights[index].clone()
     }
 
-    fn apply(
-        &mut self,
-        _: ValueId,
-        node: &Node,
-        operands: &[(&Tensor<u64>, &Facts)],
-        windows: &[u32],
-    ) -> Result<Tensor<u64>> {
+    fn apply(&mut self, ready: &Ready<'_, Tensor<u64>>, windows: &[u32]) -> Result<Tensor<u64>> {
+        let Ready { node, operands, .. } = ready;
         let (x, facts) = operands[0];
         let batch = if facts.batched { x.shape()[0] } else { operands.last().map_or(0, |(y, _)| y.shape()[0]) };
         let shape = node.facts.full_shape(batch);

@@ -2,15 +2,16 @@
 
 use super::clear::constant;
 use super::rehearsal::Piece;
-use super::{Backend, check_input};
+use super::{Backend, Ready, check_input};
 use crate::error::{Error, Result, Step};
 use crate::model::manifest::Reveal;
 use crate::model::rearrange::{broadcast, gather_windows, rearrange};
-use crate::model::{Facts, Graph, Node, Op, PoolGeometry, ValueId};
+use crate::model::{Facts, Graph, Node, Op, PoolGeometry};
 use crate::party::Party;
 use crate::plan::{Conditions, Plan, Pool, width};
+use crate::protocol::product::{self, PendingLinear};
 use crate::protocol::winner::Levels;
-use crate::protocol::{argmax::argmax, pool, product, relu::relu, truncate::truncate};
+use crate::protocol::{argmax::argmax, pool, relu::relu, truncate::truncate};
 use crate::ring::{Boolean, Tensor};
 use crate::role::Role;
 use crate::security::{Digests, Verified};
@@ -126,31 +127,65 @@ impl Backend for Secure<'_> {
         Value::Shared(self.weights[index].clone())
     }
 
-    fn apply(&mut self, id: ValueId, node: &Node, operands: &[(&Value, &Facts)], windows: &[u32]) -> Result<Value> {
+    fn apply(&mut self, ready: &Ready<'_, Value>, windows: &[u32]) -> Result<Value> {
         self.party.checkpoint()?;
-        let value = self.value(id, node, operands, windows)?;
-        (self.observe)(self.party, Piece::Node(id));
+        let value = self.value(ready, windows)?;
+        (self.observe)(self.party, Piece::Node(ready.id));
         Ok(value)
+    }
+
+    /// All in one round.
+    fn products(&mut self, nodes: &[Ready<'_, Value>], _: &[u32]) -> Result<Vec<Value>> {
+        self.party.checkpoint()?;
+        let sent = nodes.iter().map(|ready| self.send_product(ready)).collect::<Result<Vec<_>>>()?;
+        self.party.link().count_round();
+        let receive = |(sent, ready): (PendingLinear, &Ready<'_, Value>)| {
+            let (product, batch) = (sent.receive(self.party)?, ready.operands[0].0.shared().shape()[0]);
+            (self.observe)(self.party, Piece::Node(ready.id));
+            Ok(Value::Shared(product.reshape(&ready.node.facts.full_shape(batch))))
+        };
+        sent.into_iter().zip(nodes).map(receive).collect()
+    }
+}
+
+impl Value {
+    /// What every operation but a ReLU works on.
+    fn shared(&self) -> &ArithmeticShare {
+        match self {
+            Value::Shared(x) => x,
+            Value::Candidates(..) => unreachable!("candidates are left to a ReLU"),
+        }
     }
 }
 
 impl Secure<'_> {
-    fn value(&mut self, id: ValueId, node: &Node, operands: &[(&Value, &Facts)], windows: &[u32]) -> Result<Value> {
-        if let (Op::MaxPool(geometry), (Value::Shared(x), facts)) = (&node.op, operands[0]) {
-            return self.max_pool(self.plan.pool(id), geometry, x, facts);
-        }
-        let shared = operands.iter().map(|(value, facts)| match value {
-            Value::Shared(x) => Ok((x, *facts)),
-            Value::Candidates(candidates, levels) => Err((candidates, levels, *facts)),
-        });
-        match shared.collect::<Result<Vec<_>, _>>() {
-            Ok(operands) => self.compute(node, &operands, windows),
-            Err((candidates, levels, facts)) => {
-                let Op::Relu { rescale, .. } = node.op else { unreachable!("candidates are left to a ReLU") };
-                pool::max_relu(self.party, candidates, width(self.graph, facts), rescale, levels)
+    fn send_product(&mut self, ready: &Ready<'_, Value>) -> Result<PendingLinear> {
+        let [(x, facts), (w, _)] = ready.operands[..] else { unreachable!("a product has two operands") };
+        let (x, w) = (x.shared(), w.shared());
+        match &ready.node.op {
+            Op::Conv(geometry) => product::send_conv(self.party, geometry, x, w),
+            _ => {
+                let k = facts.shape.last().copied().unwrap_or(1);
+                product::send_matmul(self.party, &x.reshape(&[x.len() / k, k]), w)
             }
         }
-        .map(Value::Shared)
+    }
+
+    fn value(&mut self, ready: &Ready<'_, Value>, windows: &[u32]) -> Result<Value> {
+        let Ready { id, node, operands } = ready;
+        let value = match (&node.op, operands[0]) {
+            (Op::MaxPool(geometry), (x, facts)) => {
+                return self.max_pool(self.plan.pool(*id), geometry, x.shared(), facts);
+            }
+            (Op::Relu { rescale, .. }, (Value::Candidates(candidates, levels), facts)) => {
+                pool::max_relu(self.party, candidates, width(self.graph, facts), *rescale, levels)
+            }
+            _ => {
+                let operands: Vec<_> = operands.iter().map(|(value, facts)| (value.shared(), *facts)).collect();
+                self.compute(node, &operands, windows)
+            }
+        };
+        value.map(Value::Shared)
     }
 
     /// A max-pool, or its candidates if its maximum is found with the ReLU behind it.
@@ -172,12 +207,6 @@ impl Secure<'_> {
         let (party, graph) = (&mut *self.party, self.graph);
         let (x, facts) = operands[0];
         match &node.op {
-            Op::Conv(geometry) => product::conv(party, geometry, x, operands[1].0),
-            Op::MatMul => {
-                let (w, k) = (operands[1].0, facts.shape.last().copied().unwrap_or(1));
-                let product = product::matmul(party, &x.reshape(&[x.len() / k, k]), w)?;
-                Ok(product.reshape(&node.facts.full_shape(x.shape()[0])))
-            }
             Op::Add | Op::Sub | Op::Mul => {
                 let batch = operands.iter().find(|(_, facts)| facts.batched).map_or(1, |(value, _)| value.shape()[0]);
                 let shape = node.facts.full_shape(batch);
@@ -212,7 +241,9 @@ impl Secure<'_> {
                 };
                 Ok(Share::new(component(Share::own), component(Share::next)))
             }
-            Op::MaxPool(_) | Op::Input | Op::Weight(_) => unreachable!("{} is not computed here", node.op.name()),
+            Op::Conv(_) | Op::MatMul | Op::MaxPool(_) | Op::Input | Op::Weight(_) => {
+                unreachable!("{} is not computed here", node.op.name())
+            }
         }
     }
 }

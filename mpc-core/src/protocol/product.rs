@@ -13,7 +13,7 @@
 
 use crate::error::Result;
 use crate::kernel::ConvGeometry;
-use crate::link::reshare::{Contributors, Pending, reshare, send};
+use crate::link::reshare::{Contributors, Pending, send};
 use crate::party::Party;
 use crate::ring::{Arithmetic, Domain, Tensor, Word};
 use crate::role::Role;
@@ -135,18 +135,52 @@ pub(super) fn component<D: Domain, W: Word>(role: Role, slot: Role, x: &Share<D,
     Factor::component(role, slot, x).into_share(role)
 }
 
+/// A matrix product or convolution whose message is on its way; several can share a round.
+#[must_use = "the peers wait for this product to be received"]
+pub struct PendingLinear {
+    /// Of a convolution.
+    geometry: Option<ConvGeometry>,
+    x: ArithmeticShare,
+    y: ArithmeticShare,
+    z: Pending<Arithmetic, u64>,
+}
+
+impl PendingLinear {
+    /// Waits for the product and records the claim.
+    pub fn receive(self, party: &mut Party) -> Result<ArithmeticShare> {
+        let Self { geometry, x, y, z } = self;
+        let z = z.receive(party.link())?;
+        party.record(|| {
+            let operands = Operands { x, y, z: z.clone() };
+            match geometry {
+                Some(geometry) => Claim::Conv(Box::new(geometry), operands),
+                None => Claim::MatMul(operands),
+            }
+        });
+        Ok(z)
+    }
+}
+
 /// Matrix product over Z_2^64: x is `[m, k]`, y is `[k, n]`, the result `[m, n]`. Fractional bits add up. 1 round, 1 element of
 /// the result.
 ///
 /// # Panics
 /// If the shapes do not fit.
 pub fn matmul(party: &mut Party, x: &ArithmeticShare, y: &ArithmeticShare) -> Result<ArithmeticShare> {
+    let pending = send_matmul(party, x, y)?;
+    party.link().count_round();
+    pending.receive(party)
+}
+
+/// First half of [`matmul`], to share a round with others.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn send_matmul(party: &mut Party, x: &ArithmeticShare, y: &ArithmeticShare) -> Result<PendingLinear> {
     let (&[m, k], &[rows, n]) = (x.shape(), y.shape()) else { panic!("matmul takes matrices") };
     assert_eq!(k, rows, "inner dimensions agree");
     let kernel = party.kernel();
-    let z = bilinear(party, x, y, &[m, n], |a, b, c| kernel.gemm([m, k, n], a, b, c))?;
-    party.record(|| Claim::MatMul(Operands { x: x.clone(), y: y.clone(), z: z.clone() }));
-    Ok(z)
+    send_bilinear(party, None, x, y, &[m, n], |a, b, c| kernel.gemm([m, k, n], a, b, c))
 }
 
 /// Convolution over Z_2^64: x is `[batch, in_channels, h, w]`, `w` as [`ConvGeometry`] says, the result
@@ -160,28 +194,41 @@ pub fn conv(
     x: &ArithmeticShare,
     w: &ArithmeticShare,
 ) -> Result<ArithmeticShare> {
+    let pending = send_conv(party, geometry, x, w)?;
+    party.link().count_round();
+    pending.receive(party)
+}
+
+/// First half of [`conv`], to share a round with others.
+///
+/// # Panics
+/// If the shapes do not fit the geometry.
+pub fn send_conv(
+    party: &mut Party,
+    geometry: &ConvGeometry,
+    x: &ArithmeticShare,
+    w: &ArithmeticShare,
+) -> Result<PendingLinear> {
     let (batch, [h, width]) = (x.shape()[0], geometry.output());
     let kernel = party.kernel();
     let shape = [batch, geometry.out_channels, h, width];
-    let z = bilinear(party, x, w, &shape, |a, b, c| kernel.conv(geometry, batch, a, b, c))?;
-    party.record(|| {
-        let operands = Operands { x: x.clone(), y: w.clone(), z: z.clone() };
-        Claim::Conv(Box::new(geometry.clone()), operands)
-    });
-    Ok(z)
+    let add_product = |a: &[u64], b: &[u64], c: &mut [u64]| kernel.conv(geometry, batch, a, b, c);
+    send_bilinear(party, Some(geometry.clone()), x, w, &shape, add_product)
 }
 
-/// Local part and reshare of a product whose kernel adds f(a, b) to c.
-fn bilinear(
+/// Local part and first half of the reshare of a product whose kernel adds f(a, b) to c.
+fn send_bilinear(
     party: &mut Party,
+    geometry: Option<ConvGeometry>,
     x: &ArithmeticShare,
     y: &ArithmeticShare,
     shape: &[usize],
     add_product: impl Fn(&[u64], &[u64], &mut [u64]),
-) -> Result<ArithmeticShare> {
+) -> Result<PendingLinear> {
     let mut z = vec![0; shape.iter().product()];
     let pair = combine(y.own(), y.next(), Arithmetic::add);
     add_product(slice(x.own()), slice(&pair), &mut z);
     add_product(slice(x.next()), slice(y.own()), &mut z);
-    reshare(party.link(), shape, z)
+    let z = send(party.link(), shape, Some(z), Contributors::ALL)?;
+    Ok(PendingLinear { geometry, x: x.clone(), y: y.clone(), z })
 }
