@@ -10,7 +10,7 @@ use mpc_core::Role;
 use mpc_core::model::Graph;
 use mpc_core::model::manifest::Reveal;
 use mpc_core::network::Meter;
-use mpc_core::plan::{self, Conditions};
+use mpc_core::network::lines::{self, Conditions};
 use mpc_core::ring::{Domain, Tensor};
 use mpc_core::security::Mode;
 use mpc_core::sharing::Share;
@@ -72,7 +72,7 @@ pub(crate) struct Outcome {
     /// The most memory that the process has held.
     pub(crate) peak_rss_mb: f64,
     /// What the party has found out about lines and processors, before an evaluation.
-    pub(crate) lines: Option<plan::Measured>,
+    pub(crate) lines: Option<lines::Measured>,
 }
 
 impl Outcome {

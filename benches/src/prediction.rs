@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use mpc_core::inference::rehearsal::{reference, rehearse};
-use mpc_core::plan::{Conditions, Measured};
+use mpc_core::network::lines::{Conditions, Measured};
 use mpc_core::security::Mode;
 
 use crate::party::cpu;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use mpc_core::Role;
 use mpc_core::network::endpoint;
 use mpc_core::network::identity::{Fingerprint, Identity};
-use mpc_core::plan::Measured;
+use mpc_core::network::lines::Measured;
 use mpc_core::ring::Domain;
 use mpc_core::sharing::{Dealt, Share};
 use mpc_core::wire::cluster::Cluster;

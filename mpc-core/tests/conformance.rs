@@ -6,7 +6,7 @@ use mpc_core::inference::secure::{self, Output, Weights};
 use mpc_core::kernel::ConvGeometry;
 use mpc_core::model::manifest::{Bounds, Reveal};
 use mpc_core::model::{Bound, Declared, Graph, Network, Op, PoolGeometry, Source, compile, encode_weights};
-use mpc_core::plan::Conditions;
+use mpc_core::network::lines::Conditions;
 use mpc_core::ring::{Arithmetic, Boolean, Tensor, fixed};
 use mpc_core::sharing::{Share, reconstruct};
 use mpc_core::testing::{deal, three_parties};

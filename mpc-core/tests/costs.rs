@@ -3,7 +3,8 @@
 use mpc_core::Party;
 use mpc_core::error::Result;
 use mpc_core::network::Meter;
-use mpc_core::plan::Conditions;
+use mpc_core::network::lines::Conditions;
+use mpc_core::plan::nanoseconds;
 use mpc_core::protocol::argmax::{self, argmax};
 use mpc_core::protocol::compare::{self, Width};
 use mpc_core::protocol::cost::Cost;
@@ -76,7 +77,7 @@ fn a_slow_line_is_worth_more_comparisons() {
     let (few_rounds, few_bytes) = (cost(Levels::all_pairs(8)), cost(Levels::tournament(8)));
     assert!(few_rounds.rounds < few_bytes.rounds && few_rounds.bytes > few_bytes.bytes);
     let far = Conditions { latency_us: 200_000, rate_mbit: 1000 };
-    assert!(far.nanoseconds(few_rounds) < far.nanoseconds(few_bytes));
+    assert!(nanoseconds(far, few_rounds) < nanoseconds(far, few_bytes));
     let near = Conditions::LOOPBACK;
-    assert!(near.nanoseconds(few_rounds) > near.nanoseconds(few_bytes));
+    assert!(nanoseconds(near, few_rounds) > nanoseconds(near, few_bytes));
 }

@@ -9,7 +9,7 @@ use mpc_core::kernel::ConvGeometry;
 use mpc_core::model::manifest::{Bounds, Reveal};
 use mpc_core::model::{Declared, Graph, Network, Op, PoolGeometry, compile, encode_weights};
 use mpc_core::network::Meter;
-use mpc_core::plan::{Conditions, Measured};
+use mpc_core::network::lines::{Conditions, Measured};
 use mpc_core::ring::{Arithmetic, fixed};
 use mpc_core::security::Mode;
 use mpc_core::testing::{deal, mesh, party, run_parties};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mpc_core::error::Step;
 use mpc_core::network::Meter;
-use mpc_core::plan::Conditions;
+use mpc_core::network::lines::Conditions;
 use mpc_core::ring::Tensor;
 use mpc_core::security::Mode;
 use mpc_core::sharing::{Component, Dealt, Seed, expand};

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mpc_core::Role;
+use mpc_core::network::lines::Conditions;
 use mpc_core::network::mesh::{Control, Mesh};
-use mpc_core::plan::Conditions;
 use mpc_core::wire::message::{Decision, Id, MAX_CONTROL, PeerRequest, Propose, Verdict, Versioned, session_id};
 use mpc_core::wire::stream;
 use quinn::{RecvStream, SendStream};

@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mpc_core::Role;
+use mpc_core::network::lines::{Conditions, Measured, measure};
 use mpc_core::network::mesh::Mesh;
-use mpc_core::plan::{Conditions, Measured, measure};
 use mpc_core::wire::message::{Id, PeerRequest, Versioned};
 use mpc_core::wire::stream;
 use tokio::sync::{Mutex, watch};

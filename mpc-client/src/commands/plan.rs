@@ -5,7 +5,8 @@ use std::time::Duration;
 use mpc_client::{Mode, Model, Result};
 use mpc_core::inference::rehearsal::{Piece, Spent, reference, rehearse};
 use mpc_core::model::{Graph, Op, ValueId};
-use mpc_core::plan::{Conditions, Measured, Plan, live_bytes, session_bytes};
+use mpc_core::network::lines::{Conditions, Measured};
+use mpc_core::plan::{Plan, live_bytes, session_bytes};
 use serde::Serialize;
 
 use super::{Needed, ask, blocking};

@@ -17,9 +17,9 @@ use crate::link::Link;
 use crate::model::manifest::Reveal;
 use crate::model::{Graph, ValueId};
 use crate::network::Meter;
+use crate::network::lines::{Conditions, Measured, reference_work};
 use crate::network::memory::{self, MemoryNetwork};
 use crate::party::Party;
-use crate::plan::{Conditions, Measured, reference_work};
 use crate::prss::Prss;
 use crate::role::Role;
 use crate::security::Mode;
@@ -54,7 +54,7 @@ pub struct Spent {
 
 impl Spent {
     /// How long it takes parties that have measured `measured`, if this process takes `work` of processor time for the
-    /// [reference work](crate::plan::reference_work).
+    /// [reference work](crate::network::lines::reference_work).
     pub fn time(&self, measured: &Measured, work: Duration) -> Duration {
         let Conditions { latency_us, rate_mbit } = measured.conditions;
         let rounds = self.meter.rounds as f64 * f64::from(latency_us) * 1e-6;
@@ -118,7 +118,7 @@ pub fn rehearse(
     })
 }
 
-/// Processor time of a party in this process for the [reference work](crate::plan::reference_work), while two others do
+/// Processor time of a party in this process for the [reference work](crate::network::lines::reference_work), while two others do
 /// the same.
 pub fn reference(clock: impl Fn() -> Duration) -> Duration {
     const TIMES: u32 = 8;

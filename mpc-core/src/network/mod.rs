@@ -3,6 +3,7 @@
 //! Protocols are blocking straight-line code on a [`Network`]: `send` queues and never blocks, `recv` waits for
 //! exactly the expected number of bytes and moves the queue while it waits.
 
+pub mod lines;
 pub mod memory;
 
 #[cfg(feature = "quic")]

@@ -51,7 +51,7 @@
 //! ```
 //!
 //! `Versioned(PeerRequest::Measure)` needs no answer: all three enter the session that it names, without a hello, and
-//! [measure](crate::plan::measure).
+//! [measure](crate::network::lines::measure).
 //!
 //! After `Commit` each party computes [`session_id`] and opens the session's own streams; the first message there, both ways
 //! between each two parties, is [`SessionHello`].
@@ -63,7 +63,7 @@ use sha2::{Digest, Sha256};
 use super::codec;
 use crate::error::{Error, Result, Step};
 use crate::network::Meter;
-use crate::plan::{Conditions, Measured};
+use crate::network::lines::{Conditions, Measured};
 use crate::ring::fixed::FRAC_BITS;
 use crate::security::Mode;
 
@@ -256,7 +256,7 @@ pub struct ModelInfo {
 pub enum PeerRequest {
     /// Will you take part in this session?
     Propose(Propose),
-    /// [Measure](crate::plan::measure) the lines and processors together with me.
+    /// [Measure](crate::network::lines::measure) the lines and processors together with me.
     Measure {
         /// Name of the session to do it in, fresh.
         session: Id,

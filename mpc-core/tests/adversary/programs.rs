@@ -6,7 +6,7 @@ use mpc_core::inference::secure::{self, Output, Weights};
 use mpc_core::kernel::ConvGeometry;
 use mpc_core::model::manifest::{Bounds, Reveal};
 use mpc_core::model::{Declared, Graph, Network, Op, PoolGeometry, compile, encode_weights};
-use mpc_core::plan::Conditions;
+use mpc_core::network::lines::Conditions;
 use mpc_core::protocol::compare::Width;
 use mpc_core::protocol::winner::Levels;
 use mpc_core::protocol::{argmax::argmax, compare, convert, open, pool, product, relu, truncate};

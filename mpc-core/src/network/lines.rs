@@ -1,4 +1,6 @@
-//! What three parties find out about the lines between them and about their processors, together and at the same time.
+//! The lines between the parties: what is known of them, and how three parties find out, together and at the same time.
+//!
+//! A measurement:
 //!
 //! 1. Rounds of a few bytes around the ring, as a protocol makes them: the latency, with all that it takes to wake a
 //!    thread.
@@ -13,11 +15,36 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::Conditions;
+use super::Network;
 use crate::error::Result;
 use crate::kernel::Kernel;
-use crate::network::Network;
 use crate::ring::{Arithmetic, Boolean};
+
+/// The lines between the parties, at their slowest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conditions {
+    /// Microseconds from sending a small message to its arrival in the receiving thread.
+    pub latency_us: u32,
+    /// Megabits per second that a party can send to one other.
+    pub rate_mbit: u32,
+}
+
+impl Conditions {
+    /// Three processes on one machine.
+    pub const LOOPBACK: Self = Self { latency_us: 80, rate_mbit: 8000 };
+
+    /// 0.2 ms there and back, 1 Gbit/s.
+    pub const LAN: Self = Self { latency_us: 150, rate_mbit: 1000 };
+
+    /// 40 ms there and back, 100 Mbit/s.
+    pub const WAN: Self = Self { latency_us: 20_000, rate_mbit: 100 };
+}
+
+impl Default for Conditions {
+    fn default() -> Self {
+        Self::LOOPBACK
+    }
+}
 
 /// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

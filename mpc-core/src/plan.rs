@@ -5,63 +5,17 @@
 //! takes the one that is fastest under the [`Conditions`] that the parties have agreed on. All variants compute the
 //! same function, under the same security; all three parties must follow the same plan.
 
-mod measure;
-
 use std::collections::HashMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
-pub use measure::{Measured, measure, reference_work};
-
 use crate::model::manifest::Reveal;
 use crate::model::{Facts, Graph, Node, Op, ValueId};
+use crate::network::lines::Conditions;
 use crate::protocol::compare::Width;
 use crate::protocol::cost::Cost;
 use crate::protocol::winner::Levels;
 use crate::protocol::{argmax, pool, relu};
 use crate::security::Mode;
-
-/// The lines between the parties, at their slowest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Conditions {
-    /// Microseconds from sending a small message to its arrival in the receiving thread.
-    pub latency_us: u32,
-    /// Megabits per second that a party can send to one other.
-    pub rate_mbit: u32,
-}
-
-impl Conditions {
-    /// Three processes on one machine.
-    pub const LOOPBACK: Self = Self { latency_us: 80, rate_mbit: 8000 };
-
-    /// 0.2 ms there and back, 1 Gbit/s.
-    pub const LAN: Self = Self { latency_us: 150, rate_mbit: 1000 };
-
-    /// 40 ms there and back, 100 Mbit/s.
-    pub const WAN: Self = Self { latency_us: 20_000, rate_mbit: 100 };
-
-    /// The slower of each.
-    pub fn worst(self, other: Self) -> Self {
-        let (latency_us, rate_mbit) = (self.latency_us.max(other.latency_us), self.rate_mbit.min(other.rate_mbit));
-        Self { latency_us, rate_mbit }
-    }
-
-    /// Nanoseconds on the line, and for what the processors do with each byte.
-    pub fn nanoseconds(self, cost: Cost) -> u64 {
-        /// Measured: comparisons and injections, passive, take a party 4 to 6 ns for each byte that they send, active
-        /// four times as long.
-        const PROCESSING: u64 = 8;
-        let line = 8000 / u64::from(self.rate_mbit.max(1));
-        cost.rounds * u64::from(self.latency_us) * 1000 + cost.bytes / 3 * (line + PROCESSING)
-    }
-}
-
-impl Default for Conditions {
-    fn default() -> Self {
-        Self::LOOPBACK
-    }
-}
 
 /// The choices for one graph and batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,13 +59,13 @@ impl Plan {
                 }
                 (None, _) => pool::cost(n, width, &pool.levels, u64::BITS),
             };
-            options.min_by_key(|pool| conditions.nanoseconds(cost(pool))).map(|pool| (id, pool))
+            options.min_by_key(|pool| nanoseconds(conditions, cost(pool))).map(|pool| (id, pool))
         };
         let pools = graph.nodes.iter().enumerate().filter_map(pool).collect();
         let (output, classes) = (graph.output(), graph.output().shape.first().copied().unwrap_or(1));
         let cost = |levels: &Levels| argmax::cost(inputs, width(graph, output), levels, u64::BITS);
         let argmax = match reveal {
-            Reveal::Label => options(classes).min_by_key(|levels| conditions.nanoseconds(cost(levels))),
+            Reveal::Label => options(classes).min_by_key(|levels| nanoseconds(conditions, cost(levels))),
             Reveal::Scores => None,
         };
         Self { pools, argmax: argmax.unwrap_or_else(|| Levels::all_pairs(classes)) }
@@ -129,6 +83,15 @@ impl Plan {
     pub fn argmax(&self) -> &Levels {
         &self.argmax
     }
+}
+
+/// Nanoseconds on the line, and for what the processors do with each byte.
+pub fn nanoseconds(conditions: Conditions, cost: Cost) -> u64 {
+    /// Measured: comparisons and injections, passive, take a party 4 to 6 ns for each byte that they send, active four
+    /// times as long.
+    const PROCESSING: u64 = 8;
+    let line = 8000 / u64::from(conditions.rate_mbit.max(1));
+    cost.rounds * u64::from(conditions.latency_us) * 1000 + cost.bytes / 3 * (line + PROCESSING)
 }
 
 /// How much of such a value a comparison must look at. Activations have the fractional bits of the input; of a value
