@@ -158,7 +158,7 @@ pub(crate) enum Command {
 
     /// Tell what a question will cost: rounds, traffic, memory and time, layer by layer
     ///
-    /// Rehearses the question on this machine, on zeros, and adds what the three servers have measured of the lines between them and of their
+    /// Rehearses the question on this machine and adds what the three servers have measured of the lines between them and of their
     /// processors, or what you say of the lines.
     #[command(after_help = "Example: mpc-client --local plan --model face --rtt 40ms --rate 100Mbit")]
     Plan(PlanArgs),

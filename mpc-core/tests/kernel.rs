@@ -126,6 +126,8 @@ fn check_planes<W: Word>(seed: u64, n: usize, k: usize) -> TestCaseResult {
     for kernel in Kernel::available() {
         prop_assert_eq!(&kernel.to_planes(&words, 0..k), &expected, "{}", kernel);
         prop_assert_eq!(&kernel.to_planes(&words, k / 2..k), &expected[k / 2 * per_plane..], "{}", kernel);
+        let top = k.saturating_sub(2);
+        prop_assert_eq!(&kernel.to_planes(&words, top..k), &expected[top * per_plane..], "{}", kernel);
         prop_assert_eq!(&kernel.from_planes::<W>(&expected, n), &restored, "{}", kernel);
     }
     Ok(())

@@ -1,5 +1,5 @@
 //! What an evaluation will cost, layer by layer, found out by doing it: three parties in this process evaluate the
-//! graph on shares of zero.
+//! graph on shares of nothing in particular.
 //!
 //! What parties send and compute does not depend on what they hold, so rounds and bytes are those of the real
 //! evaluation, checks of active security included, and so is the processor time but for the transport and the speed of
@@ -23,7 +23,7 @@ use crate::party::Party;
 use crate::prss::Prss;
 use crate::role::Role;
 use crate::security::Mode;
-use crate::sharing::Share;
+use crate::sharing::{ArithmeticShare, Share, tensor};
 
 /// Longest wait of a rehearsing party for another one.
 const DEADLINE: Duration = Duration::from_secs(600);
@@ -77,10 +77,10 @@ pub fn rehearse(
     conditions: Conditions,
     clock: impl Fn() -> Duration + Sync,
 ) -> Result<Vec<Spent>> {
-    let weights = graph.weights.iter().map(|spec| Share::zeros(&spec.shape)).collect();
+    let weights = graph.weights.iter().map(|spec| ones(&spec.shape)).collect();
     let weights = Weights::new(weights);
     let samples = windows.iter().map(|&n| n as usize).sum();
-    let input = Share::zeros(&graph.input().full_shape(samples));
+    let input = ones(&graph.input().full_shape(samples));
     let evaluate = |network: MemoryNetwork| -> Result<Vec<Spent>> {
         let mut party = party(network, mode);
         let (mut pieces, mut before) = (Vec::new(), (Meter::default(), clock()));
@@ -136,7 +136,13 @@ pub fn reference(clock: impl Fn() -> Duration) -> Duration {
     (clock() - before) / (3 * TIMES)
 }
 
-/// Keys protect nothing here: all that is shared is zero.
+/// A sharing of something. Not of zeros: memory of zeros may stand in no place at all, and would be faster than it ever is.
+fn ones(shape: &[usize]) -> ArithmeticShare {
+    let component = tensor(shape, vec![1; shape.iter().product()]);
+    Share::new(component.clone(), component)
+}
+
+/// Keys protect nothing here: everybody knows what is shared.
 fn party(network: MemoryNetwork, mode: Mode) -> Party {
     use crate::network::Network;
     let key = |role: Role| Zeroizing::new([role.index() as u8; 32]);

@@ -8,6 +8,10 @@ use crate::ring::{Domain, Word};
 /// Blocks of 64 words that are transposed side by side: as many words as a cache line of a plane has.
 const BLOCKS: usize = 8;
 
+/// So many planes are collected bit by bit faster than all 64 of a block are transposed.
+#[cfg(target_arch = "x86_64")]
+const FEW: usize = 4;
+
 impl Kernel {
     /// These bits of every word as planes of ceil(n / 64) words: bit j of word i of the first plane is bit `bits.start` of
     /// element 64 i + j. Bits behind the last element are zero.
@@ -18,6 +22,17 @@ impl Kernel {
         assert!(bits.end <= W::BITS as usize);
         let per_plane = words.len().div_ceil(64);
         let mut planes = vec![0; bits.len() * per_plane];
+        #[cfg(target_arch = "x86_64")]
+        if let (Kernel::Avx512(_), 1..=FEW) = (self, bits.len()) {
+            for (bit, plane) in bits.zip(planes.chunks_exact_mut(per_plane.max(1))) {
+                let (blocks, rest) = words.as_chunks();
+                // SAFETY: the kernel is AVX-512.
+                plane.iter_mut().zip(blocks).for_each(|(to, words)| *to = unsafe { x86::collect(words, bit as u32) });
+                let last = rest.iter().enumerate().fold(0, |bits, (j, word)| bits | (word.to_u64() >> bit & 1) << j);
+                plane.iter_mut().skip(blocks.len()).for_each(|to| *to = last);
+            }
+            return planes;
+        }
         if !planes.is_empty() {
             self.narrow().run(
                 #[inline(always)]
@@ -188,6 +203,23 @@ mod x86 {
     use std::arch::x86_64::*;
 
     use crate::ring::Word;
+
+    /// This bit of 64 words.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(super) fn collect<W: Word>(words: &[W; 64], bit: u32) -> u64 {
+        let vectors = bytemuck::cast_slice::<W, u8>(words).as_chunks::<64>().0;
+        vectors.iter().enumerate().fold(0, |bits, (i, from)| {
+            // SAFETY: 64 bytes.
+            let vector = unsafe { _mm512_loadu_si512(from.as_ptr().cast()) };
+            let found = match W::BITS {
+                8 => _mm512_test_epi8_mask(vector, _mm512_set1_epi8(1 << bit)),
+                16 => u64::from(_mm512_test_epi16_mask(vector, _mm512_set1_epi16(1 << bit))),
+                32 => u64::from(_mm512_test_epi32_mask(vector, _mm512_set1_epi32(1 << bit))),
+                _ => u64::from(_mm512_test_epi64_mask(vector, _mm512_set1_epi64(1 << bit))),
+            };
+            bits | found << (i * 512 / W::BITS as usize)
+        })
+    }
 
     /// 64 bits as words 0 or 1.
     #[target_feature(enable = "avx512f,avx512bw")]

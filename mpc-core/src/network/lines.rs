@@ -8,7 +8,7 @@
 //! 3. The same local work at all three at once: how fast they compute while the others do, which matters where they
 //!    share a machine.
 //!
-//! All three make the same steps, about 45 rounds and 2 MiB each.
+//! All three make the same steps, about 100 rounds and 2.5 MiB each.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -62,16 +62,18 @@ pub struct Measured {
 pub fn measure(network: &mut dyn Network) -> Result<Measured> {
     const SMALL: usize = 64;
     const LARGE: usize = 512 << 10;
-    rounds(network, 8, SMALL)?;
-    let latency = rounds(network, 32, SMALL)? / 32;
-    rounds(network, 1, LARGE)?;
-    let large = rounds(network, 3, LARGE)? / 3;
+    const WORK: u32 = 32;
+    rounds(network, 64, SMALL)?;
+    let latency = rounds(network, 33, SMALL)?;
+    rounds(network, 2, LARGE)?;
+    let large = rounds(network, 3, LARGE)?;
     rounds(network, 1, SMALL)?;
     let kernel = Kernel::detect();
     reference_work(kernel);
     let start = Instant::now();
-    (0..4).for_each(|_| reference_work(kernel));
-    let work = start.elapsed() / 4;
+    // Longer than the turns in which processes share a processor.
+    (0..WORK).for_each(|_| reference_work(kernel));
+    let work = start.elapsed() / WORK;
     rounds(network, 1, SMALL)?;
     network.flush()?;
     let sending = large.saturating_sub(latency).max(Duration::from_nanos(1));
@@ -82,16 +84,19 @@ pub fn measure(network: &mut dyn Network) -> Result<Measured> {
     Ok(Measured { conditions, work_us: work.as_micros().clamp(1, u128::from(u32::MAX)) as u32 })
 }
 
-/// So many rounds of messages of so many bytes; how long they took.
+/// So many rounds of messages of so many bytes; how long one took, by the median.
 fn rounds(network: &mut dyn Network, count: u32, bytes: usize) -> Result<Duration> {
     let (next, prev) = (network.role().next(), network.role().prev());
     let (message, mut received) = (vec![0; bytes], vec![0; bytes]);
-    let start = Instant::now();
+    let mut times = Vec::new();
     for _ in 0..count {
+        let start = Instant::now();
         network.send(prev, &message)?;
         network.recv(next, &mut received)?;
+        times.push(start.elapsed());
     }
-    Ok(start.elapsed())
+    times.sort();
+    Ok(times.get(times.len() / 2).copied().unwrap_or_default())
 }
 
 /// A mix of what parties compute: a matrix product, elementwise products and ands. About a millisecond.
