@@ -27,13 +27,33 @@ fn session<T: Send>(
     id: u8,
     program: impl Fn(&mut QuicNetwork) -> Result<T> + Sync,
 ) -> [Result<T>; 3] {
+    session_within(three, id, DEADLINE, program)
+}
+
+/// As [`session`]; no wait in it is longer than `deadline`.
+fn session_within<T: Send>(
+    three: &Loopback,
+    id: u8,
+    deadline: Duration,
+    program: impl Fn(&mut QuicNetwork) -> Result<T> + Sync,
+) -> [Result<T>; 3] {
     std::thread::scope(|scope| {
         let running = Role::ALL.map(|role| {
             let (mesh, program) = (&three.parties[role.index()].mesh, &program);
-            scope.spawn(move || program(&mut mesh.session([id; 32], DEADLINE)?))
+            scope.spawn(move || program(&mut mesh.session([id; 32], deadline)?))
         });
         running.map(|thread| thread.join().expect("no panic"))
     })
+}
+
+/// Sessions work again after a restart: at once, or when the one who still held the old connection has noticed.
+fn works_again(three: &Loopback) {
+    let works = (100..130).any(|id| {
+        three.connected();
+        let got = session_within(three, id, Duration::from_secs(2), |network| pass(network, b"after"));
+        got == [(); 3].map(|()| Ok(b"after".to_vec()))
+    });
+    assert!(works, "no session in thirty attempts");
 }
 
 /// Calls P0 with an identity that no cluster lists.
@@ -205,15 +225,15 @@ fn a_dead_peer_ends_its_sessions_and_is_found_again_after_its_restart() {
         network.recv(if role == Role::P1 { Role::P0 } else { Role::P1 }, &mut [0])
     });
     for survivor in &got[..2] {
-        let Err(Error::Transport { peer: Role::P2, reason, .. }) = survivor else { panic!("{survivor:?}") };
-        assert!(["going down", "P0 has lost it", "P1 has lost it"].contains(&reason.as_str()), "{reason}");
+        let Err(Error::Transport { peer, reason, .. }) = survivor else { panic!("{survivor:?}") };
+        // P2's last word, if it still gets out, is that it has lost the others.
+        let known = ["going down", "P0 has lost it", "P1 has lost it"].contains(&reason.as_str());
+        assert!(*peer == Role::P2 && known || reason == "P2 has lost it", "{survivor:?}");
     }
     three.parties.pop();
     let restarted = three.server(Role::P2, rebind(address));
     three.parties.push(restarted);
-    three.connected();
-    let after = session(&three, 2, |network| pass(network, b"after"));
-    assert_eq!(after.map(|got| got.unwrap()), [b"after", b"after", b"after"]);
+    works_again(&three);
 }
 
 #[test]
@@ -235,9 +255,7 @@ fn a_killed_peer_is_missed_as_soon_as_it_is_back() {
         // Whoever notices first tells the other.
         assert!(reasons.iter().any(|reason| reason == "it has restarted"), "{reasons:?}");
     });
-    three.connected();
-    let after = session(&three, 2, |network| pass(network, b"after"));
-    assert_eq!(after.map(|got| got.unwrap()), [b"after", b"after", b"after"]);
+    works_again(&three);
 }
 
 #[test]
