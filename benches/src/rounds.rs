@@ -12,6 +12,7 @@ use mpc_core::network::mesh::Mesh;
 use mpc_core::network::quic::{Cancel, QuicNetwork};
 use mpc_core::network::{Meter, Network, endpoint, tls};
 use mpc_core::wire::cluster::Cluster;
+use mpc_core::wire::message::Purpose;
 use rustls::{ClientConnection, ServerConnection, StreamOwned};
 
 use crate::job::{Against, Measured, Run};
@@ -126,7 +127,7 @@ impl TlsRing {
         let listener = TcpListener::bind(address(role)).with_context(|| address(role).to_owned())?;
         barrier(network)?;
         let pins = endpoint::pins(&cluster.parties[role.prev().index()])?;
-        let client = tls::client_config(identity, &pins)?;
+        let client = tls::client_config(identity, &pins, Purpose::Mesh)?;
         let to = ClientConnection::new(Arc::new(client), "party".try_into()?)?;
         let from = ServerConnection::new(Arc::new(tls::server_config(identity)?))?;
         let mut to = StreamOwned::new(to, TcpStream::connect(address(role.prev()))?);

@@ -5,7 +5,8 @@
 use libfuzzer_sys::fuzz_target;
 use mpc_core::model::Graph;
 use mpc_core::wire::codec::{decode, encode};
-use mpc_core::wire::message::{Commit, Decision, MAX_CONTROL, ModelInfo, Propose, Reply, Request, Verdict, Versioned};
+use mpc_core::wire::message::{MAX_CONTROL, ModelInfo, Reply, Request, Versioned};
+use mpc_core::wire::peer::{Catalog, Decision, PeerRequest, Verdict};
 use mpc_core::wire::stream;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -23,10 +24,10 @@ fuzz_target!(|bytes: &[u8]| {
     match kind % 8 {
         0 => message::<Versioned<Request>>(bytes),
         1 => message::<Reply>(bytes),
-        2 => message::<Versioned<Propose>>(bytes),
+        2 => message::<Versioned<PeerRequest>>(bytes),
         3 => message::<Verdict>(bytes),
         4 => message::<Decision>(bytes),
-        5 => message::<Commit>(bytes),
+        5 => message::<Catalog>(bytes),
         6 => message::<ModelInfo>(bytes),
         _ => {
             if let Ok(graph) = decode::<Graph>(bytes)

@@ -38,6 +38,7 @@ Examples:
 
   Ask a cluster that three organisations run
     mpc-client init                                    once; send the printed fingerprint to the operators
+    mpc-client --cluster cluster.toml check            whether everything is in order, and what to do where not
     mpc-client --cluster cluster.toml models           what it serves
     mpc-client --cluster cluster.toml emotion a.wav b.mp3
     mpc-client --json classify --input face.png --input other.jpg
@@ -149,9 +150,18 @@ pub(crate) enum Command {
 
     /// Make this client's key and certificate, and print the fingerprint that the operators need
     #[command(
-        after_help = "The key never leaves the folder. Run it again to see the fingerprint; an existing key is kept."
+        after_help = "The key never leaves the folder. Run it again to see the fingerprint; an existing key is kept, and its \
+                      certificate is made anew within 30 days of its end."
     )]
-    Init,
+    Init {
+        /// Make a new certificate, although the old one is still valid
+        #[arg(long)]
+        renew: bool,
+    },
+
+    /// Look at everything that keeps this client from asking: its files, the three servers, and the lines to them
+    #[command(after_help = "Exit code 0 if there is no problem, 3 if there is one.")]
+    Check,
 
     /// List the models that the cluster serves
     Models,
@@ -220,10 +230,14 @@ impl Command {
         match self {
             Command::Emotion { .. } => "emotion",
             Command::Classify { .. } => "classify",
-            Command::Init => "init",
+            Command::Init { .. } => "init",
+            Command::Check => "check",
             Command::Models => "models",
             Command::Plan(_) => "plan",
             Command::Model(ModelCommand::Publish { .. }) => "model publish",
+            Command::Model(ModelCommand::List) => "models",
+            Command::Model(ModelCommand::Show { .. }) => "model show",
+            Command::Model(ModelCommand::Retire { .. }) => "model retire",
             Command::Preprocess(_) => "preprocess",
             Command::LocalParty { .. } => mpc_client::local::SUBCOMMAND,
         }
@@ -236,12 +250,37 @@ pub(crate) enum ModelCommand {
     ///
     /// FOLDER holds `manifest.toml` (name, preprocessing, input range, labels, what is revealed) and `model.onnx`. The
     /// architecture and the rounded bounds of its layers become public to the servers, the weights do not. A model of the
-    /// same name is replaced once all three servers have stored the new one.
+    /// same name is replaced once all three servers have stored the new one and compared their shares; questions to the old one
+    /// are answered to their end. Interrupted, run it again: it goes on where it was. Where a server has lost its share, it
+    /// repairs that.
     #[command(after_help = "Example: mpc-client model publish models/emotion")]
     Publish {
         /// Folder with manifest.toml and model.onnx
         #[arg(value_name = "FOLDER")]
         folder: PathBuf,
+        /// Deal new shares, even if the same model was published before
+        #[arg(long)]
+        anew: bool,
+    },
+
+    /// List the models that the cluster serves, as `mpc-client models` does
+    List,
+
+    /// Show what is public of a model: version, labels, what is revealed, size, publication
+    Show {
+        /// Name of the model
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+
+    /// Take a model out of service; the servers forget its shares
+    ///
+    /// Questions that are being answered are answered to their end. The model itself stays with you: publish it again to
+    /// bring it back.
+    Retire {
+        /// Name of the model
+        #[arg(value_name = "NAME")]
+        name: String,
     },
 }
 

@@ -7,11 +7,12 @@ use mpc_core::Role;
 use mpc_core::network::endpoint;
 use mpc_core::network::identity::{Fingerprint, Identity};
 use mpc_core::network::lines::Measured;
+use mpc_core::network::reach::{Unreachable, reach};
 use mpc_core::ring::Domain;
 use mpc_core::sharing::{Dealt, Share};
 use mpc_core::wire::cluster::Cluster;
 use mpc_core::wire::codec::MAX_ENCODED;
-use mpc_core::wire::message::{Reply, Request, Status, Versioned};
+use mpc_core::wire::message::{Purpose, Reply, Request, Status, Versioned};
 use mpc_core::wire::stream;
 use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream};
 use tokio::sync::{Notify, Semaphore};
@@ -134,19 +135,21 @@ impl Peer {
         let entry = &cluster.parties[role.index()];
         let label = format!("{role} ({})", entry.name);
         let address = entry.addresses.first().cloned().unwrap_or_default();
-        let unreachable = |reason: String| Error::Unreachable { party: label.clone(), reason };
-        let connecting = endpoint::connect(endpoint, identity, role, entry);
-        let connection = match tokio::time::timeout(CONNECT_DEADLINE, connecting).await {
-            Ok(Ok(connection)) => connection,
-            Ok(Err(mpc_core::Error::Transport { reason, .. })) => return Err(unreachable(reason)),
-            Ok(Err(mpc_core::Error::Malformed { .. })) => {
+        endpoint::pins(entry)?;
+        let called = reach(endpoint, identity, Purpose::Ask, entry, CONNECT_DEADLINE).await;
+        let connection = called.map_err(|unreachable| match unreachable {
+            Unreachable::OtherVersion { .. } => {
                 let reason = "it speaks another version of the protocol; update the older side".into();
-                return Err(Error::Refused { party: label, reason });
+                Error::Refused { party: label.clone(), reason }
             }
-            Ok(Err(other)) => return Err(other.into()),
-            Err(_) => return Err(unreachable(format!("{address}: no answer; is it up, does UDP reach that port?"))),
-        };
+            other => Error::Unreachable { party: label.clone(), reason: other.to_string() },
+        })?;
         Ok(Self { label, address, ours: identity.fingerprint(), connection })
+    }
+
+    /// Role and name.
+    pub(crate) fn label(&self) -> &str {
+        &self.label
     }
 
     /// Opens a conversation with `request`.
@@ -180,6 +183,9 @@ impl Peer {
                     self.label, self.ours,
                 ))
             }
+            error if endpoint::blames_certificate(error) => {
+                Error::NotTrusted(format!("{}: {}", self.label, endpoint::explain(error)))
+            }
             error => Error::Aborted(format!("lost {} at {}: {}", self.label, self.address, endpoint::explain(error))),
         }
     }
@@ -212,6 +218,14 @@ impl Conversation<'_> {
         stream::send_dealt(&mut self.send, dealt).await.map_err(|e| self.peer.stream_error(&e))
     }
 
+    /// Sends bytes while it waits for the reply to them.
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> Result<Reply> {
+        let Self { peer, send, recv } = self;
+        // Where the party does not take them, its reply says why.
+        let (_, reply) = tokio::join!(send.write_all(bytes), stream::receive(recv, MAX_ENCODED));
+        reply.map_err(|e| peer.stream_error(&e))
+    }
+
     /// Sends a share while it waits for the reply to what was said before.
     pub(crate) async fn deal_ahead(&mut self, dealt: &Dealt<u64>) -> Result<Reply> {
         let Self { peer, send, recv } = self;
@@ -223,12 +237,6 @@ impl Conversation<'_> {
     /// Waits for a reply.
     pub(crate) async fn reply(&mut self) -> Result<Reply> {
         stream::receive(&mut self.recv, MAX_ENCODED).await.map_err(|e| self.peer.stream_error(&e))
-    }
-
-    /// Waits for exactly this reply.
-    pub(crate) async fn expect(&mut self, reply: &Reply) -> Result<()> {
-        let got = self.reply().await?;
-        if got == *reply { Ok(()) } else { Err(self.peer.unexpected(&got)) }
     }
 
     /// Waits for both components of a share of this shape.

@@ -21,13 +21,16 @@ pub mod cluster;
 mod connect;
 pub mod error;
 pub mod local;
+mod models;
 pub mod preprocess;
 mod publish;
 mod session;
 
 pub use connect::Client;
 pub use error::{Error, Result};
+pub use models::Models;
 pub use mpc_core::network::identity::Identity;
 pub use mpc_core::security::Mode;
 pub use mpc_core::wire::cluster::Cluster;
+pub use publish::{Dealing, Published};
 pub use session::{Encoded, Evaluation, Model, Prediction};

@@ -51,6 +51,18 @@ impl LocalCluster {
     /// # Errors
     /// As [`LocalCluster::start`].
     pub fn configured(program: &Path, tables: [&str; 3]) -> Result<Self> {
+        Self::routed(program, tables, |_, _, address| address.to_owned())
+    }
+
+    /// As [`LocalCluster::configured`], where a party calls another one at what `route` makes of its address.
+    ///
+    /// # Errors
+    /// As [`LocalCluster::start`].
+    pub fn routed(
+        program: &Path,
+        tables: [&str; 3],
+        mut route: impl FnMut(Role, Role, &str) -> String,
+    ) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("mpc-local-").tempdir().map_err(|e| failed("a folder", e))?;
         let identity = Identity::generate("local client")?;
         let sockets = Role::ALL.map(|_| UdpSocket::bind("127.0.0.1:0").and_then(|s| Ok((s.local_addr()?, s))));
@@ -70,7 +82,12 @@ impl LocalCluster {
         let program = program.to_owned();
         let mut local = Self { program, parties: Vec::new(), cluster, identity, folder };
         for role in Role::ALL {
-            local.write_config(role, tables[role.index()])?;
+            let mut cluster = local.cluster.clone();
+            for peer in Role::ALL.into_iter().filter(|peer| *peer > role) {
+                let address = &mut cluster.parties[peer.index()].addresses[0];
+                *address = route(role, peer, address);
+            }
+            local.write_config(role, &cluster, tables[role.index()])?;
             let party = local.spawn(role)?;
             local.parties.push(party);
         }
@@ -120,6 +137,16 @@ impl LocalCluster {
         &self.identity
     }
 
+    /// The configuration file of a party.
+    pub fn config(&self, role: Role) -> PathBuf {
+        config_file(self.folder.path(), role)
+    }
+
+    /// The process of a party.
+    pub fn process(&self, role: Role) -> u32 {
+        self.parties[role.index()].id()
+    }
+
     /// Kills one party, as a crash would.
     pub fn kill(&mut self, role: Role) {
         end(&mut self.parties[role.index()]);
@@ -149,15 +176,16 @@ impl LocalCluster {
         command.spawn().map_err(|e| failed("a process", e))
     }
 
-    fn write_config(&self, role: Role, tables: &str) -> Result<()> {
+    fn write_config(&self, role: Role, cluster: &Cluster, tables: &str) -> Result<()> {
         let mut store_key = [0; 32];
         getrandom::fill(&mut store_key).map_err(|e| failed("randomness", e))?;
         let store_key: String = store_key.iter().map(|byte| format!("{byte:02x}")).collect();
-        let cluster = toml::to_string(&self.cluster).map_err(|e| failed("a configuration", e))?;
+        let cluster = toml::to_string(cluster).map_err(|e| failed("a configuration", e))?;
         let (address, key) = (&self.cluster.parties[role.index()].addresses[0], self.identity.fingerprint());
         let config = format!(
             "role = {}\nlisten = \"{address}\"\nidentity = \"{role}\"\ndata = \"{role}\"\nstore_key = \"{store_key}\"\n\
-             {cluster}\n[[publishers]]\nname = \"local client\"\nfingerprint = \"{key}\"\n[log]\nlevel = \"warn\"\n{tables}",
+             {cluster}\n[[clients]]\nname = \"local client\"\nfingerprints = [\"{key}\"]\nmay = [\"classify\", \"publish\"]\n\
+             [log]\nlevel = \"warn\"\n{tables}",
             role.index(),
         );
         std::fs::write(config_file(self.folder.path(), role), config).map_err(|e| failed("a file", e))

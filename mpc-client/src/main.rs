@@ -11,10 +11,13 @@ use mpc_client::preprocess::Options;
 use mpc_client::{Error, Mode, Result, local};
 
 use cli::{Cli, Command, ModelCommand};
-use commands::{classify, init, models, plan, preprocess, publish};
+use commands::{check, classify, init, model, plan, preprocess};
 
 /// Bad inputs among good ones: the answer was printed, with an error for each of them.
 const BAD_INPUT: u8 = 2;
+
+/// `check` has found a problem.
+const CLUSTER: u8 = 3;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -24,6 +27,7 @@ fn main() -> ExitCode {
     let (name, json) = (cli.command.name(), cli.global.json);
     match start(cli) {
         Ok(true) => ExitCode::SUCCESS,
+        Ok(false) if name == "check" => ExitCode::from(CLUSTER),
         Ok(false) => ExitCode::from(BAD_INPUT),
         Err(error) => {
             output::print_failure(name, json, &error);
@@ -50,10 +54,17 @@ async fn run(Cli { global, command }: Cli) -> Result<bool> {
         Command::Classify { input, model, crop, trust } => {
             answer(&global, "classify", &model, trust.security.into(), input, Options { crop }).await
         }
-        Command::Init => init::run(&global).map(|()| true),
-        Command::Models => models::run(&global).await.map(|()| true),
+        Command::Init { renew } => init::run(&global, renew).map(|()| true),
+        Command::Check => check::run(&global).await,
+        Command::Models => model::list(&global).await.map(|()| true),
         Command::Plan(args) => plan::run(&global, args).await.map(|()| true),
-        Command::Model(ModelCommand::Publish { folder }) => publish::run(&global, &folder).await.map(|()| true),
+        Command::Model(command) => match command {
+            ModelCommand::Publish { folder, anew } => model::publish(&global, &folder, anew).await,
+            ModelCommand::List => model::list(&global).await,
+            ModelCommand::Show { name } => model::show(&global, &name).await,
+            ModelCommand::Retire { name } => model::retire(&global, &name).await,
+        }
+        .map(|()| true),
         Command::Preprocess(args) => preprocess::run(&global, &args),
         Command::LocalParty { .. } => unreachable!("has its own way in"),
     }

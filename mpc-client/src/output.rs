@@ -113,12 +113,17 @@ pub(crate) fn print_failure(command: &'static str, json: bool, error: &Error) {
         // Standard error has the line in any case, and nobody is left to tell if both are gone.
         let _ = print_json(&Failure { command, kind: error.kind(), error: &line });
     }
-    print_warning(&line);
+    print_error(&line);
 }
 
 /// Prints one line on standard error.
-pub(crate) fn print_warning(line: &str) {
+pub(crate) fn print_error(line: &str) {
     let _ = writeln!(anstream::stderr(), "{} {line}", "error:".red().bold());
+}
+
+/// Prints one line on standard error about something that keeps nobody from their work yet.
+pub(crate) fn print_warning(line: &str) {
+    let _ = writeln!(anstream::stderr(), "{} {line}", "warning:".yellow().bold());
 }
 
 fn closed(error: std::io::Error) -> Error {

@@ -8,8 +8,7 @@ use mpc_core::network::Meter;
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, fixed};
 use mpc_core::security::Mode;
 use mpc_core::sharing::{Dealt, Share, reconstruct, share};
-use mpc_core::wire::codec;
-use mpc_core::wire::message::{Classify, Id, ModelInfo, Reply, Request};
+use mpc_core::wire::message::{Classify, Id, Reply, Request, Stamp};
 use ndarray::{ArrayD, ArrayView1, IxDyn};
 
 use crate::connect::{Client, Conversation, Peer, join, join_session};
@@ -20,6 +19,8 @@ use crate::error::{Error, Result};
 pub struct Model {
     /// Names this publication of the model.
     pub publication: Id,
+    /// The change that put it into service; a later one has a greater number.
+    pub revision: u64,
     /// What goes in and what comes out.
     pub manifest: Manifest,
     /// What is computed.
@@ -59,13 +60,6 @@ pub struct Prediction {
 }
 
 impl Model {
-    /// Reads a party's description, which is not trusted more than any other message.
-    fn from_info(info: &ModelInfo, parties: Mode) -> Result<Self> {
-        let (manifest, graph) = (Manifest::parse(&info.manifest)?, codec::decode::<Graph>(&info.graph)?);
-        graph.validate()?;
-        Ok(Self { publication: info.publication, minimum: parties.max(manifest.security), manifest, graph })
-    }
-
     /// Brings features `[windows, sample shape...]` into fixed point.
     ///
     /// # Errors
@@ -97,50 +91,6 @@ impl Model {
 }
 
 impl Client {
-    /// The models that all three parties serve in the same publication.
-    ///
-    /// # Errors
-    /// [`Error::Disagreement`] where they tell different things about one publication; a model that only some of them
-    /// have is left out.
-    pub async fn models(&self) -> Result<Vec<Model>> {
-        let lists = self.parties().map(|peer| async move {
-            match peer.ask(Request::Models).await?.reply().await? {
-                Reply::Models { minimum, models } => Ok((minimum, models)),
-                other => Err(peer.unexpected(&other)),
-            }
-        });
-        let [(minimum, first), second, third] = join(lists).await?;
-        let minimum = minimum.max(second.0).max(third.0);
-        let mut models = Vec::new();
-        for info in &first {
-            let same = |list: &[ModelInfo]| list.iter().find(|other| other.publication == info.publication).cloned();
-            let (Some(second), Some(third)) = (same(&second.1), same(&third.1)) else { continue };
-            if *info != second || *info != third {
-                return Err(Error::Disagreement(
-                    "they describe one publication of a model differently; ask the operators".into(),
-                ));
-            }
-            models.push(Model::from_info(info, minimum)?);
-        }
-        Ok(models)
-    }
-
-    /// The model of that name.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] where the cluster serves none, listing those that it does serve.
-    pub async fn model(&self, name: &str) -> Result<Model> {
-        let models = self.models().await?;
-        let names: Vec<&str> = models.iter().map(|model| model.manifest.name.as_str()).collect();
-        let missing = || match &names[..] {
-            [] => format!(
-                "the cluster serves no model {name:?}, and no other either: publish one with `mpc-client model publish FOLDER`"
-            ),
-            names => format!("the cluster serves no model {name:?}; it has {}", names.join(", ")),
-        };
-        models.iter().find(|model| model.manifest.name == name).cloned().ok_or_else(|| Error::Usage(missing()))
-    }
-
     /// Evaluates `model` on a batch of inputs, with `security` or, where that is stricter, the [minimum](Model::minimum). The
     /// shares follow the request at once and are read by a party that has admitted it; the parties give up after `timeout`.
     ///
@@ -191,7 +141,7 @@ impl Client {
         timeout: Duration,
     ) -> Result<[Conversation<'_>; 3]> {
         let request = Request::Classify(Classify {
-            request: fresh_id()?,
+            stamp: Stamp::fresh()?,
             publication: model.publication,
             windows: inputs.iter().map(|input| input.windows).collect(),
             security,
@@ -259,11 +209,4 @@ async fn part<D: Domain>(mut conversation: Conversation<'_>, shape: &[usize]) ->
         }
         other => Err(conversation.peer().unexpected(&other)),
     }
-}
-
-/// 32 fresh random bytes.
-pub(crate) fn fresh_id() -> Result<Id> {
-    let mut id = [0; 32];
-    getrandom::fill(&mut id).map_err(|e| Error::Internal(format!("operating system randomness: {e}")))?;
-    Ok(id)
 }

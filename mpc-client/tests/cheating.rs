@@ -5,40 +5,23 @@ mod support;
 
 use std::path::Path;
 
+use mpc_client::Dealing;
 use mpc_client::local::LocalCluster;
 use mpc_core::Role;
 use mpc_core::model::Model;
-use mpc_core::network::endpoint;
-use mpc_core::ring::{Arithmetic, Tensor};
-use mpc_core::sharing::share;
-use mpc_core::wire::codec;
-use mpc_core::wire::message::{Commit, MAX_CONTROL, Publish, Reply, Request, Versioned, publication_id};
-use mpc_core::wire::stream;
+use mpc_core::security::Id;
+use mpc_party::Config;
+use mpc_party::store::Store;
 use program::{client, run};
 use support::{brightness_model, picture};
 
-/// Publishes `model`, but deals for every party anew: of no component do both holders hold the same.
-async fn publish_inconsistently(parties: &LocalCluster, model: &Model) -> mpc_core::Result<()> {
-    let endpoint = endpoint::caller()?;
-    let manifest = toml::to_string(&model.manifest).expect("TOML");
-    let graph = codec::encode(&model.graph)?;
-    let publication = publication_id(&manifest, &graph, &[0; 32]);
-    let words: Vec<u64> = model.encode_weights()?.iter().flatten().copied().collect();
-    let weights = Tensor::from_shape_vec(&[words.len()][..], words).expect("flat");
-    for role in Role::ALL {
-        let party = &parties.cluster().parties[role.index()];
-        let connection = endpoint::connect(&endpoint, parties.identity(), role, party).await?;
-        let (mut send, mut recv) = connection.open_bi().await.expect("a stream");
-        let request = Publish { publication, manifest: manifest.clone(), graph: graph.clone() };
-        stream::send(&mut send, &Versioned::new(Request::Publish(request))).await.expect("sent");
-        stream::receive::<Reply>(&mut recv, MAX_CONTROL).await.expect("ready");
-        stream::send_dealt(&mut send, &share::<Arithmetic, u64>(&weights)?[role.index()]).await.expect("sent");
-        stream::receive::<Reply>(&mut recv, MAX_CONTROL).await.expect("stored");
-        stream::send(&mut send, &Commit { publication }).await.expect("sent");
-        let reply = stream::receive::<Reply>(&mut recv, MAX_CONTROL).await.expect("published");
-        assert_eq!(reply, Reply::Published);
-    }
-    Ok(())
+/// Changes the weights in the store of a party that does not run, as a dishonest one would.
+fn falsify(parties: &LocalCluster, role: Role, publication: &Id) {
+    let config = Config::load(&parties.config(role)).expect("a good configuration");
+    let store = Store::open(&config.data, &config.store_key().expect("a key")).expect("its store");
+    let (_, mut share) = store.read(publication).expect("published");
+    *share.last_mut().expect("a share") ^= 1;
+    store.append(publication, 0, &share).expect("a disk");
 }
 
 #[tokio::test]
@@ -51,7 +34,13 @@ async fn cheating_exits_with_5_names_the_check_and_nobody() {
     parties.identity().save(&dir.join("client")).unwrap();
     picture(dir, "day.png", 240);
     let model = Model::load(&brightness_model(dir, "face", ["dark", "bright"])).unwrap();
-    publish_inconsistently(&parties, &model).await.unwrap();
+    let client_of_all = parties.connect().await.unwrap();
+    let published = client_of_all.publish(&model, &Dealing::fresh().unwrap()).await.unwrap();
+    // P1's share ends with a word in full.
+    parties.kill(Role::P1);
+    falsify(&parties, Role::P1, &published.publication);
+    parties.restart(Role::P1).unwrap();
+    parties.connect().await.unwrap().close().await;
 
     let (out, err, code) = run(client(dir).args(["--json", "classify", "--input", "day.png"]));
     assert_eq!(code, 5, "{err}");

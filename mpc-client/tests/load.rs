@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use mpc_client::local::LocalCluster;
-use mpc_client::{Client, Encoded, Error, Mode, Model, preprocess};
+use mpc_client::{Client, Dealing, Encoded, Error, Mode, Model, preprocess};
 use mpc_core::Role;
 use project::{models, samples};
 use tokio::task::JoinSet;
@@ -35,7 +35,8 @@ impl Question {
 async fn questions(client: &Client) -> Vec<Question> {
     let mut questions = Vec::new();
     for name in ["emotion", "face"] {
-        client.publish(&load(&models().join(name))).await.expect("published");
+        let dealing = Dealing::fresh().expect("random numbers");
+        client.publish(&load(&models().join(name)), &dealing).await.expect("published");
         let model = client.model(name).await.expect("in service");
         for sample in samples(name) {
             let prepared = preprocess::prepare(&model.manifest, &sample.file, Default::default());

@@ -69,7 +69,7 @@ fn people_read_the_label_and_mistakes_exit_with_2() {
     let (out, err, code) = run(client(dir).args(["--local", "classify", "--input", "nothing.png"]));
     assert!(code == 2 && out.is_empty() && err.contains("nothing.png"), "{err}");
     let (out, _, code) = run(client(dir).args(["--local", "models"]));
-    assert!(code == 0 && out.starts_with("face  Whether a picture"), "{out}");
+    assert!(code == 0 && out.starts_with("face  1  Whether a picture"), "{out}");
 }
 
 #[test]
@@ -148,6 +148,31 @@ fn a_cluster_is_published_to_and_asked() {
     assert_eq!(running.client(&["model", "publish", "face"]).2, 0);
     let (out, err, code) = running.client(&["classify", "--input", "day.png"]);
     assert_eq!((out.as_str(), code), ("day\n", 0), "{err}");
+
+    // Once more, nothing has to be sent; dealt anew, everything has.
+    let (out, err, code) = running.client(&["model", "publish", "face"]);
+    assert!(code == 0 && out.contains("had its shares already"), "{out}{err}");
+    let published = |arguments: &[&str]| {
+        let (out, err, code) = running.client(arguments);
+        assert_eq!(code, 0, "{err}");
+        serde_json::from_str::<Value>(&out).unwrap()
+    };
+    let again = published(&["--json", "model", "publish", "face"]);
+    assert_eq!((&again["revision"], &again["bytes_sent"]), (&json!(2), &json!(0)));
+    let anew = published(&["--json", "model", "publish", "--anew", "face"]);
+    assert_eq!(anew["revision"], json!(3));
+    assert_ne!(anew["publication"], again["publication"]);
+    let shown = published(&["--json", "model", "show", "face"]);
+    assert_eq!((&shown["publication"], &shown["weights"]), (&anew["publication"], &json!(130)));
+    let (out, _, _) = running.client(&["model", "show", "face"]);
+    assert!(out.contains("night, day") && out.contains("passive at least"), "{out}");
+
+    let (out, err, code) = running.client(&["model", "retire", "face"]);
+    assert!(code == 0 && out.contains("out of service"), "{out}{err}");
+    let (_, err, code) = running.client(&["model", "retire", "face"]);
+    assert!(code == 4 && err.contains("no model \"face\""), "{err}");
+    let (out, _, code) = running.client(&["model", "list"]);
+    assert!(code == 0 && out.contains("no models yet"), "{out}");
 }
 
 #[test]

@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mpc_client::Mode;
 use mpc_client::local::LocalCluster;
 use mpc_client::preprocess::{Options, Prepared, prepare};
+use mpc_client::{Dealing, Mode};
 use mpc_core::inference::clear;
 use mpc_core::model::Model;
 use ndarray::{ArrayD, ArrayView1, Axis, IxDyn};
@@ -100,7 +100,7 @@ fn both_security_modes_answer_the_test_split_alike() {
         let mut parties = LocalCluster::start(Path::new(env!("CARGO_BIN_EXE_mpc-client"))).unwrap();
         let client = parties.connect().await.unwrap();
         for (name, model, inputs) in sets {
-            client.publish(&model).await.unwrap();
+            client.publish(&model, &Dealing::fresh().unwrap()).await.unwrap();
             let model = client.model(name).await.unwrap();
             for batch in inputs.chunks(BATCH) {
                 let batch: Vec<_> = batch.iter().map(|features| model.encode(features).unwrap()).collect();

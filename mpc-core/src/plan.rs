@@ -47,7 +47,7 @@ impl Plan {
             let n = samples * node.facts.shape.iter().product::<usize>();
             let (candidates, width) = (geometry.window(), width(graph, &graph.nodes[node.inputs[0]].facts));
             let relu = relu_behind(graph, id);
-            let options = options(candidates).flat_map(|levels| {
+            let options = options(candidates, MAX_POOL_GROUP).flat_map(|levels| {
                 let apart = Pool { levels: levels.clone(), with_relu: false };
                 let with_relu = relu.map(|_| Pool { levels, with_relu: true });
                 std::iter::once(apart).chain(with_relu)
@@ -65,7 +65,9 @@ impl Plan {
         let (output, classes) = (graph.output(), graph.output().shape.first().copied().unwrap_or(1));
         let cost = |levels: &Levels| argmax::cost(inputs, width(graph, output), levels, u64::BITS);
         let argmax = match reveal {
-            Reveal::Label => options(classes).min_by_key(|levels| nanoseconds(conditions, cost(levels))),
+            Reveal::Label => {
+                options(classes, MAX_ARGMAX_GROUP).min_by_key(|levels| nanoseconds(conditions, cost(levels)))
+            }
             Reveal::Scores => None,
         };
         Self { pools, argmax: argmax.unwrap_or_else(|| Levels::all_pairs(classes)) }
@@ -91,7 +93,8 @@ pub fn nanoseconds(conditions: Conditions, cost: Cost) -> u64 {
     /// times as long.
     const PROCESSING: u64 = 8;
     let line = 8000 / u64::from(conditions.rate_mbit.max(1));
-    cost.rounds * u64::from(conditions.latency_us) * 1000 + cost.bytes / 3 * (line + PROCESSING)
+    let waiting = cost.rounds.saturating_mul(u64::from(conditions.latency_us) * 1000);
+    waiting.saturating_add((cost.bytes / 3).saturating_mul(line + PROCESSING))
 }
 
 /// How much of such a value a comparison must look at. Activations have the fractional bits of the input; of a value
@@ -114,10 +117,39 @@ fn relu_behind(graph: &Graph, id: ValueId) -> Option<u32> {
     }
 }
 
-/// All ways to search among so many.
-fn options(candidates: usize) -> impl Iterator<Item = Levels> {
+/// Largest group of a pool's window in which all pairs are compared, whatever the conditions, which P0 chooses: it bounds the
+/// memory of a session.
+const MAX_POOL_GROUP: usize = 9;
+
+/// The same for the argmax, which has few columns.
+const MAX_ARGMAX_GROUP: usize = 32;
+
+/// All ways to search among so many in groups of at most `group`.
+fn options(candidates: usize, group: usize) -> impl Iterator<Item = Levels> {
     let most = Levels::tournament(candidates).sizes().len().max(1);
-    (1..=most).map(move |levels| Levels::new(candidates.max(1), levels))
+    let levels = (1..=most).map(move |levels| Levels::new(candidates.max(1), levels));
+    levels.filter(move |levels| levels.sizes().iter().all(|&size| size <= group))
+}
+
+/// Most comparisons at once for one winner among so many.
+fn most_comparisons(candidates: usize, group: usize) -> u64 {
+    let group = candidates.clamp(1, group) as u64;
+    (candidates as u64).div_ceil(group).saturating_mul(group * (group - 1) / 2)
+}
+
+/// Bytes of the differences that are compared at once where most are, 16 each, for any conditions.
+fn compared_bytes(graph: &Graph, samples: usize) -> u64 {
+    let pools = graph.nodes.iter().filter_map(|node| match &node.op {
+        Op::MaxPool(geometry) => Some((&node.facts.shape, most_comparisons(geometry.window(), MAX_POOL_GROUP))),
+        _ => None,
+    });
+    let bytes = |(shape, each): (&Vec<usize>, u64)| {
+        let winners = shape.iter().fold(samples as u64, |n, &side| n.saturating_mul(side as u64));
+        winners.saturating_mul(each).saturating_mul(16)
+    };
+    let classes = graph.output().shape.first().copied().unwrap_or(1);
+    let argmax = most_comparisons(classes, MAX_ARGMAX_GROUP).saturating_mul(16 * samples as u64);
+    pools.map(bytes).max().unwrap_or(0).max(argmax)
 }
 
 /// Bytes of all shares that a party holds when each node of the graph has been computed for `samples` samples, the
@@ -145,7 +177,8 @@ pub fn session_bytes(graph: &Graph, samples: usize, mode: Mode) -> u64 {
     const FACTOR: u64 = 12;
     /// Claims that wait for their check, and the check itself: their number is bounded, the layer that exceeds it is not.
     const CHECK: u64 = 48 << 20;
-    let most = live_bytes(graph, samples).into_iter().max().unwrap_or(0).saturating_mul(FACTOR);
+    let live = live_bytes(graph, samples).into_iter().max().unwrap_or(0);
+    let most = live.max(compared_bytes(graph, samples)).saturating_mul(FACTOR);
     let passive = most.saturating_add(BASE);
     if mode == Mode::Passive { passive } else { passive.saturating_add(most).saturating_add(CHECK) }
 }

@@ -10,9 +10,9 @@ use mpc_core::security::Mode;
 use mpc_core::sharing::{Component, Dealt, Seed, expand};
 use mpc_core::wire::codec;
 use mpc_core::wire::message::{
-    Classify, Commit, Decision, Id, MAX_CONTROL, ModelInfo, PeerRequest, Propose, Reply, Request, SessionHello,
-    Verdict, Versioned, model_digest, session_id,
+    Action, Change, Classify, Id, MAX_CONTROL, ModelInfo, Reply, Request, Stamp, Upload, Versioned, model_digest,
 };
+use mpc_core::wire::peer::{Catalog, Decision, PeerRequest, Propose, SessionHello, Verdict, session_id};
 use mpc_core::wire::stream;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -24,8 +24,8 @@ fn id(byte: u8) -> Id {
 }
 
 fn classify() -> Classify {
-    let (request, publication) = (id(0x01), id(0x02));
-    Classify { request, publication, windows: vec![1, 3], security: Mode::Active, timeout_ms: 30_000 }
+    let (stamp, publication) = (Stamp { request: id(0x01), issued_s: 1_800_000_000 }, id(0x02));
+    Classify { stamp, publication, windows: vec![1, 3], security: Mode::Active, timeout_ms: 30_000 }
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -61,8 +61,17 @@ fn the_document_and_the_code_agree() {
     let nonces = [id(0x20), id(0x21), id(0x22)];
     let session = session_id(&digest, &id(0x10), &nonces);
     let model = model_digest("name = \"m\"", &[1, 2, 3]);
-    let info = ModelInfo { publication: id(0x02), manifest: "name = \"m\"".into(), graph: vec![1, 2, 3] };
-    let propose = Propose { request: id(0x01), digest, client: id(0x10) };
+    let info = ModelInfo { publication: id(0x02), revision: 7, manifest: "name = \"m\"".into(), graph: vec![1, 2, 3] };
+    let propose = Propose { request: id(0x01), digest, client: id(0x10), tenant: "clinic".into() };
+    let upload = Upload {
+        publication: id(0x02),
+        manifest: "name = \"m\"".into(),
+        graph: vec![1, 2, 3],
+        length: 66,
+        digest: id(0x04),
+    };
+    let change = Change { stamp: classify().stamp, action: Action::Activate { publication: id(0x02) } };
+    let catalog = Catalog::default().with("clinic", "m", Some(id(0x02)));
     let mut expected = BTreeMap::from([
         ("status", framed(&Versioned::new(Request::Status))),
         ("classify", framed(&Versioned::new(Request::Classify(classify())))),
@@ -71,7 +80,11 @@ fn the_document_and_the_code_agree() {
         ("models", framed(&Reply::Models { minimum: Mode::Passive, models: vec![info] })),
         ("accepted", framed(&Reply::Accepted { session: id(0x03) })),
         ("output", framed(&Reply::Output { shape: vec![2], meter: Meter { rounds: 40, bytes_sent: 1_000_000 } })),
-        ("commit", framed(&Commit { publication: id(0x02) })),
+        ("upload", framed(&Versioned::new(Request::Upload(upload)))),
+        ("ready", framed(&Reply::Ready { have: 33 })),
+        ("change", framed(&Versioned::new(Request::Change(change)))),
+        ("changed", framed(&Reply::Changed { revision: 7 })),
+        ("catalog", framed(&Versioned::new(PeerRequest::Catalog(catalog)))),
         ("propose", framed(&Versioned::new(PeerRequest::Propose(propose)))),
         ("verdict", framed(&Verdict::Accept { nonce: id(0x21) })),
         ("decision", framed(&Decision::Commit { nonces, conditions: Conditions::LAN })),

@@ -4,37 +4,61 @@
 //! that they got; once both accept, it waits in P0's queue and P0 commits it when a place is free. Were the three
 //! limits independent, P0 could run session A while P1 ran B, each waiting for the other for ever. A request that was not
 //! sent to all three holds no place.
+//!
+//! Memory follows the same order: P0 waits until what a session may need is free, then commits. P1 and P2 may allow less than
+//! P0, or be a moment behind it; they wait for their own memory when the commit arrives, but never longer than half of
+//! what a peer would wait for them, so that two sessions that hold what the other needs end instead of waiting for ever.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use mpc_core::Role;
+use mpc_core::network::Network;
 use mpc_core::network::lines::Conditions;
 use mpc_core::network::mesh::{Control, Mesh};
-use mpc_core::wire::message::{Decision, Id, MAX_CONTROL, PeerRequest, Propose, Verdict, Versioned, session_id};
+use mpc_core::wire::message::{Id, MAX_CONTROL, Versioned};
+use mpc_core::wire::peer::{Decision, PeerRequest, Propose, Verdict, session_id};
 use mpc_core::wire::stream;
+use mpc_core::{Error, Role};
 use quinn::{RecvStream, SendStream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
-/// Why a request is not admitted, for the client.
-pub(crate) type Refusal = String;
+use crate::config::Limits;
+use crate::session::Counted;
+use crate::telemetry::metrics::Limit;
+
+/// Why a request is not admitted.
+pub(crate) struct Refusal {
+    /// For the client.
+    pub(crate) reason: String,
+    /// The limit of this party that keeps it out.
+    pub(crate) limit: Option<Limit>,
+}
+
+impl<T: Into<String>> From<T> for Refusal {
+    fn from(reason: T) -> Self {
+        Self { reason: reason.into(), limit: None }
+    }
+}
 
 /// A session that all three parties agreed on.
 pub(crate) struct Admitted {
     /// Its name.
     pub(crate) session: Id,
     /// Its place at P0, to be kept until it ends.
-    pub(crate) place: Option<OwnedSemaphorePermit>,
+    _place: Option<OwnedSemaphorePermit>,
+    /// What it may need of this party's memory, to be kept until it ends.
+    _memory: Option<OwnedSemaphorePermit>,
     /// What to plan it for.
     pub(crate) conditions: Conditions,
 }
 
 /// What ties the requests of one client to the three parties together: its key and its random number.
-type Ticket = (Id, Id);
+pub(crate) type Ticket = (Id, Id);
 
 /// P0's proposal on its stream.
 struct Proposal {
@@ -47,6 +71,8 @@ struct Proposal {
 enum Waiting {
     Request(oneshot::Sender<Proposal>),
     Proposal(Proposal),
+    /// The request was refused here, for this reason.
+    Refused(String),
 }
 
 /// One party's side of admission.
@@ -56,52 +82,99 @@ pub(crate) struct Admission {
     wait: Duration,
     /// Places for running sessions, handed out in order; only P0's count.
     places: Arc<Semaphore>,
+    /// MiB for running sessions.
+    memory: Arc<Semaphore>,
+    memory_mib: u64,
+    /// Requests that are being admitted.
+    queued: AtomicU32,
+    stopping: AtomicBool,
     waiting: Mutex<HashMap<Ticket, Waiting>>,
 }
 
 impl Admission {
-    /// With so many places.
-    pub(crate) fn new(mesh: Mesh, places: usize, wait: Duration) -> Self {
-        Self { mesh, wait, places: Arc::new(Semaphore::new(places)), waiting: Mutex::default() }
+    /// With the places and the memory that the limits say.
+    pub(crate) fn new(mesh: Mesh, limits: &Limits) -> Self {
+        Self {
+            mesh,
+            wait: limits.wait(),
+            places: Arc::new(Semaphore::new(limits.sessions)),
+            memory: Arc::new(Semaphore::new(limits.memory_mib as usize)),
+            memory_mib: limits.memory_mib,
+            queued: AtomicU32::new(0),
+            stopping: AtomicBool::new(false),
+            waiting: Mutex::default(),
+        }
     }
 
-    /// Waits until the request of this number, digest and client is admitted by all three parties. P0 plans for `conditions`.
+    /// Lets nobody in any more: what waits in P0's queue is refused, and so are proposals for requests that are not here.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.places.close();
+    }
+
+    /// Whether nobody is let in any more.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Number of requests that wait to be admitted.
+    pub(crate) fn waiting(&self) -> u32 {
+        self.queued.load(Ordering::Relaxed)
+    }
+
+    /// What running sessions may need, in MiB.
+    pub(crate) fn reserved_mib(&self) -> u64 {
+        self.memory_mib - self.memory.available_permits() as u64
+    }
+
+    /// Waits until all three parties have the same request of the same client and admit it. P0 plans for `conditions`. A session
+    /// that is to run for long says how many MiB it may need; it gets one of P0's places and the memory.
     ///
     /// # Errors
     /// Which party refuses, and why.
     pub(crate) async fn admit(
         &self,
-        request: Id,
-        digest: Id,
-        client: Id,
+        propose: Propose,
         conditions: Conditions,
+        mib: Option<u32>,
     ) -> Result<Admitted, Refusal> {
-        let propose = Propose { request, digest, client };
+        let _queued = Counted::new(&self.queued);
         match self.mesh.role() {
-            Role::P0 => self.order(propose, conditions).await,
-            _ => self.follow(propose).await,
+            Role::P0 => self.order(propose, conditions, mib).await,
+            _ => self.follow(propose, mib).await,
         }
     }
 
     /// P0's side.
-    async fn order(&self, propose: Propose, conditions: Conditions) -> Result<Admitted, Refusal> {
+    async fn order(&self, propose: Propose, conditions: Conditions, mib: Option<u32>) -> Result<Admitted, Refusal> {
         let (p1, p2) = tokio::join!(self.propose(Role::P1, &propose), self.propose(Role::P2, &propose));
         let (mut p1, mut p2) = match (p1, p2) {
             (Ok(p1), Ok(p2)) => (p1, p2),
-            (Err(reason), accepted) | (accepted, Err(reason)) => {
+            (Err(refusal), accepted) | (accepted, Err(refusal)) => {
                 if let Ok(mut accepted) = accepted {
-                    // Where it is gone meanwhile, the first reason stays.
-                    drop(accepted.decide(&Decision::Abort { reason: reason.clone() }).await);
+                    accepted.call_off(&refusal.reason).await;
                 }
-                return Err(reason);
+                return Err(refusal);
             }
         };
-        let place = self.places.clone().acquire_owned().await.map_err(|_| "P0 is stopping")?;
+        let (mut place, mut memory) = (None, None);
+        if let Some(mib) = mib {
+            let Ok(free) = self.places.clone().acquire_owned().await else {
+                let reason = "P0 is stopping; try again when it is back";
+                tokio::join!(p1.call_off(reason), p2.call_off(reason));
+                return Err(Refusal { reason: reason.into(), limit: Some(Limit::Stopping) });
+            };
+            place = Some(free);
+            // It is never closed.
+            memory = self.memory.clone().acquire_many_owned(mib).await.ok();
+        }
         let nonces = [fresh()?, p1.nonce, p2.nonce];
         let commit = Decision::Commit { nonces, conditions };
-        tokio::try_join!(p1.decide(&commit), p2.decide(&commit))?;
+        // Where one is lost, the other one hears of the session all the same, and then from the lines that the first is gone.
+        let (told, too) = tokio::join!(p1.decide(&commit), p2.decide(&commit));
+        told.and(too)?;
         let session = session_id(&propose.digest, &propose.client, &nonces);
-        Ok(Admitted { session, place: Some(place), conditions })
+        Ok(Admitted { session, _place: place, _memory: memory, conditions })
     }
 
     async fn propose(&self, peer: Role, propose: &Propose) -> Result<Accepted, Refusal> {
@@ -110,34 +183,63 @@ impl Admission {
         // The peer itself waits for the client that long.
         match hear(peer, &mut recv, 2 * self.wait).await? {
             Verdict::Accept { nonce } => Ok(Accepted { peer, nonce, send }),
-            Verdict::Refuse { reason } => Err(format!("{peer}: {reason}")),
+            Verdict::Refuse { reason } => Err(format!("{peer}: {reason}").into()),
         }
     }
 
     /// P1's and P2's side.
-    async fn follow(&self, request: Propose) -> Result<Admitted, Refusal> {
+    async fn follow(&self, request: Propose, mib: Option<u32>) -> Result<Admitted, Refusal> {
         if !self.mesh.is_connected(Role::P0) {
             return Err("P0, which orders the sessions, is not connected; try again".into());
         }
         let Proposal { propose, mut send, mut recv } = self.await_proposal((request.client, request.request)).await?;
         if propose != request {
-            let reason = "the client did not ask all parties the same";
-            say(Role::P0, &mut send, &Verdict::Refuse { reason: reason.into() }).await?;
+            let reason = if propose.tenant == request.tenant {
+                "the client did not ask all parties the same".into()
+            } else {
+                let (theirs, ours) = (&propose.tenant, &request.tenant);
+                format!(
+                    "P0 lists this client under the tenant {theirs:?}, this party under {ours:?}: [[clients]] differ"
+                )
+            };
+            say(Role::P0, &mut send, &Verdict::Refuse { reason: reason.clone() }).await?;
             return Err(reason.into());
         }
         let nonce = fresh()?;
         say(Role::P0, &mut send, &Verdict::Accept { nonce }).await?;
         // As long as the client waits: the request is in P0's queue.
         match stream::receive(&mut recv, MAX_CONTROL).await.map_err(|e| lost(Role::P0, &e))? {
-            Decision::Abort { reason } => Err(reason),
+            Decision::Abort { reason } => Err(reason.into()),
             Decision::Commit { nonces, .. } if nonces[self.mesh.role().index()] != nonce => {
                 Err("P0 committed a session with another random number than ours".into())
             }
             Decision::Commit { nonces, conditions } => {
                 let session = session_id(&propose.digest, &propose.client, &nonces);
-                Ok(Admitted { session, place: None, conditions })
+                let memory = match mib {
+                    Some(mib) => Some(self.reserve(session, mib).await?),
+                    None => None,
+                };
+                Ok(Admitted { session, _place: None, _memory: memory, conditions })
             }
         }
+    }
+
+    /// P1's and P2's memory for a session that P0 has committed; where there is none, the peers are told.
+    async fn reserve(&self, session: Id, mib: u32) -> Result<OwnedSemaphorePermit, Refusal> {
+        let wait = self.wait / 2;
+        if let Ok(Ok(memory)) = timeout(wait, self.memory.clone().acquire_many_owned(mib)).await {
+            return Ok(memory);
+        }
+        let (party, all) = (self.mesh.role(), self.memory_mib);
+        let free = all - self.reserved_mib();
+        let reason = format!(
+            "{party} has {free} MiB of {all} MiB (limits.memory_mib) free and the question needs {mib} MiB; try again later"
+        );
+        let (mesh, wait, told) = (self.mesh.clone(), self.wait, Error::Aborted(reason.clone()));
+        // Where a peer is gone, its own side of the session is too.
+        let telling = move || drop(mesh.session(session, wait).map(|mut network| network.abort(&told)));
+        drop(tokio::task::spawn_blocking(telling));
+        Err(Refusal { reason, limit: Some(Limit::Memory) })
     }
 
     async fn await_proposal(&self, ticket: Ticket) -> Result<Proposal, Refusal> {
@@ -149,6 +251,7 @@ impl Admission {
                     waiting.insert(ticket, Waiting::Request(first));
                     return Err("a request of the same number is waiting already".into());
                 }
+                Some(Waiting::Refused(reason)) => return Err(reason.into()),
                 None => {
                     let (sender, arrives) = oneshot::channel();
                     waiting.insert(ticket, Waiting::Request(sender));
@@ -159,7 +262,7 @@ impl Admission {
         let _leaves = Leave { admission: self, ticket };
         match timeout(self.wait, arrives).await {
             Ok(Ok(proposal)) => Ok(proposal),
-            _ => Err(format!("P0 did not propose this request within {:?}; did it get it?", self.wait)),
+            _ => Err(format!("P0 did not propose this request within {:?}; did it get it?", self.wait).into()),
         }
     }
 
@@ -184,22 +287,31 @@ impl Admission {
     pub(crate) async fn serve_proposal(&self, propose: Propose, send: SendStream, recv: RecvStream) {
         let ticket = (propose.client, propose.request);
         let proposal = Proposal { propose, send, recv };
-        let early = {
-            let mut waiting = self.lock();
-            let sent = match waiting.remove(&ticket) {
-                Some(Waiting::Request(request)) => request.send(proposal),
-                _ => Err(proposal),
-            };
-            sent.map_err(|proposal| waiting.insert(ticket, Waiting::Proposal(proposal))).is_err()
+        let early = match self.meet(ticket, proposal) {
+            Ok(early) => early,
+            Err(refused) => return refuse(refused.0, refused.1).await,
         };
-        if early {
+        if early && self.is_stopping() {
+            self.expire(ticket, format!("{} is stopping; try again when it is back", self.mesh.role())).await;
+        } else if early {
             tokio::time::sleep(self.wait).await;
-            self.expire(ticket).await;
+            self.expire(ticket, format!("the client's request did not arrive here within {:?}", self.wait)).await;
         }
     }
 
+    /// Brings a proposal to the client's request. Whether it has to wait for that; or why the request was refused.
+    fn meet(&self, ticket: Ticket, proposal: Proposal) -> Result<bool, Box<(Proposal, String)>> {
+        let mut waiting = self.lock();
+        let sent = match waiting.remove(&ticket) {
+            Some(Waiting::Request(request)) => request.send(proposal),
+            Some(Waiting::Refused(reason)) => return Err(Box::new((proposal, reason))),
+            _ => Err(proposal),
+        };
+        Ok(sent.map_err(|proposal| waiting.insert(ticket, Waiting::Proposal(proposal))).is_err())
+    }
+
     /// Refuses a proposal whose client did not come.
-    async fn expire(&self, ticket: Ticket) {
+    async fn expire(&self, ticket: Ticket, reason: String) {
         let expired = {
             let mut waiting = self.lock();
             match waiting.remove(&ticket) {
@@ -210,10 +322,34 @@ impl Admission {
                 other => other,
             }
         };
-        if let Some(Waiting::Proposal(mut proposal)) = expired {
-            let reason = format!("the client's request did not arrive here within {:?}", self.wait);
-            // Where P0 is gone too, nobody is left to tell.
-            drop(say(Role::P0, &mut proposal.send, &Verdict::Refuse { reason }).await);
+        if let Some(Waiting::Proposal(proposal)) = expired {
+            refuse(proposal, reason).await;
+        }
+    }
+
+    /// Tells P0, now or when it proposes the request, why it is refused here, so that nobody waits for it.
+    pub(crate) async fn refuse(&self, ticket: Ticket, reason: String) {
+        let proposal = {
+            let mut waiting = self.lock();
+            match waiting.remove(&ticket) {
+                Some(Waiting::Proposal(proposal)) => Some(proposal),
+                Some(request @ Waiting::Request(_)) => {
+                    waiting.insert(ticket, request);
+                    return;
+                }
+                _ => {
+                    waiting.insert(ticket, Waiting::Refused(reason.clone()));
+                    None
+                }
+            }
+        };
+        if let Some(proposal) = proposal {
+            return refuse(proposal, reason).await;
+        }
+        tokio::time::sleep(self.wait).await;
+        let mut waiting = self.lock();
+        if matches!(waiting.get(&ticket), Some(Waiting::Refused(_))) {
+            waiting.remove(&ticket);
         }
     }
 
@@ -245,6 +381,16 @@ impl Accepted {
     async fn decide(&mut self, decision: &Decision) -> Result<(), Refusal> {
         say(self.peer, &mut self.send, decision).await
     }
+
+    async fn call_off(&mut self, reason: &str) {
+        // Where it is gone meanwhile, it has called off the request itself.
+        drop(self.decide(&Decision::Abort { reason: reason.into() }).await);
+    }
+}
+
+async fn refuse(mut proposal: Proposal, reason: String) {
+    // Where P0 is gone too, nobody is left to tell.
+    drop(say(Role::P0, &mut proposal.send, &Verdict::Refuse { reason }).await);
 }
 
 async fn say(peer: Role, send: &mut SendStream, message: &impl Serialize) -> Result<(), Refusal> {
@@ -254,12 +400,12 @@ async fn say(peer: Role, send: &mut SendStream, message: &impl Serialize) -> Res
 async fn hear<T: DeserializeOwned>(peer: Role, recv: &mut RecvStream, wait: Duration) -> Result<T, Refusal> {
     match timeout(wait, stream::receive(recv, MAX_CONTROL)).await {
         Ok(heard) => heard.map_err(|e| lost(peer, &e)),
-        Err(_) => Err(format!("{peer} did not answer within {wait:?}")),
+        Err(_) => Err(format!("{peer} did not answer within {wait:?}").into()),
     }
 }
 
 fn lost(peer: Role, error: &std::io::Error) -> Refusal {
-    format!("lost {peer} during admission: {error}")
+    format!("lost {peer} during admission: {error}").into()
 }
 
 fn fresh() -> Result<Id, Refusal> {

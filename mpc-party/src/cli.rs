@@ -5,15 +5,16 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
-use mpc_core::network::identity::{self, Identity};
+use mpc_core::wire::message::{Reply, Request, Task};
 use serde_json::json;
-use tracing_subscriber::EnvFilter;
 
-use crate::config::{Config, Log, LogFormat};
-use crate::health;
-use crate::store::{KEY_FILE, StoreKey};
+use crate::check::check;
+use crate::config::Config;
+use crate::keys::{self, Certificate};
+use crate::store::{self, Store};
+use crate::{health, operator, telemetry};
 
 /// One of the three servers that answer questions about recordings and pictures without seeing them.
 #[derive(Debug, Parser)]
@@ -27,21 +28,37 @@ const EXAMPLES: &str = "\
 Three organisations run one party each:
   mpc-party init --dir party            once; exchange the printed fingerprints
   mpc-party serve --config party/party.toml
-  mpc-party health --config party/party.toml
+  mpc-party check --config party/party.toml
 
 Exit codes: 0 done or healthy   1 internal error or unhealthy   2 usage or bad configuration";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make this party's key and certificate and the key that its share store is sealed with
+    ///
+    /// The key is for ever, and its fingerprint is what others know this party by. The certificate ends and is made anew, by the same
+    /// key, when `init` runs within 30 days of its end.
     #[command(after_help = "Existing keys are kept: run it again to see the fingerprint.")]
     Init {
         /// Folder for the keys; made if it is not there
         #[arg(long, value_name = "DIR", default_value = ".")]
         dir: PathBuf,
-        /// Name in the certificate, for people
-        #[arg(long, default_value = "mpc-party")]
-        name: String,
+        #[command(flatten)]
+        certificate: Certificate,
+        /// Make a new certificate, although the old one is still valid
+        #[arg(long)]
+        renew: bool,
+    },
+    /// Replace this party's key by another one, without an interruption
+    Rotate {
+        /// Folder with the keys; the next ones go into the folder `next` in it
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        dir: PathBuf,
+        #[command(flatten)]
+        certificate: Certificate,
+        /// Put the next key into place, and the old one into the folder `previous`
+        #[arg(long)]
+        finish: bool,
     },
     /// Serve until SIGTERM or Ctrl-C
     #[command(after_help = "Every key of the file can be set in the environment: MPC_PARTY_LIMITS__SESSIONS=4.")]
@@ -49,6 +66,20 @@ enum Command {
         /// Configuration file
         #[arg(long, value_name = "FILE", default_value = "party.toml")]
         config: PathBuf,
+    },
+    /// Look after the share store: check it, back it up, restore it
+    #[command(subcommand)]
+    Store(StoreCommand),
+    /// Look at everything that keeps this party from serving: its files, itself if it runs, its peers and the lines to them
+    ///
+    /// Exits with 0 if there is no problem, with 1 if there is one, with 2 if the configuration cannot be used.
+    Check {
+        /// Configuration file of that party
+        #[arg(long, value_name = "FILE", default_value = "party.toml")]
+        config: PathBuf,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Ask the party on this machine how it is; exit code 0 if it serves and both peers are connected
     Health {
@@ -59,6 +90,49 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum StoreCommand {
+    /// Read every record: do all seals hold, are all shares whole, is everything in service there? Exit code 1 if not
+    #[command(after_help = "Works while the party serves, and while it does not.")]
+    Verify {
+        /// Configuration file of that party
+        #[arg(long, value_name = "FILE", default_value = "party.toml")]
+        config: PathBuf,
+    },
+    /// Write all records, as they are at one instant, to a new file
+    #[command(after_help = "\
+Works while the party serves; then the party itself writes the file. The backup is sealed with the store key: keep the two
+apart, and neither where another party's backup lies.")]
+    Backup {
+        /// The new file
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+        /// Configuration file of that party
+        #[arg(long, value_name = "FILE", default_value = "party.toml")]
+        config: PathBuf,
+    },
+    /// Put a backup in the place of the store, which is kept beside it; stop the party first
+    #[command(after_help = "\
+What was published after the backup is missing then: the party says so when it is started and connected, and publishing
+those models again repairs it.")]
+    Restore {
+        /// The backup
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
+        /// Configuration file of that party
+        #[arg(long, value_name = "FILE", default_value = "party.toml")]
+        config: PathBuf,
+    },
+}
+
+impl StoreCommand {
+    fn config(&self) -> &Path {
+        match self {
+            Self::Verify { config } | Self::Backup { config, .. } | Self::Restore { config, .. } => config,
+        }
+    }
 }
 
 /// Runs a command line, the program's name first, and prints what there is to say.
@@ -72,9 +146,21 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let (ended, code) = match &cli.command {
-        Command::Init { dir, name } => (init(dir, name).map(|()| ExitCode::SUCCESS), 2),
+        Command::Init { dir, certificate, renew } => {
+            (keys::init(dir, certificate, *renew).map(|()| ExitCode::SUCCESS), 2)
+        }
+        Command::Rotate { dir, finish: true, .. } => (keys::finish_rotation(dir).map(|()| ExitCode::SUCCESS), 2),
+        Command::Rotate { dir, certificate, .. } => (keys::rotate(dir, certificate).map(|()| ExitCode::SUCCESS), 2),
         Command::Serve { config } => match configure(config) {
-            Ok(config) => (crate::serve(&config).map(|()| ExitCode::SUCCESS), 1),
+            Ok((config, _log)) => (crate::serve(&config).map(|()| ExitCode::SUCCESS), 1),
+            Err(error) => (Err(error), 2),
+        },
+        Command::Store(command) => match Config::load(command.config()) {
+            Ok(config) => (tend_store(&config, command).map(|()| ExitCode::SUCCESS), 1),
+            Err(error) => (Err(error), 2),
+        },
+        Command::Check { config, json } => match Config::load(config) {
+            Ok(config) => (report_check(&config, *json), 1),
             Err(error) => (Err(error), 2),
         },
         Command::Health { config, json } => match Config::load(config) {
@@ -89,73 +175,48 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     })
 }
 
-fn configure(path: &Path) -> Result<Config> {
+fn configure(path: &Path) -> Result<(Config, telemetry::log::Log)> {
     let config = Config::load(path)?;
-    start_log(&config.log)?;
-    Ok(config)
+    let log = telemetry::log::Log::start(&config)?;
+    Ok((config, log))
 }
 
-fn start_log(log: &Log) -> Result<()> {
-    let filter = EnvFilter::try_new(&log.level).with_context(|| format!("log.level {:?}", log.level))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match log.format {
-        LogFormat::Json => builder.json().with_current_span(true).try_init(),
-        LogFormat::Pretty => {
-            builder.with_target(false).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init()
+fn report_check(config: &Config, json: bool) -> Result<ExitCode> {
+    let report = check(config)?;
+    let text = if json {
+        json!({ "good": report.is_good(), "findings": report.findings }).to_string() + "\n"
+    } else {
+        report.to_string()
+    };
+    write!(anstream::stdout(), "{text}").context("standard output")?;
+    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// On the database itself, or through the party that has it open.
+fn tend_store(config: &Config, command: &StoreCommand) -> Result<()> {
+    let through_the_party = |task| match operator::ask(config, Request::Operate(task))? {
+        Reply::Operated { lines } => Ok(lines),
+        other => bail!("it answered another question: {other:?}"),
+    };
+    let lines = match command {
+        StoreCommand::Verify { .. } => match Store::open_if_free(&config.data, &config.store_key()?)? {
+            Some(store) => store.verify()?.into_lines()?,
+            None => through_the_party(Task::Verify)?,
+        },
+        StoreCommand::Backup { to, .. } => match Store::open_if_free(&config.data, &config.store_key()?)? {
+            Some(store) => store.backup(to).map(|()| vec![format!("wrote {}", to.display())])?,
+            None => {
+                let to = std::path::absolute(to).with_context(|| to.display().to_string())?;
+                through_the_party(Task::Backup { to: to.to_str().context("a path that is not Unicode")?.into() })?
+            }
+        },
+        StoreCommand::Restore { from, .. } => {
+            let kept = store::restore(from, &config.data, &config.store_key()?)?;
+            let kept = kept.map(|kept| format!("the store that was there is now {}", kept.display()));
+            kept.into_iter().chain([format!("restored {}", from.display())]).collect()
         }
     };
-    started.map_err(|e| anyhow::anyhow!("cannot start the log: {e}"))
-}
-
-fn init(dir: &Path, name: &str) -> Result<()> {
-    let existing = dir.join(identity::KEY_FILE).exists();
-    let identity = if existing { Identity::load(dir)? } else { Identity::generate(name)? };
-    if !existing {
-        identity.save(dir)?;
-    }
-    if !dir.join(KEY_FILE).exists() {
-        StoreKey::fresh()?.save(&dir.join(KEY_FILE))?;
-    }
-    let fingerprint = identity.fingerprint();
-    let what = if existing { "This party's key is there already" } else { "Made this party's key" };
-    write!(
-        anstream::stdout(),
-        "\
-{what}, in {dir}. Its fingerprint:
-
-  {fingerprint}
-
-What to do next:
- 1. Give the fingerprint and your address to the operators of the other two parties, and agree on the order of the three.
- 2. Write cluster.toml, the same for all parties and clients, with three entries in that order:
-
-      [[parties]]
-      name = {name:?}
-      addresses = [\"your.host.example:7100\"]
-      fingerprints = [\"{fingerprint}\"]
-
- 3. Write {dir}/party.toml:
-
-      role = 0                      # 0, 1 or 2: your place in cluster.toml
-      listen = \"0.0.0.0:7100\"       # UDP
-      cluster = \"cluster.toml\"
-
-      [security]
-      minimum = \"passive\"           # \"active\" refuses questions that a cheating server could answer wrongly
-
-      [[clients]]                   # who may ask: the fingerprint that `mpc-client init` prints
-      name = \"alice\"
-      fingerprint = \"sha256:...\"
-
-      [[publishers]]                # who may publish models
-      name = \"bob\"
-      fingerprint = \"sha256:...\"
-
- 4. mpc-party serve --config {dir}/party.toml
-",
-        dir = dir.display(),
-    )
-    .context("standard output")
+    lines.iter().try_for_each(|line| writeln!(anstream::stdout(), "{line}")).context("standard output")
 }
 
 fn report_health(config: &Config, json: bool) -> Result<ExitCode> {

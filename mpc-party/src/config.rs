@@ -3,26 +3,35 @@
 //! A variable is the key in capitals with `__` between levels: `MPC_PARTY_LIMITS__SESSIONS=4` sets `limits.sessions`.
 //! A key that is not listed here is refused, wherever it stands.
 
+mod clients;
+mod limits;
+mod operations;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use config::{Environment, File, FileFormat};
 use garde::Validate;
 use mpc_core::Role;
-use mpc_core::network::identity::Fingerprint;
 use mpc_core::security::Mode;
 use mpc_core::wire::cluster::{Cluster, PartyEntry};
 use serde::Deserialize;
 
+pub use self::clients::{Client, ClientLimits, Right};
+pub use self::limits::Limits;
+pub use self::operations::{Audit, Telemetry};
 use crate::store::StoreKey;
 
 /// Everything that an operator decides. Paths are relative to the folder of the file.
 #[derive(Debug, Clone, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// Where it was read from.
+    #[serde(skip)]
+    #[garde(skip)]
+    file: PathBuf,
     /// Which party this is: 0, 1 or 2. The cluster must list this identity's key there.
     #[garde(range(max = 2))]
     role: u8,
@@ -41,7 +50,7 @@ pub struct Config {
     /// Key that the shares are sealed with. Meant for the environment (`MPC_PARTY_STORE_KEY`); without it, the file
     /// `store.key` in the identity's folder is read.
     #[garde(skip)]
-    pub store_key: Option<StoreKey>,
+    store_key: Option<StoreKey>,
     /// The file that names the three parties; or list them here as `[[parties]]`.
     #[garde(skip)]
     cluster: Option<PathBuf>,
@@ -49,15 +58,11 @@ pub struct Config {
     #[serde(default)]
     #[garde(skip)]
     parties: Vec<PartyEntry>,
-    /// Who may ask.
+    /// Who may come in.
     #[serde(default)]
     #[garde(dive)]
-    pub clients: Vec<Caller>,
-    /// Who may publish models (and ask).
-    #[serde(default)]
-    #[garde(dive)]
-    pub publishers: Vec<Caller>,
-    /// Serve every client, whatever its key. For demonstrations.
+    pub clients: Vec<Client>,
+    /// Let everybody classify, whatever the key. For demonstrations.
     #[serde(default)]
     #[garde(skip)]
     pub open_to_any_client: bool,
@@ -69,26 +74,22 @@ pub struct Config {
     #[serde(default)]
     #[garde(dive)]
     pub limits: Limits,
+    /// Metrics, health and traces.
+    #[serde(default)]
+    #[garde(skip)]
+    pub telemetry: Telemetry,
+    /// Who asked for what.
+    #[serde(default)]
+    #[garde(skip)]
+    pub audit: Audit,
     /// What the party says.
     #[serde(default)]
     #[garde(skip)]
     pub log: Log,
 }
 
-/// Somebody whose key is known.
-#[derive(Debug, Clone, Deserialize, Validate)]
-#[serde(deny_unknown_fields)]
-pub struct Caller {
-    /// For people and logs.
-    #[garde(length(min = 1, max = 100))]
-    pub name: String,
-    /// `sha256:` and 64 hexadecimal digits, as `mpc-client init` prints it.
-    #[garde(skip)]
-    pub fingerprint: Fingerprint,
-}
-
 /// What the party insists on.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Security {
     /// The weakest security that it takes part in. With `passive`, clients choose; `active` refuses questions that a
@@ -102,79 +103,8 @@ impl Default for Security {
     }
 }
 
-/// What the party takes on at once.
-#[derive(Debug, Clone, Deserialize, Validate)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Sessions that run at the same time; P0's number counts, further requests wait in order.
-    #[garde(range(min = 1, max = 256))]
-    pub sessions: usize,
-    /// Requests that wait; further ones are refused.
-    #[garde(range(min = 1, max = 4_096))]
-    pub waiting: usize,
-    /// A session ends after so many seconds.
-    #[garde(range(min = 1, max = 86_400))]
-    session_timeout_s: u64,
-    /// Nobody waits longer than so many seconds for a peer's or a client's next message.
-    #[garde(range(min = 1, max = 3_600))]
-    wait_s: u64,
-    /// Windows (samples) in one request.
-    #[garde(range(min = 1, max = 65_536))]
-    pub batch: usize,
-    /// Share of the input of one request, in MiB per component.
-    #[garde(range(min = 1, max = 4_096))]
-    input_mib: usize,
-    /// What one session may need while it is computed, in MiB, by an estimate from above; the weights are not counted.
-    #[garde(range(min = 16, max = 1_048_576))]
-    pub session_mib: u64,
-    /// Weight share of one model, in MiB per component.
-    #[garde(range(min = 1, max = 4_096))]
-    model_mib: usize,
-    /// Models in service.
-    #[garde(range(min = 1, max = 32))]
-    pub models: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            sessions: 8,
-            waiting: 1024,
-            session_timeout_s: 120,
-            wait_s: 10,
-            batch: 256,
-            input_mib: 64,
-            session_mib: 4096,
-            model_mib: 256,
-            models: 16,
-        }
-    }
-}
-
-impl Limits {
-    /// A session ends after this time.
-    pub fn session_timeout(&self) -> Duration {
-        Duration::from_secs(self.session_timeout_s)
-    }
-
-    /// Longest wait for somebody's next message.
-    pub fn wait(&self) -> Duration {
-        Duration::from_secs(self.wait_s)
-    }
-
-    /// Most words in a component of an input share.
-    pub fn input_words(&self) -> usize {
-        self.input_mib << 17
-    }
-
-    /// Most words in a component of a model's weight share.
-    pub fn model_words(&self) -> usize {
-        self.model_mib << 17
-    }
-}
-
 /// What the party writes to standard error.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// For people or for machines.
@@ -222,16 +152,68 @@ impl Config {
             .map_err(|report| anyhow::anyhow!(report.to_string().trim().replace('\n', "; ")))
             .with_context(what)?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        for relative in [&mut config.identity, &mut config.data].into_iter().chain(&mut config.cluster) {
+        for relative in [&mut config.identity, &mut config.data]
+            .into_iter()
+            .chain(&mut config.cluster)
+            .chain(&mut config.audit.file)
+        {
             *relative = folder.join(&relative);
         }
-        config.check_callers().with_context(what)?;
+        config.check_clients().with_context(what)?;
+        config.file = path.to_owned();
         Ok(config)
+    }
+
+    /// What the file and the environment say now.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn reread(&self) -> Result<Self> {
+        Self::load(&self.file)
+    }
+
+    /// Takes over who may come in. Whether that has changed.
+    pub(crate) fn replace_clients(&mut self, new: &Self) -> bool {
+        let per_client = new.limits.client;
+        let same = self.clients == new.clients
+            && self.open_to_any_client == new.open_to_any_client
+            && self.limits.client == per_client;
+        (self.clients, self.open_to_any_client) = (new.clients.clone(), new.open_to_any_client);
+        self.limits.client = per_client;
+        !same
+    }
+
+    /// The keys in which this configuration differs from the one that runs and that a reload does not apply.
+    pub(crate) fn needs_restart(&self, running: &Self) -> Vec<&'static str> {
+        let differs = [
+            (self.listen != running.listen, "listen"),
+            (self.data != running.data, "data"),
+            (self.security != running.security, "security"),
+            (self.limits != running.limits, "limits"),
+            (self.telemetry != running.telemetry, "telemetry"),
+            (self.audit != running.audit, "audit"),
+            (self.log != running.log, "log"),
+        ];
+        differs.into_iter().filter_map(|(differs, key)| differs.then_some(key)).collect()
     }
 
     /// Which party this is.
     pub fn role(&self) -> Role {
         Role::from_index(self.role.into())
+    }
+
+    /// The key that the store is sealed with.
+    ///
+    /// # Errors
+    /// There is none, or others can read its file.
+    pub fn store_key(&self) -> Result<StoreKey> {
+        match &self.store_key {
+            Some(key) => Ok(key.clone()),
+            None => {
+                let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+                StoreKey::find(credentials.as_deref(), &self.identity)
+            }
+        }
     }
 
     /// The three parties.
@@ -250,11 +232,17 @@ impl Config {
         }
     }
 
-    fn check_callers(&self) -> Result<()> {
-        if self.clients.is_empty() && self.publishers.is_empty() && !self.open_to_any_client {
-            bail!(
-                "clients, publishers: both are empty, so nobody may ask; list the fingerprint that `mpc-client init` prints"
-            );
+    fn check_clients(&self) -> Result<()> {
+        if self.clients.is_empty() && !self.open_to_any_client {
+            bail!("clients: nobody may ask; list the fingerprint that `mpc-client init` prints");
+        }
+        let mut known = HashMap::new();
+        for client in &self.clients {
+            for fingerprint in &client.fingerprints {
+                if let Some(other) = known.insert(fingerprint, &client.name) {
+                    bail!("clients: {other:?} and {:?} have the same key {fingerprint}; list it once", client.name);
+                }
+            }
         }
         Ok(())
     }
@@ -282,7 +270,7 @@ mod tests {
         cluster = "cluster.toml"
         [[clients]]
         name = "alice"
-        fingerprint = "sha256:0000000000000000000000000000000000000000000000000000000000000001"
+        fingerprints = ["sha256:0000000000000000000000000000000000000000000000000000000000000001"]
     "#;
 
     fn load(text: &str, environment: &[(&str, &str)]) -> Result<Config> {
@@ -334,6 +322,8 @@ mod tests {
         refused(&GOOD.replace("127.0.0.1:0", "here"), &[], &["listen"]);
         refused(&GOOD.replace("sha256:00", "sha256:0"), &[], &["fingerprint"]);
         refused(&GOOD.replace("alice", ""), &[], &["clients[0].name"]);
+        refused(&format!("{GOOD}\nmay = [\"rule\"]"), &[], &["may", "rule"]);
+        refused(&format!("{GOOD}{}", GOOD.split_at(GOOD.find("[[").unwrap()).1), &[], &["same key"]);
         refused(&format!("{GOOD}\n[limits]\nsessions = 0"), &[], &["limits.sessions"]);
         refused(&format!("{GOOD}\n[limits]\nsession = 1"), &[], &["session"]);
         refused(&format!("{GOOD}\n[log]\nformat = \"xml\""), &[], &["format", "xml"]);

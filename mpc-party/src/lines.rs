@@ -11,7 +11,8 @@ use std::time::Duration;
 use mpc_core::Role;
 use mpc_core::network::lines::{Conditions, Measured, measure};
 use mpc_core::network::mesh::Mesh;
-use mpc_core::wire::message::{Id, PeerRequest, Versioned};
+use mpc_core::wire::message::{Id, Versioned};
+use mpc_core::wire::peer::PeerRequest;
 use mpc_core::wire::stream;
 use tokio::sync::{Mutex, watch};
 

@@ -1,40 +1,43 @@
-//! Publishing in two phases: the shares are stored, and enter service when the publisher knows that all three parties
-//! have theirs.
+//! Uploading a share of a model. What has arrived is stored chunk by chunk, so that an upload which was interrupted goes
+//! on where it was; nothing enters service by it.
 
-use mpc_core::wire::message::{Commit, MAX_CONTROL, Publish, Reply};
+use std::sync::Arc;
+
+use mpc_core::wire::message::{Reply, Upload, short};
 use mpc_core::wire::stream;
 use quinn::{RecvStream, SendStream};
 use tokio::time::timeout;
 use tracing::info;
 
+use crate::access::Principal;
 use crate::request::{Ended, say};
 use crate::serve::Shared;
+use crate::telemetry::{Record, hex};
 
-/// Serves a publisher until its model is in service. What is pending when the conversation ends early is forgotten.
-pub(crate) async fn publish(
-    shared: &Shared,
-    request: Publish,
+/// Serves a publisher until its share is stored.
+pub(crate) async fn upload(
+    shared: &Arc<Shared>,
+    principal: &Principal,
+    upload: Upload,
+    record: &mut Record,
     send: &mut SendStream,
     recv: &mut RecvStream,
 ) -> Result<(), Ended> {
-    let description = shared.catalog.check(request).map_err(Ended::refused)?;
-    let (name, publication, words) =
-        (description.manifest.name.clone(), description.info.publication, description.weight_words());
-    say(send, &Reply::Ready).await?;
+    let (publication, length) = (short(&upload.publication), upload.length);
+    record.subject.publication = Some(hex(&upload.publication));
+    record.subject.model = Some(shared.catalog.check(&principal.tenant, &upload).map_err(Ended::refused)?);
+    let mut uploading = shared.catalog.begin(&principal.tenant, upload).await.map_err(Ended::refused)?;
+    let have = uploading.have();
+    say(send, &Reply::Ready { have }).await?;
 
     let limit = shared.limits.session_timeout();
-    let late = |what: &str| Ended::Failed(format!("{what} did not arrive within {limit:?}"));
-    let weights = timeout(limit, stream::receive_dealt(recv, &[words])).await;
-    let weights = weights.map_err(|_| late("the weight shares"))?.map_err(Ended::failed)?;
-    let pending = shared.catalog.put(description, weights).await.map_err(Ended::failed)?;
-    say(send, &Reply::Stored).await?;
-
-    let commit = timeout(limit, stream::receive::<Commit>(recv, MAX_CONTROL)).await;
-    let commit = commit.map_err(|_| late("the publisher's commit"))?.map_err(Ended::failed)?;
-    if commit.publication != publication {
-        return Err(Ended::Failed("the commit names another publication".into()));
+    while uploading.wanted() > 0 {
+        let chunk = timeout(limit, stream::receive_bytes(recv, uploading.wanted())).await;
+        let chunk =
+            chunk.map_err(|_| Ended::Failed(format!("no further piece of the share arrived within {limit:?}")))?;
+        uploading.append(chunk.map_err(|_| Ended::Left)?).await.map_err(Ended::failed)?;
     }
-    shared.catalog.commit(pending).await.map_err(Ended::failed)?;
-    info!(model = name, weights = words, "published");
-    say(send, &Reply::Published).await
+    uploading.complete().await.map_err(Ended::failed)?;
+    info!(publication, bytes = length - have, "stored a share");
+    say(send, &Reply::Stored).await
 }

@@ -1,45 +1,31 @@
 //! Who is calling, and what they ask for.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::SystemTime;
 
 use mpc_core::Role;
 use mpc_core::error::Step;
+use mpc_core::network::certificate::now;
 use mpc_core::network::endpoint::{self, close};
 use mpc_core::network::identity::Fingerprint;
 use mpc_core::network::mesh::Caller;
-use mpc_core::wire::message::{MAX_CONTROL, Reply, Request, Status};
+use mpc_core::wire::message::{Action, Change, Classify, MAX_CONTROL, PROBE_BYTES, Reply, Request, Status, Task};
 use mpc_core::wire::stream;
 use quinn::{RecvStream, SendStream};
 use serde::Serialize;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::field::Empty;
 use tracing::{Instrument, debug, error_span, info, warn};
 
+use crate::access::Principal;
+use crate::config::Right;
 use crate::serve::Shared;
-use crate::{publish, session};
-
-/// A caller whose key is known.
-#[derive(Debug, Clone)]
-pub(crate) struct Principal {
-    /// For people and logs.
-    pub(crate) name: String,
-    /// The key.
-    pub(crate) fingerprint: Fingerprint,
-    /// What the caller may do.
-    pub(crate) rights: Rights,
-}
-
-/// What a caller may do, each more than the one before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Rights {
-    /// Ask how the party is.
-    Watch,
-    /// Ask for models and classifications.
-    Ask,
-    /// Publish models.
-    Publish,
-}
+use crate::store::Report;
+use crate::telemetry::Record;
+use crate::{change, publish, session};
 
 /// How a conversation ends before its time.
 #[derive(Debug)]
@@ -67,12 +53,12 @@ impl From<mpc_core::Error> for Ended {
 impl Ended {
     /// Refused for this reason.
     pub(crate) fn refused(reason: impl Into<anyhow::Error>) -> Self {
-        Self::Refused(format!("{:#}", reason.into()))
+        Self::Refused(one_line(reason))
     }
 
     /// Failed for this reason.
     pub(crate) fn failed(reason: impl Into<anyhow::Error>) -> Self {
-        Self::Failed(format!("{:#}", reason.into()))
+        Self::Failed(one_line(reason))
     }
 
     /// Failed because of a bug here.
@@ -81,75 +67,225 @@ impl Ended {
     }
 }
 
-/// Serves a connection until the caller closes it.
-pub(crate) async fn serve_caller(shared: Arc<Shared>, caller: Caller) {
-    let Caller { connection, fingerprint } = caller;
-    let Some(principal) = shared.recognise(fingerprint) else {
-        warn!(%fingerprint, from = %connection.remote_address(), "refused a caller whose key is not listed");
-        let reason =
-            format!("this party does not know the key {fingerprint}; its operator can list it under [[clients]]");
-        return endpoint::refuse(&connection, close::NOT_TRUSTED, &reason);
-    };
-    debug!(client = principal.name, from = %connection.remote_address(), "connected");
-    while let Ok((send, recv)) = connection.accept_bi().await {
-        // Of the highest level, so that every line has it whatever `log.level` says.
-        let span = error_span!("request", client = principal.name, session = Empty, model = Empty);
-        tokio::spawn(converse(shared.clone(), principal.clone(), send, recv).instrument(span));
-    }
-    debug!(client = principal.name, "disconnected");
+fn one_line(reason: impl Into<anyhow::Error>) -> String {
+    format!("{:#}", reason.into())
 }
 
-async fn converse(shared: Arc<Shared>, principal: Principal, mut send: SendStream, mut recv: RecvStream) {
-    let reply = match serve(&shared, &principal, &mut send, &mut recv).await {
-        Ok(()) => return,
-        Err(Ended::Left) => return info!("the client left"),
+/// Whose key a connection has.
+pub(crate) enum Who {
+    /// Somebody who is listed, or anybody where that is allowed.
+    Client(Arc<Principal>),
+    /// This party itself: its operator.
+    Operator,
+    /// Another party, which wants to know how this one is.
+    Peer(Role),
+}
+
+/// Serves a connection until the caller closes it, or is no longer listed and what it asked before is done.
+pub(crate) async fn serve_caller(shared: Arc<Shared>, caller: Caller) {
+    let Caller { connection, fingerprint } = caller;
+    let from = connection.remote_address();
+    debug!(%fingerprint, %from, "connected");
+    let mut access = shared.access.subscribe();
+    let mut running = JoinSet::new();
+    while let Some(who) = shared.recognise(&fingerprint) {
+        tokio::select! {
+            opened = connection.accept_bi() => {
+                let Ok((send, recv)) = opened else {
+                    debug!(%fingerprint, "disconnected");
+                    return running.detach_all();
+                };
+                let client = who.name();
+                // Of the highest level, so that every line has it whatever `log.level` says.
+                let span = error_span!("request", client, session = Empty, model = Empty);
+                running.spawn(converse(shared.clone(), who, fingerprint, send, recv).instrument(span));
+            }
+            // The caller is judged anew.
+            _ = access.changed() => {}
+            Some(_) = running.join_next() => {}
+        }
+    }
+    warn!(%fingerprint, %from, "refused a caller whose key is not listed");
+    shared.telemetry.turned_away(fingerprint, from);
+    let reason = format!("this party does not know the key {fingerprint}; its operator can list it under [[clients]]");
+    let refused = Reply::Refused { reason: reason.clone() };
+    while !running.is_empty() {
+        tokio::select! {
+            Ok((mut send, _)) = connection.accept_bi() => drop(say(&mut send, &refused).await),
+            _ = running.join_next() => {}
+        }
+    }
+    endpoint::refuse(&connection, close::NOT_TRUSTED, &reason);
+}
+
+impl Who {
+    /// For people and logs.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Client(principal) => principal.name.clone(),
+            Self::Operator => "operator".into(),
+            Self::Peer(role) => role.to_string(),
+        }
+    }
+
+    /// Whose models it sees.
+    pub(crate) fn tenant(&self) -> Option<&str> {
+        match self {
+            Self::Client(principal) => Some(&principal.tenant),
+            Self::Operator | Self::Peer(_) => None,
+        }
+    }
+}
+
+async fn converse(shared: Arc<Shared>, who: Who, fingerprint: Fingerprint, mut send: SendStream, mut recv: RecvStream) {
+    let mut record = Record::new();
+    let ended = serve(&shared, &who, fingerprint, &mut record, &mut send, &mut recv).await;
+    shared.telemetry.ended(&record, &who, fingerprint, &ended);
+    if let (Some(ticket), Err(Ended::Refused(reason))) = (record.ticket, &ended) {
+        let (shared, reason) = (shared.clone(), reason.clone());
+        tokio::spawn(async move { shared.admission.refuse(ticket, reason).await });
+    }
+    if let Some(reply) = last_words(ended) {
+        // A caller that is gone by now does not need the reason.
+        drop(say(&mut send, &reply).await);
+    }
+    if send.finish().is_ok() {
+        // Until the caller has everything, so that a connection or a party that is closed next does not cut it off.
+        drop(timeout(shared.limits.wait(), send.stopped()).await);
+    }
+}
+
+/// What is left to say at the end of a conversation.
+fn last_words(ended: Result<(), Ended>) -> Option<Reply> {
+    match ended {
+        Ok(()) => None,
+        Err(Ended::Left) => {
+            info!("the client left");
+            None
+        }
         Err(Ended::Refused(reason)) => {
             info!(reason, "refused");
-            Reply::Refused { reason }
+            Some(Reply::Refused { reason })
         }
         Err(Ended::Failed(reason)) => {
             warn!(reason, "failed");
-            Reply::Failed { reason }
+            Some(Reply::Failed { reason })
         }
         Err(Ended::Cheating(step)) => {
             warn!(%step, "a party deviated from the protocol; the session is destroyed");
-            Reply::Cheating { step }
+            Some(Reply::Cheating { step })
         }
-    };
-    // A caller that is gone by now does not need the reason.
-    drop(say(&mut send, &reply).await);
+    }
 }
 
 async fn serve(
     shared: &Arc<Shared>,
-    principal: &Principal,
+    who: &Who,
+    fingerprint: Fingerprint,
+    record: &mut Record,
     send: &mut SendStream,
     recv: &mut RecvStream,
 ) -> Result<(), Ended> {
     let first = timeout(shared.limits.wait(), stream::receive_first(recv, MAX_CONTROL)).await;
     let request = first.map_err(|_| Ended::Left)?.map_err(Ended::refused)?;
-    let needed = match request {
-        Request::Status => Rights::Watch,
-        Request::Models | Request::Classify(_) => Rights::Ask,
-        Request::Publish(_) => Rights::Publish,
+    record.action = match &request {
+        Request::Status => "status",
+        Request::Models => "models",
+        Request::Classify(_) => "classify",
+        Request::Upload(_) => "upload",
+        Request::Change(change) => match change.action {
+            Action::Activate { .. } => "activate",
+            Action::Retire { .. } => "retire",
+        },
+        Request::Probe => "probe",
+        Request::Operate(_) => "operate",
     };
-    if principal.rights < needed {
-        return Err(Ended::Refused(match needed {
-            Rights::Publish => {
-                format!(
-                    "{} may ask, but not publish; the operator can list its key under [[publishers]]",
-                    principal.fingerprint
-                )
-            }
-            _ => "a party may ask for the status only".into(),
-        }));
+    record.ticket = match &request {
+        Request::Classify(Classify { stamp, .. }) | Request::Change(Change { stamp, .. }) => {
+            Some((fingerprint.0, stamp.request))
+        }
+        _ => None,
+    };
+    let principal = match who {
+        Who::Client(principal) => principal,
+        Who::Operator => return serve_party(shared, true, request, send, recv).await,
+        Who::Peer(_) => return serve_party(shared, false, request, send, recv).await,
+    };
+    principal.admit().map_err(Ended::Refused)?;
+    let new = |stamp| shared.stamps.check(fingerprint, stamp, SystemTime::now()).map_err(Ended::Refused);
+    let may = |right| principal.check(right).map_err(Ended::Refused);
+    if matches!(request, Request::Classify(_) | Request::Upload(_) | Request::Change(_)) {
+        record.place = Some(shared.take_on().map_err(Ended::Refused)?);
     }
     match request {
-        Request::Status => say(send, &Reply::Status(status(shared))).await,
-        Request::Models => say(send, &Reply::Models { minimum: shared.minimum, models: shared.catalog.list() }).await,
-        Request::Classify(request) => session::classify(shared, principal, request, send, recv).await,
-        Request::Publish(request) => publish::publish(shared, request, send, recv).await,
+        Request::Status => say(send, &Reply::Status(Status { problems: Vec::new(), ..status(shared) })).await,
+        Request::Models => {
+            let models = shared.catalog.list(&principal.tenant);
+            say(send, &Reply::Models { minimum: shared.minimum, models }).await
+        }
+        Request::Classify(request) => {
+            may(Right::Classify)?;
+            new(&request.stamp)?;
+            session::classify(shared, principal, fingerprint, request, record, send, recv).await
+        }
+        Request::Upload(request) => {
+            may(Right::Publish)?;
+            publish::upload(shared, principal, request, record, send, recv).await
+        }
+        Request::Change(request) => {
+            may(Right::Publish)?;
+            new(&request.stamp)?;
+            change::change(shared, principal, fingerprint, request, record, send).await
+        }
+        Request::Probe => probe(shared, send, recv).await,
+        Request::Operate(_) => Err(Ended::Refused("only the party's own operator may ask for this".into())),
     }
+}
+
+/// What a party's key may ask for: another party's, or this one's `own`, which is its operator's.
+async fn serve_party(
+    shared: &Arc<Shared>,
+    own: bool,
+    request: Request,
+    send: &mut SendStream,
+    recv: &mut RecvStream,
+) -> Result<(), Ended> {
+    match request {
+        Request::Status => say(send, &Reply::Status(status(shared))).await,
+        Request::Probe => probe(shared, send, recv).await,
+        Request::Operate(task) if own => operate(shared, task, send).await,
+        _ => Err(Ended::Refused(
+            "a party may ask how this one is, and measure the line; its operator may also look after the store".into(),
+        )),
+    }
+}
+
+/// Works on the store for the operator.
+async fn operate(shared: &Shared, task: Task, send: &mut SendStream) -> Result<(), Ended> {
+    let store = shared.catalog.store();
+    let work = tokio::task::spawn_blocking(move || match task {
+        Task::Backup { to } => store.backup(Path::new(&to)).map(|()| vec![format!("wrote {to}")]),
+        Task::Verify => store.verify().and_then(Report::into_lines),
+    });
+    let lines = work.await.map_err(|_| Ended::panicked())?.map_err(Ended::failed)?;
+    say(send, &Reply::Operated { lines }).await
+}
+
+/// Takes as much as it sends.
+async fn probe(shared: &Shared, send: &mut SendStream, recv: &mut RecvStream) -> Result<(), Ended> {
+    const CHUNK: usize = 1 << 14;
+    let mut chunk = vec![0; CHUNK];
+    let exchanged = async {
+        for _ in 0..PROBE_BYTES / CHUNK {
+            recv.read_exact(&mut chunk).await.map_err(|_| Ended::Left)?;
+        }
+        say(send, &Reply::Probed).await?;
+        for _ in 0..PROBE_BYTES / CHUNK {
+            send.write_all(&chunk).await.map_err(|_| Ended::Left)?;
+        }
+        Ok(())
+    };
+    timeout(shared.limits.wait(), exchanged).await.map_err(|_| Ended::Left)?
 }
 
 /// Sends a reply.
@@ -163,8 +299,12 @@ fn status(shared: &Shared) -> Status {
         program: env!("CARGO_PKG_VERSION").into(),
         role: role.index() as u8,
         peers: [role.next(), role.prev()].map(|peer| shared.mesh.is_connected(peer)),
+        troubles: [role.next(), role.prev()].map(|peer| shared.mesh.trouble(peer).unwrap_or_default()),
+        clock_s: now(),
         sessions: shared.running.load(Ordering::Relaxed),
         models: shared.catalog.len() as u32,
+        revision: shared.catalog.agreed().revision,
+        problems: shared.catalog.missing().into_iter().chain(shared.agreement.problem()).collect(),
         measured: shared.lines.measured(),
     }
 }

@@ -1,8 +1,9 @@
 //! The server: starts everything, accepts, and stops in order.
 
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use mpc_core::Role;
@@ -12,23 +13,33 @@ use mpc_core::network::identity::{Fingerprint, Identity};
 use mpc_core::network::mesh::{Control, Inbox, Mesh};
 use mpc_core::party::keep_freed_memory;
 use mpc_core::security::Mode;
-use mpc_core::wire::message::{Classify, PeerRequest};
-use tokio::sync::Semaphore;
+use mpc_core::wire::message::Classify;
+use mpc_core::wire::peer::PeerRequest;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
-use crate::admission::Admission;
+use crate::access::{Access, Stamps};
+use crate::admission::{Admission, Refusal};
+use crate::agreement::Agreement;
 use crate::catalog::Catalog;
 use crate::config::{Config, Limits};
 use crate::lines::Lines;
-use crate::request::{Principal, Rights, serve_caller};
-use crate::store::{KEY_FILE, Store, StoreKey};
+use crate::reload::watch_certificate;
+use crate::request::{Ended, Who, serve_caller};
+use crate::store::Store;
+use crate::telemetry::Telemetry;
+use crate::telemetry::http::Exporter;
+use crate::telemetry::metrics::Limit;
 
 /// What all conversations of a party share.
 pub(crate) struct Shared {
     /// Connections to the peers.
     pub(crate) mesh: Mesh,
     /// Models in service.
-    pub(crate) catalog: Catalog,
+    pub(crate) catalog: Arc<Catalog>,
+    /// That all three parties have the same in service.
+    pub(crate) agreement: Agreement,
     /// Agreement on sessions.
     pub(crate) admission: Admission,
     /// What is known of the lines to the peers.
@@ -37,12 +48,18 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     /// The weakest security that the party takes part in.
     pub(crate) minimum: Mode,
-    /// Requests that wait or run; closed when the party stops.
-    pub(crate) waiting: Semaphore,
+    /// Counters and the audit log.
+    pub(crate) telemetry: Telemetry,
+    /// How many requests wait or run.
+    requests: watch::Sender<usize>,
     /// Sessions running now.
     pub(crate) running: AtomicU32,
-    callers: Vec<Principal>,
-    open_to_any_client: bool,
+    /// Who may do what.
+    pub(crate) access: watch::Sender<Access>,
+    /// What was asked in the last minutes.
+    pub(crate) stamps: Stamps,
+    /// What is in force.
+    pub(crate) config: Mutex<Config>,
 }
 
 impl Shared {
@@ -61,17 +78,86 @@ impl Shared {
         }
     }
 
-    /// Who has this key, if that may call.
-    pub(crate) fn recognise(&self, fingerprint: Fingerprint) -> Option<Principal> {
-        let known = self.callers.iter().find(|caller| caller.fingerprint == fingerprint).cloned();
-        let anybody = || Principal { name: "anybody".into(), fingerprint, rights: Rights::Ask };
-        known.or_else(|| self.open_to_any_client.then(anybody))
+    /// A place for a request that will wait or run.
+    ///
+    /// # Errors
+    /// There is none; when to try again.
+    pub(crate) fn take_on(&self) -> Result<Place, String> {
+        let (party, most) = (self.mesh.role(), self.limits.waiting);
+        let (limit, reason) = if self.admission.is_stopping() {
+            (Limit::Stopping, format!("{party} is stopping; try again when it is back"))
+        } else if self.telemetry.audit_forbids_requests() {
+            (
+                Limit::Audit,
+                format!("{party} cannot write its audit log, without which it serves nobody; try again later"),
+            )
+        } else if self.requests.send_if_modified(|n| {
+            *n < most && {
+                *n += 1;
+                true
+            }
+        }) {
+            return Ok(Place(self.requests.clone()));
+        } else {
+            (
+                Limit::Waiting,
+                format!("{most} requests wait or run at {party} already (limits.waiting); try again later"),
+            )
+        };
+        self.telemetry.metrics.turned_away(limit);
+        Err(reason)
+    }
+
+    /// Number of requests that were taken on and have not ended.
+    pub(crate) fn open_requests(&self) -> usize {
+        *self.requests.borrow()
+    }
+
+    /// Why new requests are not served, one line each; none where they are.
+    pub(crate) fn not_ready(&self) -> Vec<String> {
+        let role = self.mesh.role();
+        let peers = [role.next(), role.prev()].into_iter().filter(|peer| !self.mesh.is_connected(*peer));
+        let mut reasons: Vec<String> = peers.map(|peer| format!("not connected to {peer}")).collect();
+        let others = [
+            (self.admission.is_stopping(), "stopping"),
+            (self.telemetry.audit_forbids_requests(), "the audit log cannot be written"),
+            (!self.catalog.store().is_usable(), "the share store cannot be read"),
+        ];
+        reasons.extend(others.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason.to_owned()));
+        reasons
+    }
+
+    /// How a request ends that was not admitted.
+    pub(crate) fn not_admitted(&self, Refusal { reason, limit }: Refusal) -> Ended {
+        if let Some(limit) = limit {
+            self.telemetry.metrics.turned_away(limit);
+        }
+        Ended::Refused(reason)
+    }
+
+    /// Who has this key, if that may come in now.
+    pub(crate) fn recognise(&self, fingerprint: &Fingerprint) -> Option<Who> {
+        if *fingerprint == self.mesh.identity().fingerprint() {
+            return Some(Who::Operator);
+        }
+        let peer = self.mesh.role_of(*fingerprint).map(Who::Peer);
+        peer.or_else(|| self.access.borrow().recognise(fingerprint).map(Who::Client))
+    }
+}
+
+/// A place among the requests that wait or run.
+pub(crate) struct Place(watch::Sender<usize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.send_modify(|n| *n -= 1);
     }
 }
 
 /// A running party.
 pub struct Server {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
+    exporter: Option<Exporter>,
     // Last, so that the I/O thread outlives what uses it.
     io: Io,
 }
@@ -83,43 +169,46 @@ impl Server {
     /// Whatever keeps the party from serving, with the file or key to look at.
     pub fn start(config: &Config) -> Result<Self> {
         let identity = Identity::load(&config.identity).context("run `mpc-party init` first")?;
-        let key = match &config.store_key {
-            Some(key) => key.clone(),
-            None => StoreKey::load(&config.identity.join(KEY_FILE))?,
-        };
         let cluster = config.cluster()?;
-        let catalog = Catalog::open(Store::open(&config.data, &key)?, &config.limits)?;
+        let catalog = Catalog::open(Store::open(&config.data, &config.store_key()?)?, &config.limits)?;
+        let telemetry = Telemetry::start(config.role(), &config.audit)?;
         let socket = UdpSocket::bind(config.listen);
         let socket = socket.with_context(|| format!("cannot listen on {} (listen)", config.listen))?;
         keep_freed_memory();
         let io = Io::start()?;
-        let callers = callers(config, identity.fingerprint());
         let (mesh, inbox) = Mesh::start(&io, socket, Arc::new(identity), config.role(), &cluster)?;
 
         let limits = config.limits.clone();
         let shared = Arc::new(Shared {
-            admission: Admission::new(mesh.clone(), limits.sessions, limits.wait()),
+            admission: Admission::new(mesh.clone(), &limits),
             lines: Lines::new(mesh.clone(), limits.wait()),
-            waiting: Semaphore::new(limits.waiting),
+            requests: watch::Sender::new(0),
+            telemetry,
             running: AtomicU32::new(0),
-            open_to_any_client: config.open_to_any_client,
+            agreement: Agreement::new(mesh.clone(), limits.wait()),
+            access: watch::Sender::new(Access::new(config)),
+            stamps: Stamps::default(),
+            config: Mutex::new(config.clone()),
             minimum: config.security.minimum,
             mesh,
-            catalog,
+            catalog: Arc::new(catalog),
             limits,
-            callers,
         });
         io.handle().spawn(accept(shared.clone(), inbox));
+        io.handle().spawn(watch_certificate(shared.mesh.clone()));
         if config.role() == Role::P0 {
             io.handle().spawn(Lines::keep_measuring(shared.clone()));
+            io.handle().spawn(Agreement::keep(shared.clone()));
         }
+        let exporter = |listen| Exporter::start(listen, shared.clone(), io.handle().clone());
+        let exporter = config.telemetry.listen.map(exporter).transpose()?;
         let address = shared.mesh.local_address()?;
         let (models, security) = (shared.catalog.len(), shared.minimum);
         info!(party = %config.role(), %address, models, minimum_security = %security, "serving");
         if config.open_to_any_client {
             warn!("open_to_any_client is set: whoever reaches {address} may ask");
         }
-        Ok(Self { shared, io })
+        Ok(Self { shared, exporter, io })
     }
 
     /// Where this party serves.
@@ -130,44 +219,79 @@ impl Server {
         Ok(self.shared.mesh.local_address()?)
     }
 
-    /// Refuses new requests, lets those that run finish as long as anybody waits for a message, and closes.
+    /// Refuses new requests at once, waits up to `limits.drain_s` until those taken on have ended, and closes.
     pub fn stop(self) {
-        let Self { shared, io } = self;
-        io.handle().block_on(async {
-            let all = shared.limits.waiting as u32;
-            if tokio::time::timeout(shared.limits.wait(), shared.waiting.acquire_many(all)).await.is_err() {
-                warn!("stopping although sessions run");
-            }
-            shared.waiting.close();
-            shared.mesh.close("the party is stopping").await;
-        });
+        self.io.handle().block_on(drain(&self.shared));
+        self.close();
+    }
+
+    fn close(self) {
+        let Self { shared, exporter, io } = self;
+        let cut_off = shared.open_requests();
+        if cut_off > 0 {
+            warn!(cut_off, "stopping although requests have not ended");
+        }
+        io.handle().block_on(shared.mesh.close("the party is stopping"));
+        drop(exporter);
         info!("stopped");
     }
 }
 
-/// Serves until the process is told to stop (SIGTERM, Ctrl-C).
+/// Serves until the process is told to stop (SIGTERM, Ctrl-C); SIGHUP has it read its files again.
 ///
 /// # Errors
 /// As [`Server::start`].
 pub fn serve(config: &Config) -> Result<()> {
     let server = Server::start(config)?;
-    server.io.handle().block_on(told_to_stop()).context("cannot wait for signals")?;
-    server.stop();
+    let handle = server.io.handle().clone();
+    handle.block_on(told_to_stop(&server)).context("cannot wait for signals")?;
+    handle.block_on(async {
+        tokio::select! {
+            () = drain(&server.shared) => {}
+            _ = told_to_stop(&server) => warn!("told to stop again"),
+        }
+    });
+    server.close();
     Ok(())
 }
 
+/// Takes on nothing more, and waits until what was taken on has ended, in its time.
+async fn drain(shared: &Shared) {
+    /// Time between two lines of the log that say what is awaited.
+    const REMINDER: Duration = Duration::from_secs(10);
+    shared.admission.stop();
+    let limit = shared.limits.drain();
+    let until = Instant::now() + limit;
+    loop {
+        let (requests, sessions) = (shared.open_requests(), shared.running.load(Ordering::Relaxed));
+        if requests == 0 {
+            return;
+        }
+        info!(requests, sessions, at_most_s = limit.as_secs(), "stopping; waiting for the requests that were taken on");
+        let mut open = shared.requests.subscribe();
+        let none = timeout_at(until.min(Instant::now() + REMINDER), open.wait_for(|n| *n == 0)).await;
+        if none.is_err() && Instant::now() >= until {
+            return;
+        }
+    }
+}
+
 #[cfg(unix)]
-async fn told_to_stop() -> std::io::Result<()> {
+async fn told_to_stop(server: &Server) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => interrupted,
+    let mut reload = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            interrupted = tokio::signal::ctrl_c() => return interrupted,
+            _ = reload.recv() => server.reload_files(),
+        }
     }
 }
 
 #[cfg(not(unix))]
-async fn told_to_stop() -> std::io::Result<()> {
+async fn told_to_stop(_server: &Server) -> std::io::Result<()> {
     tokio::signal::ctrl_c().await
 }
 
@@ -189,16 +313,8 @@ async fn accept(shared: Arc<Shared>, mut inbox: Inbox) {
 async fn serve_peer(shared: &Shared, control: Control) {
     match shared.admission.hear_peer(control).await {
         Some((PeerRequest::Propose(propose), send, recv)) => shared.admission.serve_proposal(propose, send, recv).await,
+        Some((PeerRequest::Catalog(list), send, _)) => shared.agreement.hear(shared, list, send).await,
         Some((PeerRequest::Measure { session }, ..)) => shared.lines.take_part(session).await,
         None => {}
     }
-}
-
-fn callers(config: &Config, own: Fingerprint) -> Vec<Principal> {
-    let with = |rights, callers: &[crate::config::Caller]| -> Vec<Principal> {
-        callers.iter().map(|c| Principal { name: c.name.clone(), fingerprint: c.fingerprint, rights }).collect()
-    };
-    let myself = Principal { name: "health check".into(), fingerprint: own, rights: Rights::Watch };
-    // Whoever is listed twice has the rights of a publisher.
-    [with(Rights::Publish, &config.publishers), with(Rights::Ask, &config.clients), vec![myself]].concat()
 }

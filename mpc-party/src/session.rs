@@ -6,10 +6,12 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Instant;
 
 use mpc_core::error::Error;
 use mpc_core::inference::secure::evaluate;
 use mpc_core::link::Link;
+use mpc_core::network::identity::Fingerprint;
 use mpc_core::network::lines::Conditions;
 use mpc_core::network::quic::{Cancel, QuicNetwork};
 use mpc_core::network::{Meter, Network};
@@ -17,31 +19,37 @@ use mpc_core::prss::Prss;
 use mpc_core::ring::Tensor;
 use mpc_core::sharing::{ArithmeticShare, Dealt};
 use mpc_core::wire::codec;
-use mpc_core::wire::message::{Classify, Reply, SessionHello, short};
+use mpc_core::wire::message::{Classify, Reply, short};
+use mpc_core::wire::peer::{Propose, SessionHello};
 use mpc_core::wire::stream;
 use mpc_core::{Party, Role};
 use quinn::{RecvStream, SendStream};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
-use tracing::{Span, info};
+use tracing::{Instrument, Span, info, info_span};
 
+use crate::access::Principal;
 use crate::admission::Admitted;
-use crate::catalog::{Description, Model};
-use crate::request::{Ended, Principal, say};
+use crate::model::{Description, Model};
+use crate::request::{Ended, say};
 use crate::serve::Shared;
+use crate::telemetry::metrics::Step;
+use crate::telemetry::{Record, hex};
 
 /// Serves a classification until the output share is with the client.
 pub(crate) async fn classify(
     shared: &Arc<Shared>,
     principal: &Principal,
+    client: Fingerprint,
     request: Classify,
+    record: &mut Record,
     send: &mut SendStream,
     recv: &mut RecvStream,
 ) -> Result<(), Ended> {
     let limit = shared.limits.session_timeout().min(std::time::Duration::from_millis(request.timeout_ms));
     let client_leaves = send.stopped();
     tokio::select! {
-        ended = converse(shared, principal, request, send, recv) => ended,
+        ended = converse(shared, principal, client, request, record, send, recv) => ended,
         _ = client_leaves => Err(Ended::Left),
         () = tokio::time::sleep(limit) => Err(Ended::Failed(format!("no answer within {limit:?}, the time limit of the session"))),
     }
@@ -50,36 +58,56 @@ pub(crate) async fn classify(
 async fn converse(
     shared: &Arc<Shared>,
     principal: &Principal,
+    client: Fingerprint,
     request: Classify,
+    record: &mut Record,
     send: &mut SendStream,
     recv: &mut RecvStream,
 ) -> Result<(), Ended> {
-    let model = shared.catalog.find(&request.publication).ok_or_else(|| {
+    let Record { subject, .. } = record;
+    subject.publication = Some(hex(&request.publication));
+    subject.inputs = Some(request.windows.len());
+    subject.windows = Some(request.windows.iter().map(|&n| u64::from(n)).sum());
+    subject.security = Some(request.security);
+    let model = shared.catalog.find(&principal.tenant, &request.publication).ok_or_else(|| {
         Ended::Refused(
             "no such publication is in service here; it may have been replaced, ask for the models again".into(),
         )
     })?;
+    let name = model.description.manifest.name.clone();
+    subject.model = Some(name.clone());
+    Span::current().record("model", &name);
     shared.check_security(&request, &model.description.manifest).map_err(Ended::Refused)?;
-    let shape = model.description.input_shape(&request, &shared.limits).map_err(Ended::refused)?;
-    let _waiting = shared.waiting.try_acquire().map_err(|_| {
-        Ended::Refused("too many requests are waiting, or the party is stopping; try again later".into())
-    })?;
-    let digest = request.digest().map_err(Ended::refused)?;
-    let admitted =
-        shared.admission.admit(request.request, digest, principal.fingerprint.0, shared.lines.conditions()).await;
-    let admitted = admitted.map_err(Ended::Refused)?;
+    let demand = model.description.demand(&request, &shared.limits, principal.input_words);
+    let (shape, mib) = demand.map_err(Ended::refused)?;
+    let _place = principal.enter().map_err(Ended::Refused)?;
+    let propose = Propose {
+        request: request.stamp.request,
+        digest: request.digest().map_err(Ended::refused)?,
+        client: client.0,
+        tenant: principal.tenant.clone(),
+    };
+    let admission = shared.admission.admit(propose, shared.lines.conditions(), Some(mib));
+    let admitted = admission.instrument(info_span!("admission")).await;
+    let admitted = admitted.map_err(|refusal| shared.not_admitted(refusal))?;
+    shared.telemetry.metrics.step(&name, Step::Queue, record.age());
     let session = admitted.session;
-    Span::current().record("session", short(&session)).record("model", &model.description.manifest.name);
+    record.subject.session = Some(hex(&session));
+    Span::current().record("session", short(&session));
     info!(inputs = request.windows.len(), security = %request.security, "starts");
 
     let mut running = Running::start(shared, model, request, admitted).await?;
     say(send, &Reply::Accepted { session }).await?;
-    let wait = shared.limits.wait();
-    let input = timeout(wait, stream::receive_dealt(recv, &shape)).await;
+    let (wait, accepted) = (shared.limits.wait(), Instant::now());
+    let input = timeout(wait, stream::receive_dealt(recv, &shape)).instrument(info_span!("input")).await;
     let input = input
         .map_err(|_| Ended::Failed(format!("the input share did not arrive within {wait:?}")))?
         .map_err(|e| Ended::Failed(format!("the input share did not arrive: {e}")))?;
-    let ([own, next], meter) = running.answer(input, &shape).await?;
+    shared.telemetry.metrics.step(&name, Step::Input, accepted.elapsed());
+    let computing = Instant::now();
+    let ([own, next], meter) = running.answer(input, &shape).instrument(info_span!("compute")).await?;
+    shared.telemetry.metrics.step(&name, Step::Compute, computing.elapsed());
+    record.meter = Some(meter);
     let shape = own.shape().iter().map(|&side| side as u64).collect();
     say(send, &Reply::Output { shape, meter }).await?;
     stream::send_words(send, &own).await.map_err(|_| Ended::Left)?;
@@ -117,7 +145,7 @@ impl Running {
             let result = run(&shared, &model, &request, &admitted, ready, &inputs);
             // Nobody listens where the session was given up.
             drop(done.send(result));
-            drop(admitted.place);
+            drop(admitted);
         });
         spawned.map_err(|e| Ended::Failed(format!("no thread for the session: {e}")))?;
         let mut running = Self { cancel: None, input: Some(input), answer };
@@ -217,13 +245,13 @@ fn mismatch(peer: Role, what: &str) -> Error {
     Error::Malformed { peer, expected: format!("the same {what} as here"), got: "another one".into() }
 }
 
-/// Counts a running session.
-struct Counted<'a>(&'a AtomicU32);
+/// Counts what lasts as long as this.
+pub(crate) struct Counted<'a>(&'a AtomicU32);
 
 impl<'a> Counted<'a> {
-    fn new(running: &'a AtomicU32) -> Self {
-        running.fetch_add(1, Ordering::Relaxed);
-        Self(running)
+    pub(crate) fn new(number: &'a AtomicU32) -> Self {
+        number.fetch_add(1, Ordering::Relaxed);
+        Self(number)
     }
 }
 

@@ -8,7 +8,7 @@ use mpc_core::Role::{self, P0, P1, P2};
 use mpc_core::error::Step;
 use mpc_core::network::identity::Identity;
 use mpc_core::security::Mode;
-use mpc_core::wire::message::{Classify, ModelInfo, PROTOCOL_VERSION, Reply, Request, Versioned};
+use mpc_core::wire::message::{Action, Classify, PROTOCOL_VERSION, Reply, Request, Versioned};
 use mpc_core::wire::stream;
 
 const SAMPLES: [[f64; 4]; 3] = [[1.5, 0.25, -1.0, 0.0], [-0.5, -0.25, -1.0, 2.0], [0.0, 0.125, 0.25, -2.0]];
@@ -63,8 +63,8 @@ fn whoever_is_not_entitled_is_told_why() {
         let reason = parties.call(&stranger).await.connections[0].closed().await.to_string();
         assert!(reason.contains(&stranger.fingerprint().to_string()), "{reason}");
 
-        let reason = client.ask(P1, &Request::Publish(model.publish())).await.refusal().await;
-        assert!(reason.contains("publishers"), "{reason}");
+        let reason = client.ask(P1, &Request::Upload(model.upload(P1))).await.refusal().await;
+        assert!(reason.contains("\"publish\""), "{reason}");
 
         let reason = client.ask(P1, &Request::Classify(model.classify(1))).await.refusal().await;
         assert!(reason.contains("publication"), "{reason}");
@@ -161,21 +161,23 @@ fn a_client_that_leaves_ends_its_session_everywhere() {
 }
 
 #[test]
-fn parties_that_hold_different_models_notice_before_the_input_is_sent() {
+fn what_is_not_the_same_at_all_parties_never_enters_service() {
     let parties = Parties::start("");
     let model = TestModel::first_three_pixels(1);
-    let mut other = model.clone();
-    other.manifest = other.manifest.replace("The largest pixel", "Something else");
+    let (mut described, mut dealt) = (model.clone(), model.clone());
+    described.manifest = described.manifest.replace("The largest pixel", "Something else");
+    dealt.dealt = TestModel::first_three_pixels(1).dealt;
     run(async {
         let publisher = parties.connect(&parties.publisher).await;
-        for role in Role::ALL {
-            let mut upload = publisher.upload(role, if role == P2 { &other } else { &model }).await;
-            assert_eq!(upload.reply().await, Reply::Stored);
-            upload.commit(model.publication).await;
+        for (number, other) in [(2, described), (3, dealt)] {
+            let [model, other] = [&model, &other].map(|m| TestModel { publication: [number; 32], ..m.clone() });
+            for role in Role::ALL {
+                assert_eq!(publisher.upload(role, if role == P2 { &other } else { &model }).await, Reply::Stored);
+            }
+            let replies = publisher.change(Action::Activate { publication: model.publication }).await;
+            assert_eq!(replies, [(); 3].map(|()| Reply::Cheating { step: Step::Model }));
+            assert_eq!(publisher.in_service().await, [const { Vec::<[u8; 32]>::new() }; 3]);
         }
-        let client = parties.connect(&parties.client).await;
-        let Err(Reply::Failed { reason }) = client.classify(&model, &SAMPLES).await else { panic!("it computed") };
-        assert!(reason.contains("public part of the model") || reason.contains("lost"), "{reason}");
     });
 }
 
@@ -197,74 +199,6 @@ fn what_is_weaker_than_a_minimum_is_refused() {
             assert_eq!(minimum, if who == "manifest" { Mode::Passive } else { Mode::Active });
         });
     }
-}
-
-#[test]
-fn all_three_tell_the_client_in_which_check_cheating_was_found() {
-    let parties = Parties::start("");
-    let model = TestModel::first_three_pixels(1);
-    let mut other = model.clone();
-    other.dealt = TestModel::first_three_pixels(1).dealt;
-    run(async {
-        // P2 holds shares of another dealing: of no component do both holders hold the same.
-        let publisher = parties.connect(&parties.publisher).await;
-        for role in Role::ALL {
-            let mut upload = publisher.upload(role, if role == P2 { &other } else { &model }).await;
-            assert_eq!(upload.reply().await, Reply::Stored);
-            upload.commit(model.publication).await;
-        }
-        let client = parties.connect(&parties.client).await;
-        let mut session = client.ask_all(&Request::Classify(model.classify(3))).await;
-        for conversation in &mut session {
-            assert!(matches!(conversation.reply().await, Reply::Accepted { .. }));
-        }
-        send_input(&mut session, &SAMPLES, &Role::ALL).await;
-        for conversation in &mut session {
-            assert_eq!(conversation.reply().await, Reply::Cheating { step: Step::Model });
-        }
-    });
-}
-
-#[test]
-fn publications_replace_each_other_and_unfinished_ones_vanish() {
-    let mut parties = Parties::start("");
-    let (first, second) = (TestModel::first_three_pixels(1), TestModel::first_three_pixels(2));
-    run(async {
-        let publisher = parties.connect(&parties.publisher).await;
-        publisher.publish(&first).await;
-        for role in Role::ALL {
-            assert_eq!(publisher.upload(role, &second).await.reply().await, Reply::Stored);
-        }
-        let client = parties.connect(&parties.client).await;
-        assert_eq!(client.classify(&first, &SAMPLES).await, Ok(LABELS.to_vec()), "not committed, not replaced");
-
-        parties.kill(P1);
-        parties.restart(P1);
-        let publisher = parties.connect(&parties.publisher).await;
-        publisher.publish(&second).await;
-        let client = parties.connect(&parties.client).await;
-        let published = ModelInfo {
-            publication: second.publication,
-            manifest: second.manifest.clone(),
-            graph: second.publish().graph,
-        };
-        for conversation in &mut client.ask_all(&Request::Models).await {
-            assert_eq!(
-                conversation.reply().await,
-                Reply::Models { minimum: Mode::Passive, models: vec![published.clone()] }
-            );
-        }
-        assert_eq!(client.classify(&second, &SAMPLES).await, Ok(LABELS.to_vec()));
-        assert!(matches!(client.classify(&first, &SAMPLES).await, Err(Reply::Refused { .. })));
-
-        let mut bad = second.publish();
-        bad.publication = [3; 32];
-        bad.graph.pop();
-        assert!(publisher.ask(P0, &Request::Publish(bad)).await.refusal().await.contains("graph"));
-        let mut bad = TestModel { publication: [3; 32], ..second.clone() };
-        bad.graph.nodes[3].facts.shape = vec![1 << 40];
-        assert!(publisher.ask(P0, &Request::Publish(bad.publish())).await.refusal().await.contains("product"));
-    });
 }
 
 #[test]

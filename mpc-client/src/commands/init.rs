@@ -1,42 +1,49 @@
 //! `init`: this client's key and certificate.
 
-use mpc_client::{Identity, Result, cluster};
-use mpc_core::network::identity::KEY_FILE;
+use mpc_client::{Result, cluster};
+use mpc_core::network::certificate::date;
+use mpc_core::network::identity::DAYS;
+use mpc_core::network::keys;
 use serde::Serialize;
 
 use crate::cli::Global;
 use crate::output::{print_json, print_line};
 
 #[derive(Serialize)]
-struct Made {
+struct Report {
     command: &'static str,
     identity: String,
     fingerprint: String,
+    ends: String,
     created: bool,
+    renewed: bool,
 }
 
-/// Makes a key where there is none, and says what the operators need.
-pub(crate) fn run(global: &Global) -> Result<()> {
+/// Makes what is missing of key and certificate, and says what the operators need.
+pub(crate) fn run(global: &Global, renew: bool) -> Result<()> {
     let dir = cluster::identity_dir(global.identity.as_deref(), None)?;
-    let created = !dir.join(KEY_FILE).exists();
-    let identity = if created {
-        let identity = Identity::generate("mpc-client")?;
-        identity.save(&dir)?;
-        identity
-    } else {
-        Identity::load(&dir)?
-    };
-    let fingerprint = identity.fingerprint().to_string();
-    let folder = dir.display();
+    let made = keys::init(&dir, "mpc-client", DAYS, renew)?;
+    let (fingerprint, folder) = (made.identity.fingerprint().to_string(), dir.display());
+    let ends = date(made.identity.validity().until);
     if global.json {
-        return print_json(&Made { command: "init", identity: folder.to_string(), fingerprint, created });
+        let (created, renewed) = (made.key, made.certificate && !made.key);
+        return print_json(&Report {
+            command: "init",
+            identity: folder.to_string(),
+            fingerprint,
+            ends,
+            created,
+            renewed,
+        });
     }
-    let made = if created { "made a new key" } else { "there is a key already" };
+    let key = if made.key { "made a new key" } else { "there is a key already" };
+    let certificate = if made.certificate { "A new certificate" } else { "Its certificate" };
     print_line(&format!(
-        "{made} in {folder}\n\n{fingerprint}\n\n\
+        "{key} in {folder}\n\n{fingerprint}\n\n\
          Send this fingerprint to the operators of the three servers. Each of them adds to party.toml\n\n  \
-         [[clients]]\n  name = \"your name\"\n  fingerprint = \"{fingerprint}\"\n\n\
-         ([[publishers]] if you are to publish models) and restarts the server. The key itself stays here.\n\
-         Ask them for cluster.toml, which names the servers, and try `mpc-client --cluster cluster.toml models`."
+         [[clients]]\n  name = \"your name\"\n  fingerprints = [\"{fingerprint}\"]\n\n\
+         (and may = [\"classify\", \"publish\"] if you are to publish models) and reloads the server. The key itself stays here.\n\
+         Ask them for cluster.toml, which names the servers, and try `mpc-client --cluster cluster.toml check`.\n\n\
+         {certificate} is valid until {ends}; `mpc-client init --renew` makes another one, with the same fingerprint."
     ))
 }

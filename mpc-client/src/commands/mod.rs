@@ -1,21 +1,21 @@
 //! One file per command.
 
+pub(crate) mod check;
 pub(crate) mod classify;
 pub(crate) mod init;
-pub(crate) mod models;
+pub(crate) mod model;
 pub(crate) mod plan;
 pub(crate) mod preprocess;
-pub(crate) mod publish;
 
 use std::path::Path;
 use std::time::Duration;
 
 use mpc_client::local::{self, LocalCluster};
-use mpc_client::{Client, Error, Identity, Result, cluster};
+use mpc_client::{Client, Dealing, Error, Identity, Result, cluster};
 use mpc_core::model::Model;
 
 use crate::cli::Global;
-use crate::output::Progress;
+use crate::output::{Progress, print_warning};
 
 /// Connects to the cluster that the options name, or to one that is started for this question and serves `models`; does the
 /// `work`; says good-bye. Ctrl-C and the time limit end the work, and the parties are told so.
@@ -75,7 +75,7 @@ async fn connect(
     let (client, models) = tokio::try_join!(parties.connect(), load)?;
     progress.say("sharing the model's weights");
     for model in &models {
-        client.publish(model).await?;
+        client.publish(model, &Dealing::fresh()?).await?;
     }
     Ok(client)
 }
@@ -104,7 +104,11 @@ fn identity(dir: &Path) -> Result<Identity> {
             dir.display()
         )));
     }
-    Ok(Identity::load(dir)?)
+    let identity = Identity::load(dir)?;
+    if let Some(warning) = identity.validity().warning("mpc-client init --renew") {
+        print_warning(&warning);
+    }
+    Ok(identity)
 }
 
 /// Runs what would hold up the network on a thread of its own.

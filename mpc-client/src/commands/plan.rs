@@ -88,9 +88,9 @@ fn report(model: &Model, security: Mode, args: &PlanArgs, measured: Option<Measu
         .map(|spent| layer(graph, &plan, &memory, spent, spent.time(&measured, work)))
         .collect();
     let total = Total {
-        rounds: layers.iter().map(|layer| layer.rounds).sum(),
-        bytes_sent: layers.iter().map(|layer| layer.bytes_sent).sum(),
-        compute_ms: layers.iter().map(|layer| layer.compute_ms).sum(),
+        rounds: pieces.iter().map(|spent| spent.meter.rounds).sum(),
+        bytes_sent: pieces.iter().map(|spent| spent.meter.bytes_sent).sum(),
+        compute_ms: pieces.iter().map(|spent| milliseconds(spent.cpu)).sum(),
         memory_bytes: session_bytes(graph, samples, security),
         time_ms: pieces.iter().map(|spent| milliseconds(spent.time(&measured, work))).sum(),
     };

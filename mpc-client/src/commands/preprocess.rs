@@ -13,7 +13,7 @@ use mpc_core::model::Manifest;
 use serde::Serialize;
 
 use crate::cli::{Global, PreprocessArgs};
-use crate::output::{print_json, print_line, print_warning};
+use crate::output::{print_error, print_json, print_line};
 
 #[derive(Serialize)]
 struct Report {
@@ -66,13 +66,13 @@ pub(crate) fn run(global: &Global, args: &PreprocessArgs) -> Result<bool> {
     }
     for (file, prepared) in files.iter().zip(&prepared) {
         if let Err(error) = prepared {
-            print_warning(&format!("{}: {error}", file.display()));
+            print_error(&format!("{}: {error}", file.display()));
         }
     }
     if complete {
         print_line(&format!("{output}: {} files, {windows} windows, float32 {shape:?}", files.len()))?;
     } else {
-        print_warning(&format!("{output} was not written: remove the files above from the list"));
+        print_error(&format!("{output} was not written: remove the files above from the list"));
     }
     Ok(complete)
 }

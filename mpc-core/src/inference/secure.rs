@@ -15,7 +15,7 @@ use crate::protocol::winner::Levels;
 use crate::protocol::{argmax::argmax, pool, relu::relu, truncate::truncate};
 use crate::ring::{Boolean, Tensor};
 use crate::role::Role;
-use crate::security::{Digests, Verified};
+use crate::security::{Digests, Id, Verified};
 use crate::sharing::{ArithmeticShare, Share};
 
 /// What the client is to learn, still shared.
@@ -49,6 +49,20 @@ impl Weights {
     /// Weights in the order of [`Graph::weights`].
     pub fn new(shares: Vec<ArithmeticShare>) -> Self {
         Self { digests: Digests::of(&shares), shares }
+    }
+
+    /// Compares the components with those of their other holders, when they come to the parties, so that a wrong share is not
+    /// found by the first who asks; and `public`, a digest of what else must be the same. In a session of active security; 2 rounds, 128 bytes, after which all three know that all three
+    /// agree.
+    ///
+    /// # Errors
+    /// [`Error::Cheating`] with [`Step::Model`] where something differs; errors of the network.
+    pub fn compare(&self, party: &mut Party, public: &Id) -> Result<()> {
+        party.agree(|| [(Step::Model, self.digests)])?;
+        party.link().note(b"model", public);
+        // What a peer says last tells that it has got this far.
+        party.link().compare_transcripts(Step::Model)?;
+        party.link().flush()
     }
 }
 

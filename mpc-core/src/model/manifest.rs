@@ -53,6 +53,9 @@ pub struct Manifest {
     pub format: u32,
     /// Short name: lower-case letters, digits and hyphens, at most 64.
     pub name: String,
+    /// Which version of the model this is, for people: letters, digits, dots, hyphens and plus signs, at most 32.
+    #[serde(default = "first_version")]
+    pub version: String,
     /// One line for people.
     pub title: String,
     /// The command that answers with this model.
@@ -73,6 +76,10 @@ pub struct Manifest {
     pub windows: Option<Windows>,
     /// Where the bounds of intermediate values may come from.
     pub bounds: Bounds,
+}
+
+fn first_version() -> String {
+    "1".into()
 }
 
 /// What a model answers.
@@ -245,6 +252,9 @@ impl Manifest {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         let named = (1..=64).contains(&self.name.len()) && self.name.chars().all(plain);
         require(named, "name", || "must be 1 to 64 lower-case letters, digits and hyphens".into())?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || ".-+".contains(c);
+        let versioned = (1..=32).contains(&self.version.len()) && self.version.chars().all(plain);
+        require(versioned, "version", || "must be 1 to 32 letters, digits, dots, hyphens and plus signs".into())?;
         require(single_line(&self.title), "title", || "must be one line".into())?;
         require((2..=65536).contains(&self.labels.len()), "labels", || "must be 2 to 65536".into())?;
         require(self.labels.iter().all(|l| single_line(l)), "labels", || "must be one line each".into())?;

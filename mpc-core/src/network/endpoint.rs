@@ -5,22 +5,26 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use quinn::crypto::rustls::HandshakeData;
 use quinn::{
     AckFrequencyConfig, Connection, ConnectionError, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig,
-    TransportConfig, VarInt,
+    TransportConfig, TransportErrorCode, VarInt,
 };
 use rustls::pki_types::CertificateDer;
 use socket2::SockRef;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::certificate::Validity;
 use super::congestion::BoundedConfig;
 use super::drivers::Drivers;
 use super::identity::{Fingerprint, Identity};
+use super::reach::Unreachable;
 use super::tls;
 use crate::error::{Error, Result};
 use crate::role::Role;
 use crate::wire::cluster::PartyEntry;
+use crate::wire::message::Purpose;
 
 /// A peer that is silent for so long is given up; keep-alives go out five times as often.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -89,14 +93,20 @@ const SOCKET_BUFFER: usize = 4 << 20;
 /// # Errors
 /// [`Error::Invalid`] on a socket or identity that cannot be used.
 pub fn serve(socket: UdpSocket, identity: &Identity) -> Result<Endpoint> {
-    let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls::server(identity)?));
-    config.transport_config(Arc::new(transport()));
-    config.max_incoming(1024);
+    let config = answering(identity)?;
     let options = SockRef::from(&socket);
     let sized = options.set_recv_buffer_size(SOCKET_BUFFER).and_then(|()| options.set_send_buffer_size(SOCKET_BUFFER));
     sized.map_err(|e| Error::invalid("UDP socket", e.to_string()))?;
     let endpoint = Endpoint::new(remembered(identity), Some(config), socket, Arc::new(Drivers));
     endpoint.map_err(|e| Error::invalid("UDP socket", e.to_string()))
+}
+
+/// How calls are answered as `identity`.
+pub(super) fn answering(identity: &Identity) -> Result<quinn::ServerConfig> {
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls::server(identity)?));
+    config.transport_config(Arc::new(transport()));
+    config.max_incoming(1024);
+    Ok(config)
 }
 
 /// Lets a restarted process tell its former peers at once that their connections are gone (stateless reset, RFC 9000,
@@ -136,25 +146,47 @@ pub fn caller() -> Result<Endpoint> {
     any("[::]:0").or_else(|_| any("0.0.0.0:0")).map_err(|e| Error::invalid("UDP socket", e.to_string()))
 }
 
-/// Connects to the party `role` described by `entry`, which must show one of the keys listed there.
+/// Connects to the party `role` described by `entry`, which must show one of the keys listed there, in order to ask it something.
 ///
 /// # Errors
-/// [`Error::Transport`] in step `connect`: the name does not resolve, nobody answers, or the wrong key (both are named).
-/// [`Error::Malformed`] where it speaks another version of the protocol.
+/// [`Error::Transport`] in step `connect` with what [`call`] says; [`Error::Malformed`] where it speaks another version of the
+/// protocol; [`Error::Invalid`] on an identity or fingerprint that cannot be used.
 pub async fn connect(endpoint: &Endpoint, identity: &Identity, role: Role, entry: &PartyEntry) -> Result<Connection> {
-    let failed = |reason: String| Error::Transport { peer: role, step: "connect", reason };
-    let address = entry.addresses.first().map_or("", String::as_str);
-    let at = |reason: String| failed(format!("{address}: {reason}"));
-    let expected = pins(entry)?;
-    let mut config = quinn::ClientConfig::new(Arc::new(tls::client(identity, &expected)?));
+    pins(entry)?;
+    call(endpoint, identity, Purpose::Ask, entry).await.map_err(|unreachable| match unreachable {
+        Unreachable::OtherVersion { .. } => {
+            Error::Malformed { peer: role, expected: "this version of the protocol".into(), got: "another".into() }
+        }
+        other => Error::Transport { peer: role, step: "connect", reason: other.to_string() },
+    })
+}
+
+/// Calls a party for some purpose; `entry` says where it is and which keys it may show. The caller sets the deadline.
+///
+/// # Errors
+/// Why the party was not reached.
+pub async fn call(
+    endpoint: &Endpoint,
+    identity: &Identity,
+    purpose: Purpose,
+    entry: &PartyEntry,
+) -> Result<Connection, Unreachable> {
+    let address = entry.addresses.first().cloned().unwrap_or_default();
+    let local = |e: &dyn std::fmt::Display| Unreachable::Local { address: address.clone(), reason: e.to_string() };
+    let name = |reason: String| Unreachable::Name { address: address.clone(), reason };
+    let expected = pins(entry).map_err(|e| local(&e))?;
+    let (crypto, distrust) = tls::client(identity, &expected, purpose).map_err(|e| local(&e))?;
+    let mut config = quinn::ClientConfig::new(Arc::new(crypto));
     config.transport_config(Arc::new(transport()));
-    let resolved = tokio::net::lookup_host(address).await.map_err(|e| at(e.to_string()))?.next();
-    let resolved = resolved.ok_or_else(|| at("the name has no address".into()))?;
+    let resolved = tokio::net::lookup_host(&address).await.map_err(|e| name(e.to_string()))?.next();
+    let resolved = resolved.ok_or_else(|| name("it has no address".into()))?;
     // The name in the hello is not looked at: keys are pinned.
-    let connecting = endpoint.connect_with(config, resolved, "party").map_err(|e| at(e.to_string()))?;
-    connecting.await.map_err(|e| match is_other_version(&e) {
-        true => Error::Malformed { peer: role, expected: "this version of the protocol".into(), got: "another".into() },
-        false => at(explain(&e)),
+    let connecting = endpoint.connect_with(config, resolved, "party").map_err(|e| local(&e))?;
+    connecting.await.map_err(|e| match (distrust.get().cloned(), &e) {
+        (Some(distrust), _) => Unreachable::Distrusted { address, distrust },
+        (None, e) if is_other_version(e) => Unreachable::OtherVersion { address },
+        (None, ConnectionError::TimedOut) => Unreachable::Silent { address },
+        (None, e) => Unreachable::Closed { address, reason: explain(e) },
     })
 }
 
@@ -166,10 +198,27 @@ pub fn pins(entry: &PartyEntry) -> Result<Vec<Fingerprint>> {
     entry.fingerprints.iter().map(|text| text.parse()).collect()
 }
 
-/// The fingerprint of the key at the other end of a connection.
+/// The fingerprint of whoever is at the other end of a connection: of the identity that signed the certificate of its key.
 pub fn peer_fingerprint(connection: &Connection) -> Option<Fingerprint> {
-    let chain = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
-    Fingerprint::of_certificate(chain.first()?).ok()
+    Fingerprint::of_certificate(peer_chain(connection)?.get(1)?).ok()
+}
+
+/// When the certificate is valid that was shown at the other end of a connection.
+pub fn peer_validity(connection: &Connection) -> Option<Validity> {
+    match peer_chain(connection)?.as_slice() {
+        [leaf, identity] => tls::validity(leaf, identity).ok(),
+        _ => None,
+    }
+}
+
+fn peer_chain(connection: &Connection) -> Option<Vec<CertificateDer<'static>>> {
+    connection.peer_identity()?.downcast().ok().map(|chain| *chain)
+}
+
+/// What the caller wants of a connection that was accepted.
+pub(super) fn purpose(connection: &Connection) -> Option<Purpose> {
+    let agreed = connection.handshake_data()?.downcast::<HandshakeData>().ok()?.protocol?;
+    Purpose::ALL.into_iter().find(|purpose| purpose.alpn() == agreed)
 }
 
 /// Closes a connection with a reason that the other side will read.
@@ -182,23 +231,82 @@ pub fn explain(error: &ConnectionError) -> String {
     match error {
         error if is_other_version(error) => "it speaks another version of the protocol; update the older side".into(),
         ConnectionError::TimedOut => "no answer; it may be down or cut off".into(),
-        ConnectionError::ApplicationClosed(closed) => String::from_utf8_lossy(&closed.reason).into_owned(),
+        ConnectionError::ApplicationClosed(closed) => printable(&closed.reason),
         ConnectionError::LocallyClosed => "this side closed the connection".into(),
         ConnectionError::Reset => "it has restarted".into(),
-        ConnectionError::TransportError(e) => e.reason.clone(),
+        ConnectionError::TransportError(e) => match alert(e.code) {
+            Some(CERTIFICATE_EXPIRED) => {
+                format!(
+                    "its certificate is not valid today: it renews it with `init --renew`, or a clock is wrong ({})",
+                    e.reason
+                )
+            }
+            _ => e.reason.clone(),
+        },
+        ConnectionError::ConnectionClosed(e) => match alert(e.error_code) {
+            Some(CERTIFICATE_EXPIRED) => {
+                "it says that this side's certificate is not valid today: run `init --renew` here, \
+                 or set the clock that is wrong"
+                    .into()
+            }
+            Some(BAD_CERTIFICATE | UNSUPPORTED_CERTIFICATE | UNKNOWN_CA | DECRYPT_ERROR) => {
+                "it cannot use this side's certificate: run `init --renew` here, or update the older side".into()
+            }
+            Some(CERTIFICATE_UNKNOWN | ACCESS_DENIED | CERTIFICATE_REQUIRED) => {
+                format!("it does not accept this side's certificate: {}", printable(&e.reason))
+            }
+            _ => printable(error.to_string().as_bytes()),
+        },
         other => other.to_string(),
     }
 }
 
+/// Whether the other side ended the connection because of this side's certificate.
+pub fn blames_certificate(error: &ConnectionError) -> bool {
+    const ALERTS: [u64; 8] = [
+        BAD_CERTIFICATE,
+        UNSUPPORTED_CERTIFICATE,
+        CERTIFICATE_EXPIRED,
+        CERTIFICATE_UNKNOWN,
+        UNKNOWN_CA,
+        ACCESS_DENIED,
+        DECRYPT_ERROR,
+        CERTIFICATE_REQUIRED,
+    ];
+    let ConnectionError::ConnectionClosed(closed) = error else { return false };
+    alert(closed.error_code).is_some_and(|alert| ALERTS.contains(&alert))
+}
+
+/// TLS alerts (RFC 8446, 6) that concern certificates and versions.
+const BAD_CERTIFICATE: u64 = 42;
+const UNSUPPORTED_CERTIFICATE: u64 = 43;
+const CERTIFICATE_EXPIRED: u64 = 45;
+const CERTIFICATE_UNKNOWN: u64 = 46;
+const UNKNOWN_CA: u64 = 48;
+const ACCESS_DENIED: u64 = 49;
+const DECRYPT_ERROR: u64 = 51;
+const CERTIFICATE_REQUIRED: u64 = 116;
+const NO_APPLICATION_PROTOCOL: u64 = 120;
+
+/// The TLS alert in a QUIC error code (RFC 9001, 4.8).
+fn alert(code: TransportErrorCode) -> Option<u64> {
+    u64::from(code).checked_sub(0x100).filter(|alert| *alert < 0x100)
+}
+
 /// Whether the two sides have no version of the protocol (ALPN) in common.
 fn is_other_version(error: &ConnectionError) -> bool {
-    /// TLS alert `no_application_protocol` (RFC 7301) as a QUIC error code (RFC 9001, 4.8).
-    const NO_COMMON_VERSION: u64 = 0x100 + 120;
-    match error {
-        ConnectionError::TransportError(e) => u64::from(e.code) == NO_COMMON_VERSION,
-        ConnectionError::ConnectionClosed(e) => u64::from(e.error_code) == NO_COMMON_VERSION,
-        _ => false,
-    }
+    let code = match error {
+        ConnectionError::TransportError(e) => e.code,
+        ConnectionError::ConnectionClosed(e) => e.error_code,
+        _ => return false,
+    };
+    alert(code) == Some(NO_APPLICATION_PROTOCOL)
+}
+
+/// What somebody else wrote, on one line and not too long.
+fn printable(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    text.chars().take(500).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// Memory that one connection may make this process hold, in either direction.
@@ -235,4 +343,46 @@ fn transport() -> TransportConfig {
         .ack_frequency_config(Some(acks))
         .congestion_controller_factory(Arc::new(BoundedConfig));
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::certificate::{Distrust, date, now};
+
+    #[test]
+    fn whose_certificate_has_ended_is_said_on_both_sides() {
+        let io = Io::start().unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let good = Identity::issue(&key, "good", Validity::of_days(1)).unwrap();
+        let ended = Validity { from: now() - 200_000, until: now() - 100_000 };
+        let old = Identity::issue(&key, "old", ended).unwrap();
+        io.handle().block_on(async {
+            let call = async |party: &Identity, us: &Identity| {
+                let party = serve(UdpSocket::bind("127.0.0.1:0").unwrap(), party).unwrap();
+                let addresses = vec![party.local_addr().unwrap().to_string()];
+                let fingerprints = vec![good.fingerprint().to_string()];
+                let entry = PartyEntry { name: "party".into(), addresses, fingerprints };
+                let answering = async { party.accept().await.unwrap().await.err().map(|e| explain(&e)) };
+                let caller = caller().unwrap();
+                let (said, called) = tokio::join!(answering, super::call(&caller, us, Purpose::Ask, &entry));
+                let told = match called {
+                    // TLS lets the caller finish first.
+                    Ok(connection) => Ok(explain(&connection.closed().await)),
+                    Err(unreachable) => Err(unreachable),
+                };
+                (said.expect("it is refused"), told)
+            };
+            let (said, told) = call(&old, &good).await;
+            assert!(said.contains("this side's certificate") && said.contains("init --renew"), "{said}");
+            let Err(Unreachable::Distrusted { distrust, .. }) = told else { panic!("{told:?}") };
+            assert!(matches!(distrust, Distrust::Ended { until, .. } if until == ended.until), "{distrust}");
+            assert!(distrust.to_string().contains(&date(ended.until)), "{distrust}");
+
+            let (said, told) = call(&good, &old).await;
+            assert!(said.contains("its certificate is not valid today"), "{said}");
+            let told = told.unwrap_or_else(|unreachable| unreachable.to_string());
+            assert!(told.contains("this side's certificate") && told.contains("init --renew"), "{told}");
+        });
+    }
 }

@@ -1,7 +1,7 @@
-//! Who somebody is: a key of their own, a self-signed certificate that carries it, and the fingerprint others pin.
+//! Who somebody is: a long-lived key of their own, whose fingerprint others pin, and a certificate that it signs for a year.
 //!
-//! There is no certificate authority. A fingerprint is the SHA-256 of the public key (SubjectPublicKeyInfo), so that a
-//! certificate can be issued anew for the same key without touching anybody's configuration.
+//! There is no certificate authority. A fingerprint is the SHA-256 of the long-lived public key (SubjectPublicKeyInfo), so
+//! that a certificate can be issued anew without touching anybody's configuration.
 
 use std::fmt;
 use std::fs;
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use hkdf::Hkdf;
-use rcgen::{CertificateParams, DnType, KeyPair};
+use rcgen::KeyPair;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::ParsedCertificate;
@@ -18,13 +18,25 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use super::certificate::{self, Validity};
+use super::tls;
 use crate::error::{Error, Result};
 
-/// File name of the private key in an identity's folder: PKCS #8, PEM, readable by its owner alone.
+/// File name of the long-lived private key in an identity's folder: PKCS #8, PEM, readable by its owner alone. Only renewal
+/// needs it.
 pub const KEY_FILE: &str = "identity.key";
 
-/// File name of the certificate in an identity's folder: PEM, public.
+/// File name of the long-lived key's certificate: PEM, public.
 pub const CERTIFICATE_FILE: &str = "identity.pem";
+
+/// File name of the private key that is used in handshakes: PKCS #8, PEM, readable by its owner alone.
+pub const TLS_KEY_FILE: &str = "tls.key";
+
+/// File name of its certificate, which ends: PEM, public.
+pub const TLS_CERTIFICATE_FILE: &str = "tls.pem";
+
+/// For how many days a certificate is issued unless somebody says otherwise.
+pub const DAYS: u32 = 365;
 
 /// SHA-256 of a public key (SubjectPublicKeyInfo, DER), written `sha256:` and 64 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -85,51 +97,58 @@ impl TryFrom<String> for Fingerprint {
     }
 }
 
-/// A private key (ECDSA P-256) and its self-signed certificate. The key is wiped from memory on drop.
+/// What somebody shows in a handshake: a key and a certificate that ends, and the identity that signed it. The key is wiped
+/// from memory on drop. The long-lived key is not in it, see [`keys`](super::keys).
 pub struct Identity {
-    certificate: CertificateDer<'static>,
-    certificate_pem: String,
+    /// That of the key, then that of the identity.
+    chain: [CertificateDer<'static>; 2],
+    chain_pem: [String; 2],
     key: Zeroizing<Vec<u8>>,
     key_pem: Zeroizing<String>,
     fingerprint: Fingerprint,
+    validity: Validity,
 }
 
 impl Identity {
-    /// A new key. `name` is for people who look at the certificate; nothing trusts it.
+    /// A new identity for a year, whose long-lived key is thrown away: for tests and servers that live as long as a process.
+    /// `name` is for people who look at the certificate; nothing trusts it.
     ///
     /// # Errors
     /// [`Error::Invalid`] on a name that no certificate can hold.
     pub fn generate(name: &str) -> Result<Self> {
-        let failed = |e: rcgen::Error| Error::invalid(format!("identity {name:?}"), e.to_string());
-        let key = KeyPair::generate().map_err(failed)?;
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        let certificate = params.self_signed(&key).map_err(failed)?;
-        Ok(Self {
-            fingerprint: Fingerprint::of_certificate(certificate.der())?,
-            certificate_pem: certificate.pem(),
-            certificate: certificate.into(),
-            key_pem: Zeroizing::new(key.serialize_pem()),
-            key: Zeroizing::new(key.serialize_der()),
-        })
+        let key = KeyPair::generate().map_err(|e| Error::invalid("key", e.to_string()))?;
+        Self::issue(&key, name, Validity::of_days(DAYS))
     }
 
-    /// What others pin to recognise this identity.
+    /// A new TLS key, and a certificate for it that the identity's key signs.
+    pub(super) fn issue(identity: &KeyPair, name: &str, valid: Validity) -> Result<Self> {
+        let failed = |e: rcgen::Error| Error::invalid(format!("identity {name:?}"), e.to_string());
+        let key = KeyPair::generate().map_err(failed)?;
+        let [root, leaf] = certificate::issue(identity, &key, name, valid).map_err(failed)?;
+        Self::from_pem(&[leaf.pem(), root.pem()], &key.serialize_pem())
+    }
+
+    /// What others pin to recognise this identity: of the long-lived key.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
 
-    /// The certificate, DER.
-    pub fn certificate(&self) -> &CertificateDer<'static> {
-        &self.certificate
+    /// When the certificate that is shown is valid.
+    pub fn validity(&self) -> Validity {
+        self.validity
     }
 
-    /// A copy of the private key for a TLS configuration.
+    /// What is shown: the certificate of the TLS key, then that of the identity, DER.
+    pub fn chain(&self) -> &[CertificateDer<'static>; 2] {
+        &self.chain
+    }
+
+    /// A copy of the TLS key for a TLS configuration.
     pub(super) fn private_key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::Pkcs8(self.key.to_vec().into())
     }
 
-    /// A secret of this identity for another purpose than TLS.
+    /// A secret of this identity for another purpose than TLS. Another one after a renewal.
     pub(super) fn derive(&self, purpose: &[u8]) -> Zeroizing<[u8; 32]> {
         let mut secret = Zeroizing::new([0; 32]);
         let expanded = Hkdf::<Sha256>::new(None, &self.key).expand(purpose, &mut *secret);
@@ -137,31 +156,52 @@ impl Identity {
         secret
     }
 
-    /// Writes [`KEY_FILE`] (mode 0600) and [`CERTIFICATE_FILE`] into a folder, which is made if it is not there.
+    /// Writes [`TLS_KEY_FILE`] (mode 0600), [`TLS_CERTIFICATE_FILE`] and [`CERTIFICATE_FILE`] into a folder, which is made if it
+    /// is not there. Each file is replaced as a whole.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where a file exists already (a key is never overwritten) or cannot be written.
+    /// [`Error::Invalid`] where a file cannot be written.
     pub fn save(&self, dir: &Path) -> Result<()> {
         fs::create_dir_all(dir).map_err(|e| at(dir, &e))?;
-        write_new(&dir.join(KEY_FILE), self.key_pem.as_bytes(), 0o600)?;
-        write_new(&dir.join(CERTIFICATE_FILE), self.certificate_pem.as_bytes(), 0o644)
+        replace(&dir.join(CERTIFICATE_FILE), self.chain_pem[1].as_bytes(), 0o644)?;
+        replace(&dir.join(TLS_KEY_FILE), self.key_pem.as_bytes(), 0o600)?;
+        replace(&dir.join(TLS_CERTIFICATE_FILE), self.chain_pem[0].as_bytes(), 0o644)
     }
 
-    /// Reads what [`Identity::save`] wrote.
+    /// Reads what [`Identity::save`] wrote. A certificate that has ended is read all the same, see [`Identity::validity`].
     ///
     /// # Errors
-    /// [`Error::Invalid`] where a file is missing or damaged, or where others than its owner can read the key.
+    /// [`Error::Invalid`] where a file is missing, damaged or belongs to another key, or where others than its owner can read a
+    /// key.
     pub fn load(dir: &Path) -> Result<Self> {
-        let (key_file, certificate_file) = (dir.join(KEY_FILE), dir.join(CERTIFICATE_FILE));
-        refuse_readable_by_others(&key_file)?;
-        let key_pem = Zeroizing::new(fs::read_to_string(&key_file).map_err(|e| at(&key_file, &e))?);
-        let certificate_pem = fs::read_to_string(&certificate_file).map_err(|e| at(&certificate_file, &e))?;
-        let key = PrivatePkcs8KeyDer::from_pem_slice(key_pem.as_bytes()).map_err(|e| at(&key_file, &e))?;
-        let certificate = CertificateDer::from_pem_slice(certificate_pem.as_bytes());
-        let certificate = certificate.map_err(|e| at(&certificate_file, &e))?;
-        let fingerprint = Fingerprint::of_certificate(&certificate).map_err(|e| at(&certificate_file, &e))?;
+        let read = |file: &str| {
+            let path = dir.join(file);
+            fs::read_to_string(&path).map(Zeroizing::new).map_err(|e| at(&path, &e))
+        };
+        refuse_readable_by_others(&dir.join(TLS_KEY_FILE))?;
+        if dir.join(KEY_FILE).exists() {
+            refuse_readable_by_others(&dir.join(KEY_FILE))?;
+        }
+        let chain = [read(TLS_CERTIFICATE_FILE)?.to_string(), read(CERTIFICATE_FILE)?.to_string()];
+        Self::from_pem(&chain, &read(TLS_KEY_FILE)?).map_err(|e| at(dir, &e))
+    }
+
+    fn from_pem(chain_pem: &[String; 2], key_pem: &str) -> Result<Self> {
+        let certificate = |file: &str, pem: &str| {
+            CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|e| Error::invalid(file, e.to_string()))
+        };
+        let chain = [certificate(TLS_CERTIFICATE_FILE, &chain_pem[0])?, certificate(CERTIFICATE_FILE, &chain_pem[1])?];
+        let key = PrivatePkcs8KeyDer::from_pem_slice(key_pem.as_bytes());
+        let key = key.map_err(|e| Error::invalid(TLS_KEY_FILE, e.to_string()))?;
         let key = Zeroizing::new(key.secret_pkcs8_der().to_vec());
-        Ok(Self { certificate, certificate_pem, key, key_pem, fingerprint })
+        Ok(Self {
+            fingerprint: Fingerprint::of_certificate(&chain[1])?,
+            validity: tls::check_own(&chain, &key)?,
+            chain,
+            chain_pem: chain_pem.clone(),
+            key,
+            key_pem: Zeroizing::new(key_pem.to_owned()),
+        })
     }
 }
 
@@ -171,21 +211,25 @@ impl fmt::Debug for Identity {
     }
 }
 
-fn at(path: &Path, reason: &dyn fmt::Display) -> Error {
+pub(super) fn at(path: &Path, reason: &dyn fmt::Display) -> Error {
     Error::invalid(path.display().to_string(), reason.to_string())
 }
 
-fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<()> {
+/// Writes a file whole or not at all.
+pub(super) fn replace(path: &Path, content: &[u8], mode: u32) -> Result<()> {
+    let new = path.with_added_extension("new");
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
-    let written = options.open(path).and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()));
-    written.map_err(|e| at(path, &e))
+    // What an earlier attempt left, which nobody reads.
+    drop(fs::remove_file(&new));
+    let written = options.open(&new).and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()));
+    written.and_then(|()| fs::rename(&new, path)).map_err(|e| at(path, &e))
 }
 
 #[cfg(unix)]
-fn refuse_readable_by_others(key: &Path) -> Result<()> {
+pub(super) fn refuse_readable_by_others(key: &Path) -> Result<()> {
     use std::os::unix::fs::MetadataExt;
     let mode = fs::metadata(key).map_err(|e| at(key, &e))?.mode() & 0o777;
     if mode & 0o077 != 0 {
@@ -196,6 +240,6 @@ fn refuse_readable_by_others(key: &Path) -> Result<()> {
 }
 
 #[cfg(not(unix))]
-fn refuse_readable_by_others(_key: &Path) -> Result<()> {
+pub(super) fn refuse_readable_by_others(_key: &Path) -> Result<()> {
     Ok(())
 }

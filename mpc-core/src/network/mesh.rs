@@ -1,48 +1,33 @@
 //! One party's standing connections to its two peers, over which sessions and control streams run.
 //!
-//! One UDP port serves peers and clients alike. Whose connection it is follows from the certificate alone: that of a lower
-//! role joins the mesh, everybody else goes to the application.
+//! One UDP port serves peers and clients alike. Who calls follows from the certificate alone, and what for from the handshake:
+//! a lower role that calls [for the mesh](crate::wire::message::Purpose::Mesh) joins it, whoever wants to ask goes to the application.
 
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream};
+use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 
 use super::Branch;
 use super::endpoint::{self, Io, close, explain};
 use super::identity::{Fingerprint, Identity};
 use super::quic::QuicNetwork;
-use super::session::{EARLY_FOR, Header, Routes, leaving};
+use super::session::{Header, Routes, lock};
 use crate::error::{Error, Result};
 use crate::role::Role;
 use crate::wire::cluster::Cluster;
-use crate::wire::message::{Id, short};
-
-/// A call that is not answered within this time is made again.
-const CALL_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Pause before a lost peer is called again; doubles up to [`MAX_PAUSE`] as long as it is in vain.
-const MIN_PAUSE: Duration = Duration::from_millis(50);
-
-/// See [`MIN_PAUSE`].
-const MAX_PAUSE: Duration = Duration::from_secs(2);
-
-/// Most handshakes at a time.
-const MAX_HANDSHAKES: usize = 256;
-
-/// How long somebody may take for a handshake or a stream header.
-const GREETING: Duration = Duration::from_secs(5);
+use crate::wire::message::Id;
 
 /// Streams and connections that are the application's to serve.
 pub struct Inbox {
     /// Control streams that peers opened.
     pub controls: mpsc::Receiver<Control>,
-    /// Connections of everybody who is no peer: clients, and strangers that the application refuses.
+    /// Connections of everybody who wants to ask: clients, parties, and strangers that the application refuses.
     pub callers: mpsc::Receiver<Caller>,
 }
 
@@ -56,7 +41,7 @@ pub struct Control {
     pub recv: RecvStream,
 }
 
-/// A connection of somebody who is no peer. Nothing was served yet.
+/// A connection of somebody who wants to ask. Nothing was served yet.
 pub struct Caller {
     /// The connection, handshake complete.
     pub connection: Connection,
@@ -71,27 +56,74 @@ pub struct Mesh {
     inner: Arc<Inner>,
 }
 
-struct Inner {
-    role: Role,
-    identity: Arc<Identity>,
-    cluster: Cluster,
-    pins: [Vec<Fingerprint>; 3],
-    endpoint: Endpoint,
-    handle: Handle,
+pub(super) struct Inner {
+    pub(super) role: Role,
+    settings: Mutex<Arc<Settings>>,
+    pub(super) endpoint: Endpoint,
+    pub(super) handle: Handle,
     /// By role; one's own stays down.
-    lines: [watch::Sender<Line>; 3],
-    routes: Arc<Routes>,
-    controls: mpsc::Sender<Control>,
-    callers: mpsc::Sender<Caller>,
-    closed: AtomicBool,
+    pub(super) lines: [watch::Sender<Line>; 3],
+    /// How often each came up, by role.
+    pub(super) came_up: [AtomicU64; 3],
+    /// By role: that a peer is to be called although it is connected.
+    pub(super) again: [Notify; 3],
+    pub(super) routes: Arc<Routes>,
+    pub(super) controls: mpsc::Sender<Control>,
+    pub(super) callers: mpsc::Sender<Caller>,
+    pub(super) closed: AtomicBool,
+}
+
+/// Why a connection is retired whose key was removed.
+pub(super) const NOT_LISTED: &str = "its key is no longer listed in the cluster";
+
+/// What [`Mesh::reload`] replaces.
+pub(super) struct Settings {
+    pub(super) identity: Arc<Identity>,
+    pub(super) cluster: Cluster,
+    pins: [Vec<Fingerprint>; 3],
+}
+
+impl Settings {
+    fn new(identity: Arc<Identity>, role: Role, cluster: &Cluster) -> Result<Self> {
+        let pins = cluster.parties.iter().map(endpoint::pins).collect::<Result<Vec<_>>>()?;
+        let pins: [_; 3] = pins.try_into().map_err(|_| Error::invalid("cluster", "names other than three parties"))?;
+        let own = identity.fingerprint();
+        if !pins[role.index()].contains(&own) {
+            let reason = format!("lists {:?} for {role}, but this party's key is {own}", pins[role.index()]);
+            return Err(Error::invalid("cluster", reason));
+        }
+        Ok(Self { identity, cluster: cluster.clone(), pins })
+    }
+
+    pub(super) fn role_of(&self, fingerprint: Fingerprint) -> Option<Role> {
+        Role::ALL.into_iter().find(|role| self.pins[role.index()].contains(&fingerprint))
+    }
 }
 
 /// The state of the connection to a peer.
 #[derive(Clone)]
-enum Line {
+pub(super) enum Line {
     Up(Connection),
     /// And why.
     Down(String),
+}
+
+/// The connections to one peer, one after the other.
+pub struct Connections {
+    line: watch::Receiver<Line>,
+}
+
+impl Connections {
+    /// Waits for the next one. May be dropped and called again without missing any.
+    pub async fn next(&mut self) {
+        while self.line.changed().await.is_ok() {
+            if matches!(*self.line.borrow(), Line::Up(_)) {
+                return;
+            }
+        }
+        // The mesh is gone: there will be none.
+        std::future::pending().await
+    }
 }
 
 impl Mesh {
@@ -106,25 +138,19 @@ impl Mesh {
         role: Role,
         cluster: &Cluster,
     ) -> Result<(Mesh, Inbox)> {
-        let pins = cluster.parties.iter().map(endpoint::pins).collect::<Result<Vec<_>>>()?;
-        let pins: [_; 3] = pins.try_into().map_err(|_| Error::invalid("cluster", "names other than three parties"))?;
-        let own = identity.fingerprint();
-        if !pins[role.index()].contains(&own) {
-            let reason = format!("lists {:?} for {role}, but this party's key is {own}", pins[role.index()]);
-            return Err(Error::invalid("cluster", reason));
-        }
+        let settings = Settings::new(identity, role, cluster)?;
         let _runtime = io.handle().enter();
-        let endpoint = endpoint::serve(socket, &identity)?;
+        let endpoint = endpoint::serve(socket, &settings.identity)?;
         let (controls, control_inbox) = mpsc::channel(endpoint::MAX_CONTROLS);
         let (callers, caller_inbox) = mpsc::channel(256);
         let inner = Arc::new(Inner {
             role,
-            identity,
-            cluster: cluster.clone(),
-            pins,
+            settings: Mutex::new(Arc::new(settings)),
             endpoint,
             handle: io.handle().clone(),
             lines: [(); 3].map(|()| watch::Sender::new(Line::Down("not connected yet".into()))),
+            came_up: Default::default(),
+            again: [const { Notify::const_new() }; 3],
             routes: Arc::new(Routes::new(io.handle().clone())),
             controls,
             callers,
@@ -142,6 +168,16 @@ impl Mesh {
         self.inner.role
     }
 
+    /// What this party shows of itself.
+    pub fn identity(&self) -> Arc<Identity> {
+        self.inner.settings().identity.clone()
+    }
+
+    /// Who the three parties are.
+    pub fn cluster(&self) -> Cluster {
+        self.inner.settings().cluster.clone()
+    }
+
     /// Where this party serves.
     ///
     /// # Errors
@@ -153,6 +189,19 @@ impl Mesh {
     /// Whether the connection to a peer stands.
     pub fn is_connected(&self, peer: Role) -> bool {
         matches!(*self.inner.lines[peer.index()].borrow(), Line::Up(_))
+    }
+
+    /// The transport's estimate of the round trip time to a peer, while it is connected.
+    pub fn round_trip(&self, peer: Role) -> Option<Duration> {
+        match &*self.inner.lines[peer.index()].borrow() {
+            Line::Up(connection) => Some(connection.rtt()),
+            Line::Down(_) => None,
+        }
+    }
+
+    /// How often the connection to a peer came up since the start.
+    pub fn times_connected(&self, peer: Role) -> u64 {
+        self.inner.came_up[peer.index()].load(Ordering::Relaxed)
     }
 
     /// Waits until both peers are connected.
@@ -168,6 +217,13 @@ impl Mesh {
             self.inner.connection(peer, "connect")?;
         }
         Ok(())
+    }
+
+    /// To be told of each connection to a peer, beginning with the one that stands.
+    pub fn connections(&self, peer: Role) -> Connections {
+        let mut line = self.inner.lines[peer.index()].subscribe();
+        line.mark_changed();
+        Connections { line }
     }
 
     /// Opens a control stream to a peer; it appears in the peer's [`Inbox::controls`] once something is written.
@@ -194,9 +250,59 @@ impl Mesh {
         QuicNetwork::open(self.inner.routes.enter(session, role, deadline, connections)?, Branch::ROOT)
     }
 
+    /// Which party has this key, as the cluster says now.
+    pub fn role_of(&self, fingerprint: Fingerprint) -> Option<Role> {
+        self.inner.settings().role_of(fingerprint)
+    }
+
+    /// The key that a connected peer has shown.
+    pub fn key_of(&self, peer: Role) -> Option<Fingerprint> {
+        match &*self.inner.lines[peer.index()].borrow() {
+            Line::Up(connection) => endpoint::peer_fingerprint(connection),
+            Line::Down(_) => None,
+        }
+    }
+
+    /// Why a peer is not connected, for people; `None` where it is.
+    pub fn trouble(&self, peer: Role) -> Option<String> {
+        match &*self.inner.lines[peer.index()].borrow() {
+            Line::Up(_) => None,
+            Line::Down(reason) => Some(reason.clone()),
+        }
+    }
+
+    /// Goes on with another identity or cluster, for this party's role. Sessions that run are not touched.
+    ///
+    /// A peer whose key is no longer listed gets no new session over its connection, which is closed when those that run over
+    /// it have ended. Where this party's identity, or the address of a peer, is another one, a new connection replaces the old one, which
+    /// stays until then.
+    ///
+    /// # Errors
+    /// As [`Mesh::start`]; then everything stays as it was.
+    pub fn reload(&self, identity: Arc<Identity>, cluster: &Cluster) -> Result<()> {
+        let inner = &self.inner;
+        let new = Arc::new(Settings::new(identity, inner.role, cluster)?);
+        inner.endpoint.set_server_config(Some(endpoint::answering(&new.identity)?));
+        let old = std::mem::replace(&mut *lock(&inner.settings), new.clone());
+        let shown_anew = old.identity.chain() != new.identity.chain();
+        for peer in [self.role().next(), self.role().prev()] {
+            let Line::Up(connection) = inner.lines[peer.index()].borrow().clone() else { continue };
+            let listed = endpoint::peer_fingerprint(&connection).and_then(|key| new.role_of(key)) == Some(peer);
+            if !listed {
+                inner.retire(peer, &connection, NOT_LISTED);
+            }
+            let moved = old.cluster.parties[peer.index()].addresses != new.cluster.parties[peer.index()].addresses;
+            if !listed || shown_anew || moved {
+                inner.call_again(peer, connection);
+            }
+        }
+        Ok(())
+    }
+
     /// Closes every connection, telling the others why, and serves no more.
     pub async fn close(&self, reason: &str) {
         self.inner.closed.store(true, Ordering::Relaxed);
+        self.inner.routes.close(reason);
         self.inner.endpoint.close(close::DONE, reason.as_bytes());
         // Whoever does not hear of it in a second runs into the idle timeout.
         drop(timeout(Duration::from_secs(1), self.inner.endpoint.wait_idle()).await);
@@ -204,6 +310,11 @@ impl Mesh {
 }
 
 impl Inner {
+    /// What is in force now.
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        lock(&self.settings).clone()
+    }
+
     fn connection(&self, peer: Role, step: &'static str) -> Result<Connection> {
         match &*self.lines[peer.index()].borrow() {
             Line::Up(connection) => Ok(connection.clone()),
@@ -211,142 +322,23 @@ impl Inner {
         }
     }
 
-    /// Holds the connection to a peer with a higher role.
-    async fn keep_calling(self: Arc<Self>, peer: Role) {
-        let entry = &self.cluster.parties[peer.index()];
-        let mut pause = MIN_PAUSE;
-        loop {
-            let call = endpoint::connect(&self.endpoint, &self.identity, peer, entry);
-            match timeout(CALL_TIMEOUT, call).await {
-                Ok(Ok(connection)) => {
-                    let started = Instant::now();
-                    self.hold(peer, connection).await;
-                    if started.elapsed() > MAX_PAUSE {
-                        pause = MIN_PAUSE;
-                    }
-                }
-                Ok(Err(Error::Transport { reason, .. })) => self.down(peer, reason),
-                Ok(Err(other)) => self.down(peer, other.to_string()),
-                Err(_) => self.down(peer, format!("{}: no answer", entry.addresses.join(", "))),
-            }
-            if self.closed.load(Ordering::Relaxed) {
-                return;
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(MAX_PAUSE);
-        }
+    /// Lets a connection carry no new sessions; those that run over it end first.
+    pub(super) fn retire(self: &Arc<Self>, peer: Role, connection: &Connection, reason: &str) {
+        tracing::info!(%peer, reason, "retired a connection");
+        self.lose(peer, connection, reason);
+        self.handle.spawn(self.clone().drain(peer, connection.clone()));
     }
 
-    async fn answer_calls(self: Arc<Self>) {
-        let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
-        while let Some(call) = self.endpoint.accept().await {
-            let Ok(permit) = handshakes.clone().acquire_owned().await else { return };
-            let mesh = self.clone();
-            self.handle.spawn(async move {
-                let answered = timeout(GREETING, async { call.await }).await;
-                drop(permit);
-                match answered {
-                    Ok(Ok(connection)) => mesh.welcome(connection).await,
-                    Ok(Err(e)) => tracing::info!(reason = explain(&e), "a caller gave up"),
-                    Err(_) => tracing::info!("a caller did not finish its handshake"),
-                }
-            });
+    /// Sees to it that another connection to a peer replaces this one. The lower role calls; the higher asks it to.
+    fn call_again(&self, peer: Role, connection: Connection) {
+        if peer > self.role {
+            return self.again[peer.index()].notify_one();
         }
-    }
-
-    /// Sorts a caller by its certificate.
-    async fn welcome(self: Arc<Self>, connection: Connection) {
-        let Some(fingerprint) = endpoint::peer_fingerprint(&connection) else {
-            return endpoint::refuse(&connection, close::NOT_TRUSTED, "no certificate");
-        };
-        let peers = Role::ALL.into_iter().filter(|peer| *peer < self.role);
-        match peers.into_iter().find(|peer| self.pins[peer.index()].contains(&fingerprint)) {
-            Some(peer) => self.hold(peer, connection).await,
-            None => {
-                let caller = Caller { connection: connection.clone(), fingerprint };
-                if self.callers.try_send(caller).is_err() {
-                    endpoint::refuse(&connection, close::BUSY, "too many connections; try again later");
-                }
+        self.handle.spawn(async move {
+            if let Ok(mut stream) = connection.open_uni().await {
+                // A peer that is gone will call anyway.
+                drop(stream.write_all(&Header::CallAgain.encode()).await);
             }
-        }
-    }
-
-    /// Serves the connection to a peer until it is lost. A newer one replaces an older one: the peer has restarted.
-    async fn hold(&self, peer: Role, connection: Connection) {
-        endpoint::widen(&connection);
-        tracing::info!(%peer, address = %connection.remote_address(), "connected");
-        let before = self.lines[peer.index()].send_replace(Line::Up(connection.clone()));
-        if let Line::Up(before) = before {
-            endpoint::refuse(&before, close::REPLACED, "the same party connected again");
-        }
-        let reason = explain(&self.accept_streams(peer, &connection).await);
-        self.lines[peer.index()].send_if_modified(|line| {
-            let current = matches!(line, Line::Up(up) if up.stable_id() == connection.stable_id());
-            if current {
-                *line = Line::Down(reason.clone());
-            }
-            current
         });
-        self.routes.lost(peer, &connection, &reason);
-        tracing::warn!(%peer, reason, "disconnected");
-    }
-
-    async fn accept_streams(&self, peer: Role, connection: &Connection) -> ConnectionError {
-        loop {
-            tokio::select! {
-                stream = connection.accept_uni() => match stream {
-                    Ok(stream) => drop(self.handle.spawn(route(self.routes.clone(), peer, stream))),
-                    Err(e) => return e,
-                },
-                stream = connection.accept_bi() => match stream {
-                    Ok((send, recv)) => {
-                        if let Err(refused) = self.controls.try_send(Control { peer, send, recv }) {
-                            let mut control = refused.into_inner();
-                            drop((control.send.reset(close::BUSY), control.recv.stop(close::BUSY)));
-                        }
-                    }
-                    Err(e) => return e,
-                },
-            }
-        }
-    }
-
-    fn down(&self, peer: Role, reason: String) {
-        tracing::debug!(%peer, reason, "cannot connect");
-        self.lines[peer.index()].send_if_modified(|line| {
-            let down = matches!(line, Line::Down(_));
-            if down {
-                *line = Line::Down(reason);
-            }
-            down
-        });
-    }
-}
-
-/// Reads the header of a session stream and brings the stream to its session.
-async fn route(routes: Arc<Routes>, peer: Role, mut stream: RecvStream) {
-    let mut header = [0; Header::LENGTH];
-    if !matches!(timeout(GREETING, stream.read_exact(&mut header)).await, Ok(Ok(()))) {
-        return;
-    }
-    match Header::decode(&header) {
-        Some(Header::Branch(session, branch)) => {
-            let key = (session, peer, branch);
-            if routes.deliver(key, stream) {
-                tokio::time::sleep(EARLY_FOR).await;
-                routes.expire(key);
-            }
-        }
-        Some(Header::Left(session, code)) => {
-            if routes.left(session, peer, code) {
-                if let Some(step) = leaving::cheating(code) {
-                    let session = short(&session);
-                    tracing::warn!(session, %step, "a peer reports a deviation in a session that does not run here");
-                }
-                tokio::time::sleep(EARLY_FOR).await;
-                routes.expire_left(session, peer);
-            }
-        }
-        None => drop(stream.stop(close::PROTOCOL)),
     }
 }

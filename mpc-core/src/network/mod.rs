@@ -7,6 +7,12 @@ pub mod lines;
 pub mod memory;
 
 #[cfg(feature = "quic")]
+mod calls;
+#[cfg(feature = "quic")]
+pub mod certificate;
+#[cfg(feature = "quic")]
+pub mod check;
+#[cfg(feature = "quic")]
 mod congestion;
 #[cfg(feature = "quic")]
 mod drivers;
@@ -15,9 +21,13 @@ pub mod endpoint;
 #[cfg(feature = "quic")]
 pub mod identity;
 #[cfg(feature = "quic")]
+pub mod keys;
+#[cfg(feature = "quic")]
 pub mod mesh;
 #[cfg(feature = "quic")]
 pub mod quic;
+#[cfg(feature = "quic")]
+pub mod reach;
 #[cfg(feature = "quic")]
 mod session;
 #[cfg(feature = "quic")]

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
 use quinn::{Connection, RecvStream, VarInt};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::{Branch, endpoint::close};
 use crate::error::{Error, Result, Step};
@@ -30,6 +31,8 @@ pub(super) enum Header {
     /// The sender has left the session, see [`leaving`]. Said on a stream of its own, because the reset of a stream can
     /// overtake its header.
     Left(Id, VarInt),
+    /// The sender wants another connection: its own identity, or what it knows of the receiver, has changed. Of no session.
+    CallAgain,
 }
 
 impl Header {
@@ -39,6 +42,7 @@ impl Header {
         let (kind, id, value) = match self {
             Self::Branch(id, branch) => (0, id, branch.0),
             Self::Left(id, code) => (1, id, code.into_inner()),
+            Self::CallAgain => (2, Id::default(), 0),
         };
         let mut bytes = [0; Self::LENGTH];
         bytes[0] = kind;
@@ -55,6 +59,7 @@ impl Header {
         match bytes[0] {
             0 => Some(Self::Branch(id, Branch(value))),
             1 => Some(Self::Left(id, VarInt::from_u64(value).ok()?)),
+            2 => Some(Self::CallAgain),
             _ => None,
         }
     }
@@ -159,7 +164,7 @@ impl Session {
 
     /// Asks for the stream of a branch from a peer, which may be there already.
     pub(super) fn claim(&self, peer: Role, branch: Branch) -> Result<oneshot::Receiver<RecvStream>> {
-        self.routes.claim((self.id, peer, branch))
+        self.routes.claim((self.id, peer, branch), self.connection(peer).stable_id())
     }
 }
 
@@ -169,12 +174,20 @@ impl Drop for Session {
     }
 }
 
+/// The two ends of a session must run over the same connection, because its keys come from there.
+fn replaced(peer: Role) -> Error {
+    let reason = "its connection was replaced while the session started; ask again".into();
+    Error::Transport { peer, step: "session", reason }
+}
+
 type Key = (Id, Role, Branch);
 
 /// The streams between peers and sessions of one mesh.
 pub(super) struct Routes {
     handle: Handle,
     table: Mutex<Table>,
+    /// Wakes whoever waits for the end of sessions.
+    ended: Notify,
 }
 
 #[derive(Default)]
@@ -190,15 +203,15 @@ struct Table {
 enum Slot {
     /// A session waits for the stream.
     Awaited(oneshot::Sender<RecvStream>),
-    /// The stream waits for a session.
-    Early(RecvStream),
+    /// The stream, which came over the connection of this stable id, waits for a session.
+    Early(usize, RecvStream),
     /// They have met.
     Met,
 }
 
 impl Routes {
     pub(super) fn new(handle: Handle) -> Self {
-        Self { handle, table: Mutex::default() }
+        Self { handle, table: Mutex::default(), ended: Notify::new() }
     }
 
     /// Enters a session over the given connections.
@@ -234,13 +247,16 @@ impl Routes {
         Ok(session)
     }
 
-    fn claim(&self, key: Key) -> Result<oneshot::Receiver<RecvStream>> {
+    fn claim(&self, key: Key, connection: usize) -> Result<oneshot::Receiver<RecvStream>> {
         let (sender, receiver) = oneshot::channel();
         let mut table = lock(&self.table);
         match table.streams.remove(&key) {
             None => drop(table.streams.insert(key, Slot::Awaited(sender))),
-            Some(Slot::Early(stream)) => {
+            Some(Slot::Early(from, stream)) => {
                 table.early[key.1.index()] -= 1;
+                if from != connection {
+                    return Err(replaced(key.1));
+                }
                 table.streams.insert(key, Slot::Met);
                 // The receiver is in our hands.
                 drop(sender.send(stream));
@@ -250,10 +266,20 @@ impl Routes {
         Ok(receiver)
     }
 
-    /// Hands over a stream that a peer opened. Whether it has to wait: then [`Routes::expire`] it after [`EARLY_FOR`].
-    pub(super) fn deliver(&self, key: Key, mut stream: RecvStream) -> bool {
+    /// Hands over a stream that a peer opened on a connection. Whether it has to wait: then [`Routes::expire`] it after
+    /// [`EARLY_FOR`].
+    pub(super) fn deliver(&self, key: Key, connection: usize, mut stream: RecvStream) -> bool {
+        let (id, peer, _) = key;
+        let session = lock(&self.table).sessions.get(&id).and_then(Weak::upgrade);
+        if let Some(session) = session
+            && session.connection(peer).stable_id() != connection
+        {
+            drop(stream.stop(close::REPLACED));
+            session.end(replaced(peer));
+            return false;
+        }
         let mut table = lock(&self.table);
-        let early = table.early[key.1.index()];
+        let early = table.early[peer.index()];
         match table.streams.remove(&key) {
             Some(Slot::Awaited(session)) => {
                 table.streams.insert(key, Slot::Met);
@@ -267,8 +293,8 @@ impl Routes {
             }
             None if early >= MAX_EARLY => drop(stream.stop(close::BUSY)),
             None => {
-                table.early[key.1.index()] += 1;
-                table.streams.insert(key, Slot::Early(stream));
+                table.early[peer.index()] += 1;
+                table.streams.insert(key, Slot::Early(connection, stream));
                 return true;
             }
         }
@@ -299,19 +325,42 @@ impl Routes {
     /// Stops a stream that no session has claimed.
     pub(super) fn expire(&self, key: Key) {
         let mut table = lock(&self.table);
-        if matches!(table.streams.get(&key), Some(Slot::Early(_))) {
+        if matches!(table.streams.get(&key), Some(Slot::Early(..))) {
             table.early[key.1.index()] -= 1;
             table.streams.remove(&key);
         }
     }
 
+    /// Ends every session because this party closes: none of its peers is to blame.
+    pub(super) fn close(&self, reason: &str) {
+        for session in self.sessions() {
+            session.end(Error::Aborted(reason.to_owned()));
+        }
+    }
+
+    fn sessions(&self) -> Vec<Arc<Session>> {
+        lock(&self.table).sessions.values().filter_map(Weak::upgrade).collect()
+    }
+
     /// Ends every session that ran over this connection to a peer.
     pub(super) fn lost(&self, peer: Role, connection: &Connection, reason: &str) {
-        let sessions: Vec<_> = lock(&self.table).sessions.values().filter_map(Weak::upgrade).collect();
-        for session in sessions {
+        for session in self.sessions() {
             if session.connection(peer).stable_id() == connection.stable_id() {
                 session.end(Error::Transport { peer, step: "session", reason: reason.to_owned() });
             }
+        }
+    }
+
+    /// Waits until no session runs over this connection to a peer.
+    pub(super) async fn unused(&self, peer: Role, connection: &Connection) {
+        let uses = |session: &Arc<Session>| session.connection(peer).stable_id() == connection.stable_id();
+        loop {
+            let mut ended = pin!(self.ended.notified());
+            ended.as_mut().enable();
+            if !self.sessions().iter().any(uses) {
+                return;
+            }
+            ended.await;
         }
     }
 
@@ -321,13 +370,14 @@ impl Routes {
         table.sessions.remove(id);
         table.streams.retain(|(session, peer, _), slot| {
             let keep = session != id;
-            table.early[peer.index()] -= usize::from(!keep && matches!(slot, Slot::Early(_)));
+            table.early[peer.index()] -= usize::from(!keep && matches!(slot, Slot::Early(..)));
             keep
         });
+        self.ended.notify_waiters();
     }
 }
 
 /// Every value behind these locks is whole at any time, so a panic elsewhere does no harm.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,34 +1,43 @@
 //! TLS 1.3 with a certificate on both sides: keys are pinned, not vouched for.
 //!
 //! Only TLS 1.3, X25519MLKEM768 offered first, no tickets, no resumption, no early data. The server takes every
-//! well-formed certificate and the application decides whom it serves, so that a stranger reads a reason and not an alert.
+//! valid chain and the application decides whom it serves, so that a stranger reads a reason and not an alert. What a
+//! connection is for, its [`Purpose`], is agreed on in the handshake (ALPN).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{NoServerSessionStorage, ParsedCertificate};
+use rustls::sign::CertifiedKey;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, OtherError, PeerIncompatible,
-    RootCertStore, ServerConfig, SignatureScheme, version::TLS13,
+    ClientConfig, DigitallySignedStruct, DistinguishedName, PeerIncompatible, ServerConfig, SignatureScheme,
+    version::TLS13,
 };
 
+use super::certificate::{self, Distrust, Validity};
 use super::identity::{Fingerprint, Identity};
 use crate::error::{Error, Result};
-use crate::wire::message::ALPN;
+use crate::wire::message::Purpose;
 
 /// A server that shows `identity` and asks every caller for a certificate.
 pub(super) fn server(identity: &Identity) -> Result<QuicServerConfig> {
     QuicServerConfig::try_from(Arc::new(server_config(identity)?)).map_err(|e| unusable(&e))
 }
 
-/// A caller that shows `identity` and accepts a server with one of the `expected` keys.
-pub(super) fn client(identity: &Identity, expected: &[Fingerprint]) -> Result<QuicClientConfig> {
-    QuicClientConfig::try_from(Arc::new(client_config(identity, expected)?)).map_err(|e| unusable(&e))
+/// A caller that shows `identity` and accepts a server with one of the `expected` keys. Where it accepts none, the reason is
+/// left in the second value.
+pub(super) fn client(
+    identity: &Identity,
+    expected: &[Fingerprint],
+    purpose: Purpose,
+) -> Result<(QuicClientConfig, Arc<OnceLock<Distrust>>)> {
+    let (config, distrust) = pinning(identity, expected, purpose)?;
+    Ok((QuicClientConfig::try_from(Arc::new(config)).map_err(|e| unusable(&e))?, distrust))
 }
 
 /// How a party serves TLS, over whatever transport.
@@ -42,9 +51,9 @@ pub fn server_config(identity: &Identity) -> Result<ServerConfig> {
         .with_protocol_versions(&[&TLS13])
         .map_err(|e| unusable(&e))?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(vec![identity.certificate().clone()], identity.private_key())
+        .with_single_cert(identity.chain().to_vec(), identity.private_key())
         .map_err(|e| unusable(&e))?;
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = Purpose::ALL.map(Purpose::alpn).into();
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
@@ -55,21 +64,45 @@ pub fn server_config(identity: &Identity) -> Result<ServerConfig> {
 ///
 /// # Errors
 /// [`Error::Invalid`] on an identity that cannot be used.
-pub fn client_config(identity: &Identity, expected: &[Fingerprint]) -> Result<ClientConfig> {
+pub fn client_config(identity: &Identity, expected: &[Fingerprint], purpose: Purpose) -> Result<ClientConfig> {
+    pinning(identity, expected, purpose).map(|(config, _)| config)
+}
+
+fn pinning(
+    identity: &Identity,
+    expected: &[Fingerprint],
+    purpose: Purpose,
+) -> Result<(ClientConfig, Arc<OnceLock<Distrust>>)> {
     let provider = Arc::new(provider());
     let algorithms = provider.signature_verification_algorithms;
-    let verifier = Arc::new(PinnedKey { algorithms, expected: expected.to_vec() });
+    let distrust = Arc::new(OnceLock::new());
+    let verifier = Arc::new(PinnedKey { algorithms, expected: expected.to_vec(), distrust: distrust.clone() });
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])
         .map_err(|e| unusable(&e))?
         .dangerous()
         .with_custom_certificate_verifier(verifier)
-        .with_client_auth_cert(vec![identity.certificate().clone()], identity.private_key())
+        .with_client_auth_cert(identity.chain().to_vec(), identity.private_key())
         .map_err(|e| unusable(&e))?;
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![purpose.alpn()];
     config.resumption = Resumption::disabled();
     config.enable_early_data = false;
-    Ok(config)
+    Ok((config, distrust))
+}
+
+/// When one's own chain is valid, if it fits together and belongs to the key (PKCS #8, DER).
+pub(super) fn check_own(chain: &[CertificateDer<'static>; 2], key: &[u8]) -> Result<Validity> {
+    const REMEDY: &str = "make a new certificate with `init --renew`";
+    let wrong = |reason: String| Error::invalid("TLS certificate", format!("{reason}; {REMEDY}"));
+    let provider = provider();
+    let key = PrivateKeyDer::Pkcs8(key.to_vec().into());
+    CertifiedKey::from_der(chain.to_vec(), key, &provider).map_err(|e| wrong(e.to_string()))?;
+    validity(&chain[0], &chain[1]).map_err(|e| wrong(e.to_string()))
+}
+
+/// When a chain is valid; whether it is today does not matter.
+pub(super) fn validity(leaf: &CertificateDer<'_>, identity: &CertificateDer<'_>) -> Result<Validity, Distrust> {
+    certificate::validity(leaf, identity, provider().signature_verification_algorithms)
 }
 
 fn provider() -> CryptoProvider {
@@ -81,14 +114,6 @@ fn unusable(reason: &dyn std::error::Error) -> Error {
     Error::invalid("TLS identity", reason.to_string())
 }
 
-/// Checks what a self-signed certificate can prove: that it is well formed, valid today and signed by its own key.
-fn check(certificate: &CertificateDer<'_>, now: UnixTime, algorithms: WebPkiSupportedAlgorithms) -> TlsResult<()> {
-    let mut itself = RootCertStore::empty();
-    itself.add(certificate.clone().into_owned())?;
-    let parsed = ParsedCertificate::try_from(certificate)?;
-    verify_server_cert_signed_by_trust_anchor(&parsed, &itself, &[], now, algorithms.all)
-}
-
 type TlsResult<T> = Result<T, rustls::Error>;
 
 /// TLS 1.2 is not offered, so its signatures are never asked for.
@@ -96,7 +121,7 @@ fn no_tls12() -> TlsResult<HandshakeSignatureValid> {
     Err(PeerIncompatible::Tls12NotOffered.into())
 }
 
-/// Accepts every caller that holds the key of a valid certificate.
+/// Accepts every caller that shows a valid chain.
 #[derive(Debug)]
 struct AnyKey(WebPkiSupportedAlgorithms);
 
@@ -108,10 +133,11 @@ impl ClientCertVerifier for AnyKey {
     fn verify_client_cert(
         &self,
         certificate: &CertificateDer<'_>,
-        _chain: &[CertificateDer<'_>],
+        rest: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> TlsResult<ClientCertVerified> {
-        check(certificate, now, self.0).map(|()| ClientCertVerified::assertion())
+        certificate::verify(certificate, rest, now, self.0)?;
+        Ok(ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -142,23 +168,33 @@ impl ClientCertVerifier for AnyKey {
 struct PinnedKey {
     algorithms: WebPkiSupportedAlgorithms,
     expected: Vec<Fingerprint>,
+    /// For whoever calls: TLS itself tells only a text.
+    distrust: Arc<OnceLock<Distrust>>,
+}
+
+impl PinnedKey {
+    fn judge(&self, leaf: &CertificateDer<'_>, rest: &[CertificateDer<'_>], now: UnixTime) -> Result<(), Distrust> {
+        let got = certificate::verify(leaf, rest, now, self.algorithms)?;
+        match self.expected.contains(&got) {
+            true => Ok(()),
+            false => Err(Distrust::WrongKey { expected: self.expected.clone(), got }),
+        }
+    }
 }
 
 impl ServerCertVerifier for PinnedKey {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
-        _chain: &[CertificateDer<'_>],
+        rest: &[CertificateDer<'_>],
         _name: &ServerName<'_>,
         _ocsp: &[u8],
         now: UnixTime,
     ) -> TlsResult<ServerCertVerified> {
-        check(certificate, now, self.algorithms)?;
-        let got = Fingerprint::of_certificate(certificate).map_err(|_| CertificateError::BadEncoding)?;
-        if !self.expected.contains(&got) {
-            let wrong = WrongKey { expected: self.expected.clone(), got };
-            return Err(CertificateError::Other(OtherError(Arc::new(wrong))).into());
-        }
+        self.judge(certificate, rest, now).inspect_err(|distrust| {
+            // The first verdict stays; there is one server certificate in a handshake.
+            drop(self.distrust.set(distrust.clone()));
+        })?;
         Ok(ServerCertVerified::assertion())
     }
 
@@ -183,14 +219,6 @@ impl ServerCertVerifier for PinnedKey {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
     }
-}
-
-/// The server has another key than the cluster file says.
-#[derive(Debug, thiserror::Error)]
-#[error("its key is {got}, expected {expected:?}; somebody else answers there, or the cluster file is out of date")]
-struct WrongKey {
-    expected: Vec<Fingerprint>,
-    got: Fingerprint,
 }
 
 #[cfg(test)]
@@ -219,23 +247,57 @@ mod tests {
     #[test]
     fn the_handshake_is_tls13_post_quantum_mutual_and_leaves_no_ticket() {
         let [party, caller] = ["party", "caller"].map(|name| Identity::generate(name).unwrap());
-        let client = client_config(&caller, &[party.fingerprint()]).unwrap();
+        let client = client_config(&caller, &[party.fingerprint()], Purpose::Mesh).unwrap();
         let (server, client) = shake_hands(server_config(&party).unwrap(), client);
         assert_eq!(client.protocol_version(), Some(ProtocolVersion::TLSv1_3));
         let group = client.negotiated_key_exchange_group().unwrap();
         assert_eq!(group.name(), NamedGroup::X25519MLKEM768);
-        assert_eq!(client.alpn_protocol(), Some(ALPN));
+        assert_eq!(client.alpn_protocol(), Some(&Purpose::Mesh.alpn()[..]));
         assert_eq!(client.tls13_tickets_received(), 0);
         let shown = server.peer_certificates().unwrap();
-        assert_eq!(Fingerprint::of_certificate(&shown[0]).unwrap(), caller.fingerprint());
+        assert_eq!(shown, caller.chain());
+    }
+
+    /// What a verifier thinks of a chain today; `expected` is the pin.
+    fn judge(chain: &[CertificateDer<'static>], expected: Fingerprint) -> Result<(), Distrust> {
+        let algorithms = provider().signature_verification_algorithms;
+        let verifier = PinnedKey { algorithms, expected: vec![expected], distrust: Arc::default() };
+        let judged = verifier.judge(&chain[0], &chain[1..], UnixTime::now());
+        let caller = AnyKey(algorithms).verify_client_cert(&chain[0], &chain[1..], UnixTime::now());
+        if !matches!(judged, Err(Distrust::WrongKey { .. })) {
+            assert_eq!(caller.is_ok(), judged.is_ok(), "both sides judge alike");
+        }
+        judged
     }
 
     #[test]
-    fn an_expired_certificate_is_refused() {
-        let identity = Identity::generate("old").unwrap();
-        let algorithms = provider().signature_verification_algorithms;
-        let after_the_end_of_time = UnixTime::since_unix_epoch(std::time::Duration::from_secs(1 << 40));
-        assert!(check(identity.certificate(), UnixTime::now(), algorithms).is_ok());
-        assert!(check(identity.certificate(), after_the_end_of_time, algorithms).is_err());
+    fn a_chain_is_a_valid_certificate_and_the_pinned_identity_that_signed_it() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let now = certificate::now();
+        let issue = |from, until| Identity::issue(&key, "party", Validity { from, until }).unwrap();
+        let identity = issue(now - 60, now + 60);
+        let pin = identity.fingerprint();
+        let [leaf, root] = identity.chain().clone();
+        assert_eq!(judge(identity.chain(), pin), Ok(()));
+        assert_eq!(identity.validity(), Validity { from: now - 60, until: now + 60 });
+        assert_eq!(judge(issue(now - 9, now + 9).chain(), pin), Ok(()), "renewed");
+
+        let other = Identity::generate("other").unwrap();
+        let wrong = Distrust::WrongKey { expected: vec![pin], got: other.fingerprint() };
+        assert_eq!(judge(other.chain(), pin), Err(wrong));
+        let ended = judge(issue(now - 60, now - 30).chain(), pin);
+        assert!(matches!(ended, Err(Distrust::Ended { until, .. }) if until == now - 30), "{ended:?}");
+        let early = judge(issue(now + 30, now + 60).chain(), pin);
+        assert!(matches!(early, Err(Distrust::NotYet { from, .. }) if from == now + 30), "{early:?}");
+        for (what, chain) in [
+            ("signed by another key", vec![other.chain()[0].clone(), root.clone()]),
+            ("an identity as the leaf", vec![root.clone(), root.clone()]),
+            ("no identity", vec![leaf.clone()]),
+            ("three", vec![leaf.clone(), root.clone(), root.clone()]),
+            ("not a certificate", vec![CertificateDer::from(vec![0; 9]), root.clone()]),
+        ] {
+            let judged = judge(&chain, pin);
+            assert!(matches!(judged, Err(Distrust::Chain(_))), "{what}: {judged:?}");
+        }
     }
 }

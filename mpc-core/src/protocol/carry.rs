@@ -17,6 +17,7 @@
 //! `docs/adr/0008`, each term a product of its own.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use super::cost::Cost;
 use super::product::mul;
@@ -26,7 +27,7 @@ use crate::sharing::{BitShare, gather, slice, tensor};
 
 /// The carry out of the top plane of a + b, without a carry in: one plane.
 pub fn carry(party: &mut Party, a: &BitShare, b: &BitShare) -> Result<BitShare> {
-    let circuit = Circuit::new(a.shape()[0]);
+    let circuit = Circuit::of(a.shape()[0]);
     let mut tables = vec![a.clone(), b.clone(), a.add(b)];
     for Round { ands, sums } in &circuit.rounds {
         let [left, right] = [|and: &[Plane; 2]| and[0], |and: &[Plane; 2]| and[1]]
@@ -58,7 +59,7 @@ fn rounds(bits: usize) -> usize {
 
 /// Cost of [`carry`] over `bits` planes of n bits.
 pub(super) fn cost(bits: usize, n: usize) -> Cost {
-    Circuit::new(bits).rounds.iter().map(|round| Cost::planes(round.ands.len(), n)).sum()
+    Circuit::of(bits).rounds.iter().map(|round| Cost::planes(round.ands.len(), n)).sum()
 }
 
 /// The given planes below each other.
@@ -98,6 +99,12 @@ struct Circuit {
 }
 
 impl Circuit {
+    /// The circuit for so many positions, made once.
+    fn of(bits: usize) -> &'static Self {
+        static CIRCUITS: [OnceLock<Circuit>; 65] = [const { OnceLock::new() }; 65];
+        CIRCUITS[bits].get_or_init(|| Self::new(bits))
+    }
+
     fn new(bits: usize) -> Self {
         let rounds = (0..rounds(bits)).map(|_| Round::default()).collect();
         let mut circuit = Self { rounds, passes: HashMap::new(), carry: Plane { table: 0, row: 0 } };

@@ -59,13 +59,17 @@ pub struct Dealt<W> {
 /// Splits `secret` for the three parties: components 0 and 1 are seeds, component 2 travels in full, so that the whole
 /// costs two tensors of traffic (P1 and P2 one each).
 pub fn share<D: Domain, W: Word>(secret: &Tensor<W>) -> Result<[Dealt<W>; 3]> {
-    let (s0, s1) = (Seed::fresh()?, Seed::fresh()?);
+    Ok(share_from::<D, W>([Seed::fresh()?, Seed::fresh()?], secret))
+}
+
+/// As [`share`], from given seeds: the same ones make the same shares of the same secret. They must never be used for another
+/// one, whose difference every party would see.
+pub fn share_from<D: Domain, W: Word>([s0, s1]: [Seed; 2], secret: &Tensor<W>) -> [Dealt<W>; 3] {
     let (x0, x1) = (expand::<W>(&s0, secret.shape()), expand::<W>(&s1, secret.shape()));
     let x2 = secret.iter().zip(slice(&x0)).zip(slice(&x1)).map(|((&x, &a), &b)| D::sub(D::sub(x, a), b)).collect();
     let x2 = tensor(secret.shape(), x2);
     let components = [Component::Seed(s0), Component::Seed(s1), Component::Explicit(x2)];
-    Ok(Role::ALL
-        .map(|role| Dealt { own: components[role.index()].clone(), next: components[role.next().index()].clone() }))
+    Role::ALL.map(|role| Dealt { own: components[role.index()].clone(), next: components[role.next().index()].clone() })
 }
 
 /// The pseudorandom tensor of a seed: ChaCha12 key stream, little endian, row-major.

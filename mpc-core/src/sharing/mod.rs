@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 
 use ndarray::IxDyn;
 
-pub use dealer::{Component, Dealt, Seed, expand, reconstruct, share};
+pub use dealer::{Component, Dealt, Seed, expand, reconstruct, share, share_from};
 
 use crate::ring::{Arithmetic, Boolean, Domain, Tensor, Word};
 use crate::role::Role;

@@ -36,7 +36,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Whether there are three parties, each with an address and a fingerprint.
+    /// Whether there are three parties, each with an address and a fingerprint that is its own.
     ///
     /// # Errors
     /// What is wrong, in one line.
@@ -49,7 +49,33 @@ impl Cluster {
                 let reason = format!("party {index} ({}) needs at least one address and one fingerprint", party.name);
                 return Err(reason);
             }
+            let others = self.parties[index + 1..].iter().flat_map(|other| &other.fingerprints);
+            if let Some(shared) = others.into_iter().find(|other| party.fingerprints.contains(other)) {
+                let reason =
+                    format!("lists {shared} for party {index} and for another one; each needs a key of its own");
+                return Err(reason);
+            }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_parties_with_keys_of_their_own() {
+        let entry = |key: &str| PartyEntry {
+            name: "party".into(),
+            addresses: vec!["host:1".into()],
+            fingerprints: vec!["old".to_owned() + key, key.into()],
+        };
+        let cluster = |keys: &[&str]| Cluster { parties: keys.iter().map(|key| entry(key)).collect() };
+        assert_eq!(cluster(&["a", "b", "c"]).validate(), Ok(()));
+        for (keys, said) in [(&["a", "b"][..], "three"), (&["a", "b", "a"], "own"), (&["a", "b", "b"], "own")] {
+            let refused = cluster(keys).validate().unwrap_err();
+            assert!(refused.contains(said), "{refused}");
+        }
     }
 }

@@ -14,12 +14,18 @@
 //! # Client and party
 //!
 //! The client has the same conversation with all three parties at once. It stops its receiving side or closes the connection
-//! to give up; all three parties then end the session.
+//! to give up; all three parties then end the session. What a client asks for once has a [`Stamp`], so that it cannot be asked
+//! again by repeating the message.
 //!
 //! ```text
 //! client                                   party
 //! Versioned(Request::Status)           ->
 //!                                      <-  Reply::Status | Refused
+//!
+//! Versioned(Request::Probe)            ->
+//! PROBE_BYTES                          ->
+//!                                      <-  Reply::Probed | Refused
+//!                                      <-  PROBE_BYTES
 //!
 //! Versioned(Request::Models)           ->
 //!                                      <-  Reply::Models | Refused           (at most codec::MAX_ENCODED bytes)
@@ -30,31 +36,18 @@
 //!                                      <-  Reply::Output | Failed | Cheating
 //!                                      <-  own, next as raw u64              product of Output.shape each
 //!
-//! Versioned(Request::Publish)          ->
-//!                                      <-  Reply::Ready | Refused
-//! dealt share of all weights           ->                                    one flat vector, in the order of the graph
+//! Versioned(Request::Upload)           ->
+//!                                      <-  Reply::Ready | Refused            (how much of the share is there already)
+//! dealt share of all weights, from there ->                                  one flat vector, in the order of the graph
 //!                                      <-  Reply::Stored | Failed
-//! Commit  (when all three said Stored) ->
-//!                                      <-  Reply::Published | Failed
+//!
+//! Versioned(Request::Change)           ->                                    (to all three, when all have Stored)
+//!                                      <-  Reply::Changed | Refused | Failed
 //! ```
 //!
-//! # Party and party
-//!
-//! P0 orders admission. It opens a stream to P1 and one to P2 for each session; either side ends the session by
-//! closing it.
-//!
-//! ```text
-//! P0                                       P1, P2
-//! Versioned(PeerRequest::Propose)      ->  (waits for the client's own request, matches it)
-//!                                      <-  Verdict::Accept | Refuse
-//! Decision::Commit | Abort             ->  (in the order in which sessions shall start)
-//! ```
-//!
-//! `Versioned(PeerRequest::Measure)` needs no answer: all three enter the session that it names, without a hello, and
-//! [measure](crate::network::lines::measure).
-//!
-//! After `Commit` each party computes [`session_id`] and opens the session's own streams; the first message there, both ways
-//! between each two parties, is [`SessionHello`].
+//! What the parties say to each other is in [`peer`](super::peer).
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -63,17 +56,36 @@ use sha2::{Digest, Sha256};
 use super::codec;
 use crate::error::{Error, Result, Step};
 use crate::network::Meter;
-use crate::network::lines::{Conditions, Measured};
-use crate::ring::fixed::FRAC_BITS;
+use crate::network::lines::Measured;
 use crate::security::Mode;
 
 pub use crate::security::Id;
 
 /// Parties and clients of different versions refuse each other.
-pub const PROTOCOL_VERSION: u16 = 3;
+pub const PROTOCOL_VERSION: u16 = 4;
 
-/// ALPN of every connection.
-pub const ALPN: &[u8] = b"mpc/3";
+/// What a connection is for. Caller and party agree on it, and on the version, in the handshake (ALPN).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Conversations: of clients, of publishers, and of parties that ask how another one is.
+    Ask,
+    /// Sessions and control streams between parties.
+    Mesh,
+}
+
+impl Purpose {
+    /// Both.
+    pub const ALL: [Purpose; 2] = [Purpose::Ask, Purpose::Mesh];
+
+    /// The name in the handshake: `mpc/N` or `mpc-peer/N`, N being [`PROTOCOL_VERSION`].
+    pub fn alpn(self) -> Vec<u8> {
+        let name = match self {
+            Purpose::Ask => "mpc",
+            Purpose::Mesh => "mpc-peer",
+        };
+        format!("{name}/{PROTOCOL_VERSION}").into_bytes()
+    }
+}
 
 /// Largest control message in bytes that a party accepts; a list of models may be longer.
 pub const MAX_CONTROL: usize = 1 << 20;
@@ -128,15 +140,61 @@ pub enum Request {
     Models,
     /// Evaluate a model on a batch of inputs.
     Classify(Classify),
-    /// Publish a model; the weight shares follow once the party is [`Reply::Ready`].
-    Publish(Publish),
+    /// Keep a share of a model's weights, which follows once the party is [`Reply::Ready`].
+    Upload(Upload),
+    /// Change what is in service.
+    Change(Change),
+    /// Work for the operator of the party, who shows the party's own key.
+    Operate(Task),
+    /// Take [`PROBE_BYTES`] that follow, and send as many back behind [`Reply::Probed`].
+    Probe,
+}
+
+/// How much a [`Request::Probe`] sends each way, to measure the line.
+pub const PROBE_BYTES: usize = 1 << 20;
+
+/// What an operator has a running party do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Task {
+    /// Write a backup of the store to a new file, by its path on the party's machine.
+    Backup {
+        /// An absolute path.
+        to: String,
+    },
+    /// Check every record of the store.
+    Verify,
+}
+
+/// What makes a request a new one. A party refuses a stamp that it has seen, and one that is more than [`Stamp::VALID`] off its clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Fresh random number of the client: it ties its requests to the three parties together.
+    pub request: Id,
+    /// When the client made it, in seconds since 1970.
+    pub issued_s: u64,
+}
+
+impl Stamp {
+    /// How far the clocks of a client and a party may be apart, and how long a party remembers a stamp.
+    pub const VALID: Duration = Duration::from_secs(300);
+
+    /// A fresh one.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the operating system has no random numbers, or a clock before 1970.
+    pub fn fresh() -> Result<Self> {
+        let mut request = Id::default();
+        getrandom::fill(&mut request).map_err(|e| Error::invalid("operating system randomness", e.to_string()))?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|e| Error::invalid("clock", e.to_string()))?;
+        Ok(Self { request, issued_s: now.as_secs() })
+    }
 }
 
 /// A request to evaluate a published model, the same to all three parties.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Classify {
-    /// Fresh random number of the client: it ties the requests to the three parties together.
-    pub request: Id,
+    /// Makes it a new one.
+    pub stamp: Stamp,
     /// Which publication of which model, from the answer to [`Request::Models`].
     pub publication: Id,
     /// Windows per input: one entry an input, the sum is the batch dimension of the input tensor.
@@ -157,15 +215,54 @@ impl Classify {
     }
 }
 
-/// A request to publish a model under its manifest's name, replacing an earlier one when all three have it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Publish {
+/// A request to keep a share of a model. It enters service by a [`Change`] once all three parties have theirs; until then it can be
+/// sent again, and goes on where it was interrupted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upload {
     /// [`publication_id`].
     pub publication: Id,
     /// The manifest, TOML.
     pub manifest: String,
     /// The public graph (architecture, bounds), as encoded by `model`; weights are not in it.
     pub graph: Vec<u8>,
+    /// Bytes of the dealt share that follows.
+    pub length: u64,
+    /// SHA-256 of those bytes.
+    pub digest: Id,
+}
+
+/// A request to change what is in service, the same to all three parties.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Makes it a new one.
+    pub stamp: Stamp,
+    /// What to do.
+    pub action: Action,
+}
+
+/// See [`Change`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// Put an uploaded publication into service under its manifest's name, in the place of an earlier one.
+    Activate {
+        /// Which.
+        publication: Id,
+    },
+    /// Take the model of that name out of service and forget its shares.
+    Retire {
+        /// Name of the model.
+        model: String,
+    },
+}
+
+impl Change {
+    /// What the parties compare to know that the client asked all of them the same.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the request is too long to be encoded.
+    pub fn digest(&self) -> Result<Id> {
+        Ok(hash(b"mpc change v1", &[&codec::encode(self)?]))
+    }
 }
 
 /// What a party answers; which one depends on the request.
@@ -208,19 +305,25 @@ pub enum Reply {
         /// What the session cost this party.
         meter: Meter,
     },
-    /// To [`Request::Publish`]: manifest and graph are good, send the weight shares.
-    Ready,
-    /// The weight shares are stored, waiting for [`Commit`].
+    /// To [`Request::Upload`]: manifest and graph are good, send the weight share from here on.
+    Ready {
+        /// Bytes of it that are stored already.
+        have: u64,
+    },
+    /// The weight share is stored, as a whole.
     Stored,
-    /// To [`Commit`]: the publication is in service.
-    Published,
-}
-
-/// Second message of a publisher, after all three parties said [`Reply::Stored`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Commit {
-    /// The publication to put into service.
-    pub publication: Id,
+    /// To [`Request::Change`]: it is made, here and at P0.
+    Changed {
+        /// Number of the [`Catalog`](super::peer::Catalog) with the change.
+        revision: u64,
+    },
+    /// To [`Request::Operate`]: done.
+    Operated {
+        /// What was found, for people.
+        lines: Vec<String>,
+    },
+    /// To [`Request::Probe`]: everything has arrived, as much follows.
+    Probed,
 }
 
 /// What a party says of itself.
@@ -232,10 +335,18 @@ pub struct Status {
     pub role: u8,
     /// Whether the connections to the next and the previous party stand.
     pub peers: [bool; 2],
+    /// Why not, for people; empty where it stands.
+    pub troubles: [String; 2],
+    /// Its clock, in seconds since 1970.
+    pub clock_s: u64,
     /// Sessions running now.
     pub sessions: u32,
-    /// Published models.
+    /// Models that it serves.
     pub models: u32,
+    /// Number of the last change of what is in service that it knows; the same at all three.
+    pub revision: u64,
+    /// What keeps it from serving all that is in service, for its operator and the other parties only.
+    pub problems: Vec<String>,
     /// What it has measured together with its peers, if anything yet. P0's is what sessions are planned for.
     pub measured: Option<Measured>,
 }
@@ -245,135 +356,15 @@ pub struct Status {
 pub struct ModelInfo {
     /// Names this publication.
     pub publication: Id,
+    /// The change that put it into service.
+    pub revision: u64,
     /// The manifest, TOML.
     pub manifest: String,
     /// The public graph.
     pub graph: Vec<u8>,
 }
 
-/// First message of P0 on a stream to P1 or P2, [`Versioned`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PeerRequest {
-    /// Will you take part in this session?
-    Propose(Propose),
-    /// [Measure](crate::network::lines::measure) the lines and processors together with me.
-    Measure {
-        /// Name of the session to do it in, fresh.
-        session: Id,
-    },
-}
-
-/// P0 asks P1 or P2 whether it takes part in a session.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Propose {
-    /// [`Classify::request`].
-    pub request: Id,
-    /// [`Classify::digest`].
-    pub digest: Id,
-    /// Fingerprint of the client's key.
-    pub client: Id,
-}
-
-/// What P1 or P2 answers to [`Propose`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Verdict {
-    /// It has the same request of the same client and will take part.
-    Accept {
-        /// Its fresh random number.
-        nonce: Id,
-    },
-    /// It will not.
-    Refuse {
-        /// One line for people.
-        reason: String,
-    },
-}
-
-/// What P0 makes of the verdicts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Decision {
-    /// The session starts now.
-    Commit {
-        /// The fresh random numbers of P0, P1 and P2.
-        nonces: [Id; 3],
-        /// What all three plan for.
-        conditions: Conditions,
-    },
-    /// It does not take place.
-    Abort {
-        /// One line for people.
-        reason: String,
-    },
-}
-
-/// The name of a session, which no single party can choose.
-pub fn session_id(digest: &Id, client: &Id, nonces: &[Id; 3]) -> Id {
-    hash(b"mpc session v1", &[digest, client, &nonces[0], &nonces[1], &nonces[2]])
-}
-
-/// What two parties must agree on before they compute: the first message on a session's streams, of fixed length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionHello {
-    /// [`PROTOCOL_VERSION`].
-    pub version: u16,
-    /// [`session_id`].
-    pub session: Id,
-    /// [`Classify::publication`].
-    pub publication: Id,
-    /// [`model_digest`].
-    pub model: Id,
-    /// Digest of [`Classify::windows`].
-    pub windows: Id,
-    /// [`Classify::security`].
-    pub security: Mode,
-    /// Fractional bits of fixed-point numbers.
-    pub frac_bits: u32,
-    /// What the session is planned for, from [`Decision::Commit`].
-    pub conditions: Conditions,
-}
-
-impl SessionHello {
-    /// What this party says about `session`, which answers `request` with the model of that digest.
-    pub fn new(session: Id, request: &Classify, model: Id, conditions: Conditions) -> Self {
-        let windows: Vec<u8> = request.windows.iter().flat_map(|n| n.to_le_bytes()).collect();
-        Self {
-            version: PROTOCOL_VERSION,
-            session,
-            publication: request.publication,
-            model,
-            windows: hash(b"mpc windows v1", &[&windows]),
-            security: request.security,
-            frac_bits: FRAC_BITS,
-            conditions,
-        }
-    }
-
-    /// Digest of everything that the two parties have agreed on.
-    ///
-    /// # Errors
-    /// None in practice: a hello is short enough to be encoded.
-    pub fn digest(&self) -> Result<Id> {
-        Ok(hash(b"mpc hello v1", &[&codec::encode(self)?]))
-    }
-
-    /// The first thing in which the two differ.
-    pub fn difference(&self, other: &Self) -> Option<&'static str> {
-        [
-            (self.version != other.version, "protocol version"),
-            (self.session != other.session, "session"),
-            (self.publication != other.publication, "publication"),
-            (self.model != other.model, "public part of the model"),
-            (self.windows != other.windows, "number of windows"),
-            (self.security != other.security, "security"),
-            (self.frac_bits != other.frac_bits, "fractional bits"),
-            (self.conditions != other.conditions, "plan"),
-        ]
-        .into_iter()
-        .find_map(|(differs, what)| differs.then_some(what))
-    }
-}
-
-/// Digest of the public part of a model: what the parties compare in [`SessionHello`].
+/// Digest of the public part of a model: what the parties compare in [`SessionHello`](super::peer::SessionHello).
 pub fn model_digest(manifest: &str, graph: &[u8]) -> Id {
     hash(b"mpc model v1", &[manifest.as_bytes(), graph])
 }
@@ -384,7 +375,7 @@ pub fn publication_id(manifest: &str, graph: &[u8], fresh: &Id) -> Id {
 }
 
 /// SHA-256 of a domain and parts, each behind its length, so that no two lists of parts collide.
-fn hash(domain: &[u8], parts: &[&[u8]]) -> Id {
+pub(super) fn hash(domain: &[u8], parts: &[&[u8]]) -> Id {
     let mut hasher = Sha256::new();
     for part in std::iter::once(&domain).chain(parts) {
         hasher.update((part.len() as u64).to_le_bytes());
@@ -404,20 +395,6 @@ mod tests {
         let error = Versioned::<Request>::decode(&[9, 0, 77, 77, 77]).unwrap_err().to_string();
         assert!(error.contains("version 9") && error.contains(&format!("version {PROTOCOL_VERSION}")), "{error}");
         assert!(Versioned::<Request>::decode(&[1]).is_err());
-    }
-
-    #[test]
-    fn hello_names_the_difference() {
-        let request = |windows| Classify {
-            request: [1; 32],
-            publication: [2; 32],
-            windows,
-            security: Mode::Passive,
-            timeout_ms: 1000,
-        };
-        let hello = |windows| SessionHello::new([3; 32], &request(windows), [4; 32], Conditions::LAN);
-        assert_eq!(hello(vec![1, 2]).difference(&hello(vec![1, 2])), None);
-        assert_eq!(hello(vec![1, 2]).difference(&hello(vec![2, 1])), Some("number of windows"));
     }
 
     #[test]

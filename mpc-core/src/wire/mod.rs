@@ -3,5 +3,6 @@
 pub mod cluster;
 pub mod codec;
 pub mod message;
+pub mod peer;
 #[cfg(feature = "quic")]
 pub mod stream;

@@ -3,6 +3,8 @@
 //! No length costs memory before as many bytes arrived. The caller sets the deadline.
 
 use std::io::{Error, ErrorKind, Result};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use bytemuck::cast_slice;
 use ndarray::IxDyn;
@@ -68,6 +70,30 @@ pub async fn receive_dealt(stream: &mut (impl AsyncRead + Unpin), shape: &[usize
     Ok(Dealt { own: receive_component(stream, shape).await?, next: receive_component(stream, shape).await? })
 }
 
+/// What [`send_dealt`] writes.
+pub fn encode_dealt(dealt: &Dealt<u64>) -> Zeroizing<Vec<u8>> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    at_once(send_dealt(&mut *bytes, dealt)).expect("memory takes everything");
+    bytes
+}
+
+/// What [`receive_dealt`] reads from exactly these bytes.
+///
+/// # Errors
+/// As there, and `InvalidData` where bytes are left.
+pub fn decode_dealt(mut bytes: &[u8], shape: &[usize]) -> Result<Dealt<u64>> {
+    let dealt = at_once(receive_dealt(&mut bytes, shape))?;
+    if bytes.is_empty() { Ok(dealt) } else { Err(invalid(format!("{} bytes too many", bytes.len()))) }
+}
+
+/// The result of reading from or writing to memory, which never waits.
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => unreachable!("memory is always ready"),
+    }
+}
+
 /// Writes the elements of a tensor.
 ///
 /// # Panics
@@ -108,7 +134,10 @@ async fn receive_frame(stream: &mut (impl AsyncRead + Unpin), limit: usize) -> R
 }
 
 /// Reads exactly `length` bytes into a buffer that grows as they arrive.
-async fn receive_bytes(stream: &mut (impl AsyncRead + Unpin), length: usize) -> Result<Zeroizing<Vec<u8>>> {
+///
+/// # Errors
+/// `UnexpectedEof` where the stream ends within.
+pub async fn receive_bytes(stream: &mut (impl AsyncRead + Unpin), length: usize) -> Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::new());
     stream.take(length as u64).read_to_end(&mut bytes).await?;
     if bytes.len() < length {
@@ -148,6 +177,13 @@ mod tests {
                 assert_eq!(got.next.expand(&[2, 3]), dealt.next.expand(&[2, 3]));
                 assert!(stream.is_empty());
                 assert!(receive_dealt(&mut &bytes[..bytes.len() - 1], &[2, 3]).await.is_err(), "cut short");
+
+                let encoded = encode_dealt(&dealt);
+                assert!(bytes.ends_with(&encoded));
+                let decoded = decode_dealt(&encoded, &[2, 3]).unwrap();
+                assert_eq!(decoded.own.expand(&[2, 3]), dealt.own.expand(&[2, 3]));
+                assert!(decode_dealt(&[&encoded[..], &[0]].concat(), &[2, 3]).is_err(), "a byte too many");
+                assert!(decode_dealt(&encoded[1..], &[2, 3]).is_err());
             }
         });
     }

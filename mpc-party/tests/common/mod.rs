@@ -1,28 +1,37 @@
 //! Three `mpc-party` processes on loopback, a small model, and a client that is written from the wire format alone.
 
-use std::net::UdpSocket;
+#![allow(dead_code, reason = "shared by the test programs, each of which uses a part")]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use mpc_core::Role;
 use mpc_core::model::{Bound, Facts, Graph, Node, Op, Source, WeightSpec};
-use mpc_core::network::endpoint::{caller, connect};
+use mpc_core::network::endpoint::{caller, connect, peer_fingerprint, peer_validity};
 use mpc_core::network::identity::Identity;
 use mpc_core::ring::{Arithmetic, Boolean, Tensor, fixed};
 use mpc_core::security::Mode;
 use mpc_core::sharing::{Dealt, Share, reconstruct, share};
 use mpc_core::wire::cluster::{Cluster, PartyEntry};
 use mpc_core::wire::codec::{self, MAX_ENCODED};
-use mpc_core::wire::message::{Classify, Commit, Id, Publish, Reply, Request, Status, Versioned};
-use mpc_core::wire::stream;
+use mpc_core::wire::message::{Action, Change, Classify, Id, Reply, Request, Stamp, Status, Upload, Versioned};
+use mpc_core::wire::stream::{self, encode_dealt};
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 /// Runs a test's conversation; whatever hangs for a minute has failed.
 pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
+    run_within(Duration::from_secs(60), test)
+}
+
+/// Runs a test's conversation; whatever hangs for longer has failed.
+pub(crate) fn run_within<T>(limit: Duration, test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), test).await.expect("a minute is enough") })
+    runtime.block_on(async { tokio::time::timeout(limit, test).await.expect("enough time") })
 }
 
 /// Three parties that know one publisher and one client.
@@ -30,6 +39,7 @@ pub(crate) struct Parties {
     dir: TempDir,
     cluster: Cluster,
     processes: [Option<Child>; 3],
+    telemetry: [SocketAddr; 3],
     pub(crate) publisher: Identity,
     pub(crate) client: Identity,
 }
@@ -37,9 +47,16 @@ pub(crate) struct Parties {
 impl Parties {
     /// Starts them with `limits`, lines of TOML, and the tables behind them.
     pub(crate) fn start(limits: &str) -> Self {
+        Self::with_clients(limits, "")
+    }
+
+    /// As [`Parties::start`], with further `[[clients]]`.
+    pub(crate) fn with_clients(limits: &str, clients: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let sockets = Role::ALL.map(|_| UdpSocket::bind("127.0.0.1:0").unwrap());
         let addresses = sockets.map(|socket| socket.local_addr().unwrap().to_string());
+        let telemetry = Role::ALL.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+        let telemetry = telemetry.map(|listener| listener.local_addr().unwrap());
         let (publisher, client) = (Identity::generate("publisher").unwrap(), Identity::generate("client").unwrap());
         let mut entries = Vec::new();
         for role in Role::ALL {
@@ -55,19 +72,21 @@ impl Parties {
             });
             let config = format!(
                 "role = {}\nlisten = {:?}\ncluster = \"../cluster.toml\"\n\
-                 [[clients]]\nname = \"client\"\nfingerprint = \"{}\"\n\
-                 [[publishers]]\nname = \"publisher\"\nfingerprint = \"{}\"\n\
-                 [limits]\n{limits}\n[log]\nlevel = \"error\"\n",
+                 [[clients]]\nname = \"client\"\nfingerprints = [\"{}\"]\n\
+                 [[clients]]\nname = \"publisher\"\nfingerprints = [\"{}\"]\nmay = [\"classify\", \"publish\"]\n\
+                 {clients}\
+                 [telemetry]\nlisten = \"{}\"\n[log]\nlevel = \"error\"\n[limits]\n{limits}\n",
                 role.index(),
                 addresses[role.index()],
                 client.fingerprint(),
                 publisher.fingerprint(),
+                telemetry[role.index()],
             );
             std::fs::write(folder.join("party.toml"), config).unwrap();
         }
         let cluster = Cluster { parties: entries };
         std::fs::write(dir.path().join("cluster.toml"), toml::to_string(&cluster).unwrap()).unwrap();
-        let mut parties = Self { dir, cluster, processes: [const { None }; 3], publisher, client };
+        let mut parties = Self { dir, cluster, processes: [const { None }; 3], telemetry, publisher, client };
         Role::ALL.into_iter().for_each(|role| parties.restart(role));
         parties
     }
@@ -75,6 +94,19 @@ impl Parties {
     /// The configuration of a party.
     pub(crate) fn config(&self, role: Role) -> PathBuf {
         self.dir.path().join(role.to_string()).join("party.toml")
+    }
+
+    /// The folder of a party's keys.
+    pub(crate) fn folder(&self, role: Role) -> PathBuf {
+        self.dir.path().join(role.to_string())
+    }
+
+    /// Runs `mpc-party store` for a party; `path` is the last argument.
+    pub(crate) fn store(&self, role: Role, arguments: &[&str], path: &Path) {
+        let mut command = Command::new(program());
+        command.arg("store").args(arguments).arg(path).arg("--config").arg(self.config(role));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
     }
 
     /// Starts a party again, or for the first time.
@@ -93,9 +125,30 @@ impl Parties {
 
     /// Sends a party SIGTERM and returns whether it ended in order.
     pub(crate) fn terminate(&mut self, role: Role) -> bool {
-        let mut process = self.processes[role.index()].take().unwrap();
-        assert!(Command::new("kill").arg(process.id().to_string()).status().unwrap().success());
-        process.wait().unwrap().success()
+        self.signal(role, "TERM");
+        self.ended(role)
+    }
+
+    /// Sends a party a signal.
+    pub(crate) fn signal(&self, role: Role, signal: &str) {
+        let process = self.processes[role.index()].as_ref().unwrap();
+        let sent = Command::new("kill").args(["-s", signal, &process.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits until a party ends and returns whether it did in order.
+    pub(crate) fn ended(&mut self, role: Role) -> bool {
+        self.processes[role.index()].take().unwrap().wait().unwrap().success()
+    }
+
+    /// The status and the body that a party answers over HTTP.
+    pub(crate) fn http(&self, role: Role, request: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.telemetry[role.index()]).unwrap();
+        write!(stream, "{request} HTTP/1.1\r\nHost: party\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
     }
 
     /// Connects to all three and waits until they have found each other.
@@ -107,6 +160,46 @@ impl Parties {
         };
         client.until(|status| status.peers == [true; 2]).await;
         client
+    }
+
+    /// What a party says to its own operator, once it is as wished.
+    pub(crate) async fn until_operator(&self, role: Role, wished: impl Fn(&Status) -> bool) {
+        let identity = Identity::load(&self.folder(role)).unwrap();
+        let endpoint = caller().unwrap();
+        loop {
+            let connected = connect(&endpoint, &identity, role, &self.cluster.parties[role.index()]).await;
+            let Ok(connection) = connected else { continue };
+            let (mut send, mut recv) = connection.open_bi().await.unwrap();
+            stream::send(&mut send, &Versioned::new(Request::Status)).await.unwrap();
+            let Reply::Status(status) = stream::receive(&mut recv, MAX_ENCODED).await.unwrap() else { panic!() };
+            if wished(&status) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Has a party read its files again.
+    pub(crate) fn hang_up(&self, role: Role) {
+        let process = self.processes[role.index()].as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &process]).status().unwrap().success());
+    }
+
+    /// A file or folder in the folder with all of them.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Calls a party until it shows this certificate.
+    pub(crate) async fn until_shown(&self, role: Role, identity: &Identity, cluster: &Cluster) {
+        let endpoint = caller().unwrap();
+        loop {
+            let called = connect(&endpoint, &self.client, role, &cluster.parties[role.index()]).await.unwrap();
+            let shown = (peer_fingerprint(&called).unwrap(), peer_validity(&called).unwrap());
+            if shown == (identity.fingerprint(), identity.validity()) {
+                return;
+            }
+        }
     }
 
     /// Connects to all three without waiting.
@@ -176,31 +269,55 @@ impl Client {
         }
     }
 
-    /// Publishes `model` everywhere.
-    pub(crate) async fn publish(&self, model: &TestModel) {
-        let mut uploads = Vec::new();
+    /// Publishes `model` everywhere; the number of the change.
+    pub(crate) async fn publish(&self, model: &TestModel) -> u64 {
         for role in Role::ALL {
-            uploads.push(self.upload(role, model).await);
+            assert_eq!(self.upload(role, model).await, Reply::Stored);
         }
-        for upload in &mut uploads {
-            assert_eq!(upload.reply().await, Reply::Stored);
-        }
-        for upload in &mut uploads {
-            upload.commit(model.publication).await;
-        }
+        let replies = self.change(Action::Activate { publication: model.publication }).await;
+        let Reply::Changed { revision } = replies[0] else { panic!("{replies:?}") };
+        assert_eq!(replies, [(); 3].map(|()| Reply::Changed { revision }));
+        revision
     }
 
     /// Sends one party its share of `model`.
-    pub(crate) async fn upload(&self, role: Role, model: &TestModel) -> Conversation {
-        let mut conversation = self.ask(role, &Request::Publish(model.publish())).await;
-        assert_eq!(conversation.reply().await, Reply::Ready);
-        stream::send_dealt(&mut conversation.send, &model.dealt[role.index()]).await.unwrap();
-        conversation
+    pub(crate) async fn upload(&self, role: Role, model: &TestModel) -> Reply {
+        let share = encode_dealt(&model.dealt[role.index()]);
+        let mut conversation = self.ask(role, &Request::Upload(model.upload(role))).await;
+        match conversation.reply().await {
+            Reply::Ready { have } => conversation.send.write_all(&share[have as usize..]).await.unwrap(),
+            other => return other,
+        }
+        conversation.reply().await
+    }
+
+    /// What each party says to a change.
+    pub(crate) async fn change(&self, action: Action) -> [Reply; 3] {
+        let request = Request::Change(Change { stamp: Stamp::fresh().unwrap(), action });
+        let [mut p0, mut p1, mut p2] = self.ask_all(&request).await;
+        [p0.reply().await, p1.reply().await, p2.reply().await]
+    }
+
+    /// The publications that each party has in service for this client.
+    pub(crate) async fn in_service(&self) -> [Vec<Id>; 3] {
+        let mut lists = [const { Vec::new() }; 3];
+        for (list, conversation) in lists.iter_mut().zip(&mut self.ask_all(&Request::Models).await) {
+            let Reply::Models { models, .. } = conversation.reply().await else { panic!("no list of models") };
+            list.extend(models.iter().map(|model| model.publication));
+        }
+        lists
     }
 
     /// The label of each sample.
     pub(crate) async fn classify(&self, model: &TestModel, samples: &[[f64; 4]]) -> Result<Vec<u64>, Reply> {
-        let mut conversations = self.ask_all(&Request::Classify(model.classify(samples.len()))).await;
+        let mut conversations = self.begin(model, samples.len()).await?;
+        send_input(&mut conversations, samples, &Role::ALL).await;
+        finish(conversations, samples.len()).await
+    }
+
+    /// Asks about so many samples; all three parties accept.
+    pub(crate) async fn begin(&self, model: &TestModel, samples: usize) -> Result<[Conversation; 3], Reply> {
+        let mut conversations = self.ask_all(&Request::Classify(model.classify(samples))).await;
         let mut session = None;
         for conversation in &mut conversations {
             match conversation.reply().await {
@@ -208,22 +325,26 @@ impl Client {
                 other => return Err(other),
             }
         }
-        send_input(&mut conversations, samples, &Role::ALL).await;
-        let mut outputs = Vec::new();
-        for Conversation { recv, .. } in &mut conversations {
-            match stream::receive(recv, MAX_ENCODED).await.unwrap() {
-                Reply::Output { shape, meter } => {
-                    assert_eq!(shape, [samples.len() as u64]);
-                    assert!(meter.rounds > 0 && meter.bytes_sent > 0);
-                    let own = stream::receive_words(recv, &[samples.len()]).await.unwrap();
-                    let next = stream::receive_words(recv, &[samples.len()]).await.unwrap();
-                    outputs.push(Share::<Boolean, u64>::new(own, next));
-                }
-                other => return Err(other),
-            }
-        }
-        Ok(reconstruct(&outputs.try_into().unwrap()).unwrap().into_iter().collect())
+        Ok(conversations)
     }
+}
+
+/// The label of each of so many samples, once the input is sent.
+pub(crate) async fn finish(mut conversations: [Conversation; 3], samples: usize) -> Result<Vec<u64>, Reply> {
+    let mut outputs = Vec::new();
+    for Conversation { recv, .. } in &mut conversations {
+        match stream::receive(recv, MAX_ENCODED).await.unwrap() {
+            Reply::Output { shape, meter } => {
+                assert_eq!(shape, [samples as u64]);
+                assert!(meter.rounds > 0 && meter.bytes_sent > 0);
+                let own = stream::receive_words(recv, &[samples]).await.unwrap();
+                let next = stream::receive_words(recv, &[samples]).await.unwrap();
+                outputs.push(Share::<Boolean, u64>::new(own, next));
+            }
+            other => return Err(other),
+        }
+    }
+    Ok(reconstruct(&outputs.try_into().unwrap()).unwrap().into_iter().collect())
 }
 
 /// Sends the input share to some of the parties.
@@ -245,12 +366,6 @@ pub(crate) struct Conversation {
 impl Conversation {
     pub(crate) async fn reply(&mut self) -> Reply {
         stream::receive(&mut self.recv, MAX_ENCODED).await.expect("a reply")
-    }
-
-    /// Puts an upload into service.
-    pub(crate) async fn commit(&mut self, publication: Id) {
-        stream::send(&mut self.send, &Commit { publication }).await.unwrap();
-        assert_eq!(self.reply().await, Reply::Published);
     }
 
     /// The reason of a refusal.
@@ -283,8 +398,13 @@ pub(crate) struct TestModel {
 impl TestModel {
     /// The label of a sample is the position of the largest of its first three pixels.
     pub(crate) fn first_three_pixels(publication: u8) -> Self {
-        let one = 1u64 << 16;
-        Self::new(publication, vec![one, 0, 0, 0, one, 0, 0, 0, one, 0, 0, 0])
+        Self { publication: [publication; 32], ..Self::first_three_pixels_times(1) }
+    }
+
+    /// The same of their products with a number.
+    pub(crate) fn first_three_pixels_times(factor: u64) -> Self {
+        let one = factor << 16;
+        Self::new(0, vec![one, 0, 0, 0, one, 0, 0, 0, one, 0, 0, 0])
     }
 
     fn new(publication: u8, weights: Vec<u64>) -> Self {
@@ -332,17 +452,22 @@ impl TestModel {
         Self { publication: [publication; 32], manifest: manifest.into(), graph, dealt }
     }
 
-    pub(crate) fn publish(&self) -> Publish {
-        let graph = codec::encode(&self.graph).unwrap();
-        Publish { publication: self.publication, manifest: self.manifest.clone(), graph }
+    /// What announces a party's share.
+    pub(crate) fn upload(&self, role: Role) -> Upload {
+        let share = encode_dealt(&self.dealt[role.index()]);
+        Upload {
+            publication: self.publication,
+            manifest: self.manifest.clone(),
+            graph: codec::encode(&self.graph).unwrap(),
+            length: share.len() as u64,
+            digest: Sha256::digest(&share).into(),
+        }
     }
 
     /// A request for so many samples.
     pub(crate) fn classify(&self, samples: usize) -> Classify {
-        let mut request = [0; 32];
-        getrandom::fill(&mut request).unwrap();
         Classify {
-            request,
+            stamp: Stamp::fresh().unwrap(),
             publication: self.publication,
             windows: vec![1; samples],
             security: Mode::Active,

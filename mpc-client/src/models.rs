@@ -1,0 +1,142 @@
+//! What a cluster has in service, and changing it.
+
+use std::time::Duration;
+
+use mpc_core::model::{Graph, Manifest};
+use mpc_core::security::Mode;
+use mpc_core::wire::codec;
+use mpc_core::wire::message::{Action, Change, ModelInfo, Reply, Request, Stamp};
+use tokio::time::{Instant, sleep};
+
+use crate::connect::{Client, join, join_session};
+use crate::error::{Error, Result};
+use crate::session::Model;
+
+/// How long the three parties may take to switch from one version of a model to the next.
+const SWITCHING: Duration = Duration::from_secs(2);
+
+/// How often they are asked again meanwhile.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What the three parties have in service for this client.
+#[derive(Debug, Clone)]
+pub struct Models {
+    /// What all three serve in the same publication, by name.
+    pub served: Vec<Model>,
+    /// One line for each model that only some of them serve, or in different publications.
+    pub problems: Vec<String>,
+}
+
+impl Model {
+    /// Reads a party's description, which is not trusted more than any other message.
+    fn from_info(info: &ModelInfo, parties: Mode) -> Result<Self> {
+        let (manifest, graph) = (Manifest::parse(&info.manifest)?, codec::decode::<Graph>(&info.graph)?);
+        graph.validate()?;
+        let (publication, revision) = (info.publication, info.revision);
+        Ok(Self { publication, revision, minimum: parties.max(manifest.security), manifest, graph })
+    }
+}
+
+impl Client {
+    /// What the parties have in service.
+    ///
+    /// # Errors
+    /// [`Error::Disagreement`] where they tell different things about one publication.
+    pub async fn models(&self) -> Result<Models> {
+        let lists = self.parties().map(|peer| async move {
+            match peer.ask(Request::Models).await?.reply().await? {
+                Reply::Models { minimum, models } => Ok((minimum, models)),
+                other => Err(peer.unexpected(&other)),
+            }
+        });
+        let lists = join(lists).await?;
+        let minimum = lists.iter().map(|(minimum, _)| *minimum).max().unwrap_or_default();
+        let lists = lists.map(|(_, models)| models);
+        let (mut served, mut partly): (Vec<Model>, Vec<(String, [bool; 3])>) = Default::default();
+        for info in lists.iter().flatten() {
+            if served.iter().any(|model| model.publication == info.publication) {
+                continue;
+            }
+            let here = lists.each_ref().map(|list| list.iter().find(|other| other.publication == info.publication));
+            if here.iter().flatten().any(|other| *other != info) {
+                return Err(Error::Disagreement(
+                    "they describe one publication of a model differently; ask the operators".into(),
+                ));
+            }
+            match here.map(|info| info.is_some()) {
+                [true, true, true] => served.push(Model::from_info(info, minimum)?),
+                some => partly.push((Manifest::parse(&info.manifest)?.name, some)),
+            }
+        }
+        partly.dedup();
+        let problems = partly.into_iter().map(|(name, served)| self.problem(&name, served)).collect();
+        Ok(Models { served, problems })
+    }
+
+    fn problem(&self, name: &str, served: [bool; 3]) -> String {
+        let at = |wanted: bool| {
+            let labels = self.parties().into_iter().zip(served).filter(|(_, served)| *served == wanted);
+            labels.map(|(peer, _)| peer.label().to_owned()).collect::<Vec<_>>().join(" and ")
+        };
+        format!(
+            "{name}: a publication is in service at {} and not at {}; publish it again, or ask their operators to run \
+             `mpc-party check`",
+            at(true),
+            at(false)
+        )
+    }
+
+    /// The model of that name. Waits a moment where the parties are just switching to another version.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the cluster serves none, listing those that it does serve; [`Error::Disagreement`] where only some
+    /// parties serve it.
+    pub async fn model(&self, name: &str) -> Result<Model> {
+        let until = Instant::now() + SWITCHING;
+        loop {
+            let Models { served, problems } = self.models().await?;
+            if let Some(model) = served.iter().find(|model| model.manifest.name == name) {
+                return Ok(model.clone());
+            }
+            let partly = problems.into_iter().find(|problem| problem.starts_with(&format!("{name}: ")));
+            match partly {
+                Some(_) if Instant::now() < until => sleep(PAUSE).await,
+                Some(problem) => return Err(Error::Disagreement(problem)),
+                None => return Err(missing(name, &served)),
+            }
+        }
+    }
+
+    /// Takes the model of that name out of service and has the parties forget its shares. The number of the change.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where there is none, or this client may not.
+    pub async fn retire(&self, name: &str) -> Result<u64> {
+        self.change(Action::Retire { model: name.to_owned() }).await
+    }
+
+    /// Has all three make a change; its number.
+    pub(crate) async fn change(&self, action: Action) -> Result<u64> {
+        let request = Request::Change(Change { stamp: Stamp::fresh()?, action });
+        let revisions = join_session(self.parties().map(|peer| {
+            let request = request.clone();
+            async move {
+                match peer.ask(request).await?.reply().await? {
+                    Reply::Changed { revision } => Ok(revision),
+                    other => Err(peer.unexpected(&other)),
+                }
+            }
+        }));
+        Ok(revisions.await?.into_iter().max().unwrap_or_default())
+    }
+}
+
+fn missing(name: &str, served: &[Model]) -> Error {
+    let names: Vec<&str> = served.iter().map(|model| model.manifest.name.as_str()).collect();
+    Error::Usage(match &names[..] {
+        [] => format!(
+            "the cluster serves no model {name:?}, and no other either: publish one with `mpc-client model publish FOLDER`"
+        ),
+        names => format!("the cluster serves no model {name:?}; it has {}", names.join(", ")),
+    })
+}

@@ -1,0 +1,217 @@
+//! How the connections between peers come about, are replaced and end: calling, answering, accepting streams.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use quinn::{Connection, ConnectionError, RecvStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::endpoint::{self, IDLE_TIMEOUT, close, explain};
+use super::mesh::{Caller, Control, Inner, Line, NOT_LISTED};
+use super::reach::reach;
+use super::session::{EARLY_FOR, Header, leaving};
+use crate::role::Role;
+use crate::wire::message::{Purpose, short};
+
+/// A call that is not answered within this time is made again.
+const CALL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Pause before a lost peer is called again; doubles up to [`MAX_PAUSE`] as long as it is in vain.
+const MIN_PAUSE: Duration = Duration::from_millis(50);
+
+/// See [`MIN_PAUSE`].
+const MAX_PAUSE: Duration = Duration::from_secs(2);
+
+/// Most handshakes at a time.
+const MAX_HANDSHAKES: usize = 256;
+
+/// While more are going on, callers have to show first that they can be reached at their address (RFC 9000, 8.1.2).
+const FEW_HANDSHAKES: usize = 32;
+
+/// How long somebody may take for a handshake or a stream header.
+const GREETING: Duration = Duration::from_secs(5);
+
+impl Inner {
+    /// Holds a connection to a peer with a higher role.
+    pub(super) async fn keep_calling(self: Arc<Self>, peer: Role) {
+        let mut pause = MIN_PAUSE;
+        while !self.closed.load(Ordering::Relaxed) {
+            let settings = self.settings();
+            let entry = &settings.cluster.parties[peer.index()];
+            match reach(&self.endpoint, &settings.identity, Purpose::Mesh, entry, CALL_TIMEOUT).await {
+                Ok(connection) => {
+                    let started = Instant::now();
+                    tokio::select! {
+                        // It is held on, until no session needs it.
+                        () = self.again[peer.index()].notified() => {}
+                        held = self.handle.spawn(self.clone().hold(peer, connection)) => drop(held),
+                    }
+                    if started.elapsed() > MAX_PAUSE {
+                        pause = MIN_PAUSE;
+                    }
+                }
+                Err(unreachable) => self.down(peer, unreachable.to_string()),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(MAX_PAUSE);
+        }
+    }
+
+    pub(super) async fn answer_calls(self: Arc<Self>) {
+        let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+        while let Some(call) = self.endpoint.accept().await {
+            if handshakes.available_permits() < MAX_HANDSHAKES - FEW_HANDSHAKES && call.may_retry() {
+                // Costs nothing here, and nobody can hold up others from an address that is not theirs.
+                drop(call.retry());
+                continue;
+            }
+            let Ok(permit) = handshakes.clone().acquire_owned().await else { return };
+            let mesh = self.clone();
+            self.handle.spawn(async move {
+                let answered = timeout(GREETING, async { call.await }).await;
+                drop(permit);
+                match answered {
+                    Ok(Ok(connection)) => mesh.welcome(connection).await,
+                    Ok(Err(e)) => tracing::info!(reason = explain(&e), "a caller gave up"),
+                    Err(_) => tracing::info!("a caller did not finish its handshake"),
+                }
+            });
+        }
+    }
+
+    /// Sorts a caller by its certificate and by what it wants.
+    async fn welcome(self: Arc<Self>, connection: Connection) {
+        let Some(fingerprint) = endpoint::peer_fingerprint(&connection) else {
+            return endpoint::refuse(&connection, close::NOT_TRUSTED, "no certificate");
+        };
+        if endpoint::purpose(&connection) == Some(Purpose::Mesh) {
+            return match self.settings().role_of(fingerprint).filter(|peer| *peer < self.role) {
+                Some(peer) => self.hold(peer, connection).await,
+                None => {
+                    tracing::warn!(%fingerprint, from = %connection.remote_address(), "refused a peer whose key is not listed");
+                    let reason = format!("{} lists the key {fingerprint} for no party that calls it", self.role);
+                    endpoint::refuse(&connection, close::NOT_TRUSTED, &reason);
+                }
+            };
+        }
+        let caller = Caller { connection: connection.clone(), fingerprint };
+        if self.callers.try_send(caller).is_err() {
+            endpoint::refuse(&connection, close::BUSY, "too many connections; try again later");
+        }
+    }
+
+    /// Serves the connection to a peer until it is lost. A newer one replaces an older one, which ends when no session needs it.
+    async fn hold(self: Arc<Self>, peer: Role, connection: Connection) {
+        endpoint::widen(&connection);
+        tracing::info!(%peer, address = %connection.remote_address(), "connected");
+        self.came_up[peer.index()].fetch_add(1, Ordering::Relaxed);
+        let before = self.lines[peer.index()].send_replace(Line::Up(connection.clone()));
+        if let Line::Up(before) = before {
+            self.handle.spawn(self.clone().drain(peer, before));
+        }
+        // The cluster may have changed since its key was looked up.
+        if endpoint::peer_fingerprint(&connection).and_then(|key| self.settings().role_of(key)) != Some(peer) {
+            self.retire(peer, &connection, NOT_LISTED);
+        }
+        let reason = explain(&self.accept_streams(peer, &connection).await);
+        self.routes.lost(peer, &connection, &reason);
+        if self.lose(peer, &connection, &reason) {
+            tracing::warn!(%peer, reason, "disconnected");
+        }
+    }
+
+    /// Closes a connection that carries no new sessions, when those that run over it have ended.
+    pub(super) async fn drain(self: Arc<Self>, peer: Role, connection: Connection) {
+        tokio::select! {
+            () = self.routes.unused(peer, &connection) => {}
+            _ = connection.closed() => return,
+        }
+        // What was sent last may have to be sent again.
+        tokio::time::sleep(IDLE_TIMEOUT).await;
+        endpoint::refuse(&connection, close::REPLACED, "another connection has replaced it");
+    }
+
+    async fn accept_streams(self: &Arc<Self>, peer: Role, connection: &Connection) -> ConnectionError {
+        loop {
+            tokio::select! {
+                stream = connection.accept_uni() => match stream {
+                    Ok(stream) => {
+                        self.handle.spawn(route(self.clone(), peer, connection.stable_id(), stream));
+                    }
+                    Err(e) => return e,
+                },
+                stream = connection.accept_bi() => match stream {
+                    Ok((mut send, mut recv)) if !self.carries(peer, connection) => {
+                        drop((send.reset(close::NOT_TRUSTED), recv.stop(close::NOT_TRUSTED)));
+                    }
+                    Ok((send, recv)) => {
+                        if let Err(refused) = self.controls.try_send(Control { peer, send, recv }) {
+                            let mut control = refused.into_inner();
+                            drop((control.send.reset(close::BUSY), control.recv.stop(close::BUSY)));
+                        }
+                    }
+                    Err(e) => return e,
+                },
+            }
+        }
+    }
+
+    /// Whether new sessions with a peer go over this connection.
+    fn carries(&self, peer: Role, connection: &Connection) -> bool {
+        matches!(&*self.lines[peer.index()].borrow(), Line::Up(up) if up.stable_id() == connection.stable_id())
+    }
+
+    /// A peer is down where this was the connection to it. Whether it was.
+    pub(super) fn lose(&self, peer: Role, connection: &Connection, reason: &str) -> bool {
+        self.lines[peer.index()].send_if_modified(|line| {
+            let current = matches!(line, Line::Up(up) if up.stable_id() == connection.stable_id());
+            if current {
+                *line = Line::Down(reason.to_owned());
+            }
+            current
+        })
+    }
+
+    fn down(&self, peer: Role, reason: String) {
+        tracing::debug!(%peer, reason, "cannot connect");
+        self.lines[peer.index()].send_if_modified(|line| {
+            let down = matches!(line, Line::Down(_));
+            if down {
+                *line = Line::Down(reason);
+            }
+            down
+        });
+    }
+}
+
+/// Reads the header of a session stream and brings the stream to its session.
+async fn route(mesh: Arc<Inner>, peer: Role, connection: usize, mut stream: RecvStream) {
+    let mut header = [0; Header::LENGTH];
+    if !matches!(timeout(GREETING, stream.read_exact(&mut header)).await, Ok(Ok(()))) {
+        return;
+    }
+    let routes = &mesh.routes;
+    match Header::decode(&header) {
+        Some(Header::Branch(session, branch)) => {
+            let key = (session, peer, branch);
+            if routes.deliver(key, connection, stream) {
+                tokio::time::sleep(EARLY_FOR).await;
+                routes.expire(key);
+            }
+        }
+        Some(Header::Left(session, code)) => {
+            if routes.left(session, peer, code) {
+                if let Some(step) = leaving::cheating(code) {
+                    let session = short(&session);
+                    tracing::warn!(session, %step, "a peer reports a deviation in a session that does not run here");
+                }
+                tokio::time::sleep(EARLY_FOR).await;
+                routes.expire_left(session, peer);
+            }
+        }
+        Some(Header::CallAgain) => mesh.again[peer.index()].notify_one(),
+        None => drop(stream.stop(close::PROTOCOL)),
+    }
+}

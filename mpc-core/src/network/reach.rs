@@ -1,0 +1,171 @@
+//! Why a party cannot be reached, told apart as far as one machine can tell, with what to do about it.
+
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use quinn::{Connection, Endpoint};
+use tokio::net::{TcpStream, UdpSocket, lookup_host};
+use tokio::time::timeout;
+
+use super::certificate::Distrust;
+use super::endpoint;
+use super::identity::Identity;
+use crate::wire::cluster::PartyEntry;
+use crate::wire::message::Purpose;
+
+/// How long a silent address is looked at from other sides.
+const PROBE: Duration = Duration::from_secs(2);
+
+/// Why a call failed. What is printed says where, what happened, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unreachable {
+    /// The name has no address.
+    #[error("{address}: the name cannot be resolved ({reason}); correct the address in the cluster file, or the DNS")]
+    Name {
+        /// As the cluster file says.
+        address: String,
+        /// What the resolver said.
+        reason: String,
+    },
+    /// This machine cannot send there.
+    #[error("{address}: this machine cannot send there: {reason}")]
+    Local {
+        /// As the cluster file says.
+        address: String,
+        /// What the operating system said.
+        reason: String,
+    },
+    /// Its machine says that nobody has the port.
+    #[error("{address}: nothing listens on that UDP port; is the party running, and is it the right port?")]
+    NothingThere {
+        /// As the cluster file says.
+        address: String,
+    },
+    /// Its machine answers TCP and not UDP.
+    #[error(
+        "{address}: the machine is up, but nothing comes back over UDP; is a firewall in between? Let UDP to that port pass, both ways"
+    )]
+    Firewall {
+        /// As the cluster file says.
+        address: String,
+    },
+    /// Nothing came back.
+    #[error(
+        "{address}: no answer over UDP or TCP; the machine is down, the address is wrong, or a firewall drops everything"
+    )]
+    Silent {
+        /// As the cluster file says.
+        address: String,
+    },
+    /// It shows a certificate that is not accepted.
+    #[error("{address}: {distrust}")]
+    Distrusted {
+        /// As the cluster file says.
+        address: String,
+        /// Why.
+        distrust: Distrust,
+    },
+    /// The two sides have no version of the protocol in common.
+    #[error("{address}: it speaks another version of the protocol; update the older side")]
+    OtherVersion {
+        /// As the cluster file says.
+        address: String,
+    },
+    /// It answered and ended the connection.
+    #[error("{address}: {reason}")]
+    Closed {
+        /// As the cluster file says.
+        address: String,
+        /// What it said.
+        reason: String,
+    },
+}
+
+/// Calls a party, and looks closer where it does not answer within `deadline`.
+///
+/// # Errors
+/// Why it was not reached.
+pub async fn reach(
+    endpoint: &Endpoint,
+    identity: &Identity,
+    purpose: Purpose,
+    entry: &PartyEntry,
+    deadline: Duration,
+) -> Result<Connection, Unreachable> {
+    let silent = || Unreachable::Silent { address: entry.addresses.first().cloned().unwrap_or_default() };
+    // Not sooner where the port is closed: a party that is just being started is waited for.
+    let called = timeout(deadline, endpoint::call(endpoint, identity, purpose, entry)).await;
+    match called.unwrap_or_else(|_| Err(silent())) {
+        Err(Unreachable::Silent { address }) => Err(look_closer(address).await),
+        called => called,
+    }
+}
+
+async fn resolve(address: &str) -> Option<SocketAddr> {
+    timeout(PROBE, lookup_host(address)).await.ok()?.ok()?.next()
+}
+
+/// What is wrong with an address that does not answer, within [`PROBE`].
+async fn look_closer(address: String) -> Unreachable {
+    let Some(found) = resolve(&address).await else { return Unreachable::Silent { address } };
+    let (port_closed, machine_up) = tokio::join!(udp_port_is_closed(found), answers_tcp(found));
+    match (port_closed, machine_up) {
+        (true, _) => Unreachable::NothingThere { address },
+        (false, true) => Unreachable::Firewall { address },
+        (false, false) => Unreachable::Silent { address },
+    }
+}
+
+/// Whether an ICMP message says so, which only a connected socket is told.
+async fn udp_port_is_closed(address: SocketAddr) -> bool {
+    let any = match address {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    };
+    let asked = async {
+        let socket = UdpSocket::bind(any).await?;
+        socket.connect(address).await?;
+        // Not a QUIC packet: a party ignores it.
+        socket.send(&[0]).await?;
+        socket.recv(&mut [0; 1]).await
+    };
+    matches!(timeout(PROBE, asked).await, Ok(Err(e)) if e.kind() == ErrorKind::ConnectionRefused)
+}
+
+/// Whether the machine answers, be it with a refusal.
+async fn answers_tcp(address: SocketAddr) -> bool {
+    match timeout(PROBE, TcpStream::connect(address)).await {
+        Ok(Ok(_)) => true,
+        Ok(Err(e)) => e.kind() == ErrorKind::ConnectionRefused,
+        Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_answer_is_told_apart() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let identity = Identity::generate("caller").unwrap();
+            let endpoint = endpoint::caller().unwrap();
+            let reach = async |address: String| {
+                let fingerprints = vec![identity.fingerprint().to_string()];
+                let entry = PartyEntry { name: "party".into(), addresses: vec![address], fingerprints };
+                reach(&endpoint, &identity, Purpose::Ask, &entry, Duration::from_millis(200)).await.unwrap_err()
+            };
+            // A UDP socket that nobody reads: the machine is up, the packets vanish.
+            let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let address = silent.local_addr().unwrap().to_string();
+            assert_eq!(reach(address.clone()).await, Unreachable::Firewall { address: address.clone() });
+            drop(silent);
+            assert_eq!(reach(address.clone()).await, Unreachable::NothingThere { address });
+            let unknown = reach("no-such-host.invalid:7100".into()).await;
+            assert!(matches!(unknown, Unreachable::Name { .. } | Unreachable::Silent { .. }), "{unknown:?}");
+        });
+    }
+}

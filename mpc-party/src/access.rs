@@ -1,0 +1,190 @@
+//! Who may do what here, and how much of it.
+//!
+//! Every party judges each request by its own configuration, so that none can let anybody in alone. Whoever is not
+//! listed has no principal; tenants do not see each other's models.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use mpc_core::network::identity::Fingerprint;
+use mpc_core::wire::message::{Id, Stamp};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::config::{Client, ClientLimits, Config, Right};
+
+/// Somebody whose key is known, and what is left of its share of this party.
+pub(crate) struct Principal {
+    /// For people and logs.
+    pub(crate) name: String,
+    /// Whose models it sees.
+    pub(crate) tenant: String,
+    /// What it may do besides asking how the party is.
+    rights: Vec<Right>,
+    /// Largest input, in words of a component.
+    pub(crate) input_words: usize,
+    rate: DefaultDirectRateLimiter,
+    running: Arc<Semaphore>,
+    limits: ClientLimits,
+}
+
+impl Principal {
+    fn new(name: &str, tenant: &str, rights: &[Right], limits: ClientLimits) -> Self {
+        let per_minute = NonZeroU32::new(limits.requests_per_minute).unwrap_or(NonZeroU32::MIN);
+        Self {
+            name: name.into(),
+            tenant: tenant.into(),
+            rights: rights.to_vec(),
+            input_words: limits.input_words(),
+            rate: RateLimiter::direct(Quota::per_minute(per_minute)),
+            running: Arc::new(Semaphore::new(limits.concurrent)),
+            limits,
+        }
+    }
+
+    /// Whether it may.
+    ///
+    /// # Errors
+    /// Who cannot do what, and which line of the configuration would change that.
+    pub(crate) fn check(&self, right: Right) -> Result<(), String> {
+        if self.rights.contains(&right) {
+            return Ok(());
+        }
+        let name = &self.name;
+        Err(format!(
+            "{name:?} may not {right} here; the operator can add \"{right}\" to `may` of that entry of [[clients]]"
+        ))
+    }
+
+    /// Counts a request.
+    ///
+    /// # Errors
+    /// There were too many; how long to wait.
+    pub(crate) fn admit(&self) -> Result<(), String> {
+        self.rate.check().map_err(|early| {
+            let wait = early.wait_time_from(DefaultClock::default().now()).as_secs_f64().max(0.001);
+            let most = self.limits.requests_per_minute;
+            format!("more than {most} requests a minute (requests_per_minute); try again in {wait:.3} s")
+        })
+    }
+
+    /// A place among the requests of this principal that wait or run, until it is dropped.
+    ///
+    /// # Errors
+    /// All are taken.
+    pub(crate) fn enter(&self) -> Result<OwnedSemaphorePermit, String> {
+        self.running.clone().try_acquire_owned().map_err(|_| {
+            let most = self.limits.concurrent;
+            format!("{most} requests of this client wait or run already (concurrent); try again when one is done")
+        })
+    }
+}
+
+/// Everybody who may come in.
+pub(crate) struct Access {
+    known: HashMap<Fingerprint, Arc<Principal>>,
+    anybody: Option<Arc<Principal>>,
+}
+
+impl Access {
+    /// As the configuration says.
+    pub(crate) fn new(config: &Config) -> Self {
+        let mut known = HashMap::new();
+        for client in &config.clients {
+            let Client { name, tenant, may, fingerprints, .. } = client;
+            let principal = Arc::new(Principal::new(name, tenant, may, client.limits(&config.limits.client)));
+            known.extend(fingerprints.iter().map(|fingerprint| (*fingerprint, principal.clone())));
+        }
+        let anybody = || {
+            let rights = [Right::Classify];
+            Arc::new(Principal::new("anybody", Client::DEFAULT_TENANT, &rights, config.limits.client))
+        };
+        Self { known, anybody: config.open_to_any_client.then(anybody) }
+    }
+
+    /// Who has this key, if that may come in. All strangers are one, and share its limits.
+    pub(crate) fn recognise(&self, fingerprint: &Fingerprint) -> Option<Arc<Principal>> {
+        self.known.get(fingerprint).or(self.anybody.as_ref()).cloned()
+    }
+}
+
+/// The stamps of the requests of the last minutes.
+#[derive(Default)]
+pub(crate) struct Stamps {
+    seen: Mutex<HashMap<(Fingerprint, Id), SystemTime>>,
+}
+
+impl Stamps {
+    /// Lets a request pass once. Memory is bounded by what the principals may ask in the time that a stamp is valid.
+    ///
+    /// # Errors
+    /// It was made before, or too long ago, or by a clock that is wrong.
+    pub(crate) fn check(&self, client: Fingerprint, stamp: &Stamp, now: SystemTime) -> Result<(), String> {
+        let issued = SystemTime::UNIX_EPOCH + Duration::from_secs(stamp.issued_s.min(u64::from(u32::MAX)));
+        let (apart, side) = match now.duration_since(issued) {
+            Ok(age) => (age, "behind"),
+            Err(ahead) => (ahead.duration(), "ahead of"),
+        };
+        if apart > Stamp::VALID {
+            let apart = apart.as_secs();
+            return Err(format!(
+                "the request is stamped {apart} s {side} this party's clock; set the clock of the machine that is wrong"
+            ));
+        }
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() >= seen.capacity() {
+            seen.retain(|_, expires| *expires > now);
+        }
+        match seen.insert((client, stamp.request), issued + 2 * Stamp::VALID) {
+            None => Ok(()),
+            Some(_) => Err("this request was made before; ask anew instead of repeating it".into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(requests_per_minute: u32, concurrent: usize) -> ClientLimits {
+        let mut limits = ClientLimits::default();
+        (limits.requests_per_minute, limits.concurrent) = (requests_per_minute, concurrent);
+        limits
+    }
+
+    #[test]
+    fn rights_rates_and_places() {
+        let principal = Principal::new("alice", "clinic", &[Right::Classify], limits(3, 2));
+        assert!(principal.check(Right::Classify).is_ok());
+        assert!(principal.check(Right::Publish).unwrap_err().contains("\"publish\""));
+        assert!((0..3).all(|_| principal.admit().is_ok()));
+        assert!(principal.admit().unwrap_err().contains("3 requests a minute"));
+        let (first, second) = (principal.enter().unwrap(), principal.enter().unwrap());
+        assert!(principal.enter().unwrap_err().contains("2 requests"));
+        drop((first, second));
+        assert!(principal.enter().is_ok());
+    }
+
+    #[test]
+    fn a_stamp_passes_once_and_in_its_time() {
+        let (stamps, now) = (Stamps::default(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000));
+        let [alice, bob] = [[1; 32], [2; 32]].map(Fingerprint);
+        let stamp = |request: u8, issued_s| Stamp { request: [request; 32], issued_s };
+        assert_eq!(stamps.check(alice, &stamp(1, 1_000_000), now), Ok(()));
+        assert!(stamps.check(alice, &stamp(1, 1_000_001), now).unwrap_err().contains("before"));
+        assert_eq!(stamps.check(bob, &stamp(1, 1_000_000), now), Ok(()), "another client's number");
+        assert!(stamps.check(alice, &stamp(2, 999_000), now).unwrap_err().contains("1000 s behind"));
+        assert!(stamps.check(alice, &stamp(2, 1_001_000), now).unwrap_err().contains("1000 s ahead"));
+        assert!(stamps.check(alice, &stamp(2, u64::MAX), now).is_err());
+        // Forgotten only when it would be refused for its age: a stamp from a clock that is ahead is valid for longer.
+        let later = now + 2 * Stamp::VALID;
+        for request in 3..200 {
+            assert_eq!(stamps.check(alice, &stamp(request, 1_000_600), later), Ok(()));
+        }
+        assert!(stamps.check(alice, &stamp(1, 1_000_000), later).is_err());
+        assert!(stamps.seen.lock().unwrap().len() <= 198, "old ones are forgotten");
+    }
+}

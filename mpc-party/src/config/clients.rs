@@ -1,0 +1,108 @@
+//! `[[clients]]` and `[limits.client]`: who may come in, and how much of the party each may use.
+
+use std::fmt;
+
+use garde::Validate;
+use mpc_core::network::identity::Fingerprint;
+use serde::Deserialize;
+
+/// Somebody whose key is known.
+#[derive(Debug, Clone, PartialEq, Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct Client {
+    /// For people and logs.
+    #[garde(length(min = 1, max = 100))]
+    pub name: String,
+    /// `sha256:` and 64 hexadecimal digits each, as `mpc-client init` prints them; several while a key is replaced.
+    #[garde(length(min = 1, max = 16))]
+    pub fingerprints: Vec<Fingerprint>,
+    /// Clients of one tenant share its models and do not see those of others. All three parties must say the same.
+    #[serde(default = "Client::default_tenant")]
+    #[garde(length(min = 1, max = 100))]
+    pub tenant: String,
+    /// What it may do.
+    #[serde(default = "Client::default_rights")]
+    #[garde(skip)]
+    pub may: Vec<Right>,
+    /// Instead of [`ClientLimits::requests_per_minute`].
+    #[garde(range(min = 1))]
+    requests_per_minute: Option<u32>,
+    /// Instead of [`ClientLimits::concurrent`].
+    #[garde(range(min = 1, max = 4_096))]
+    concurrent: Option<usize>,
+    /// Instead of [`ClientLimits::input_mib`].
+    #[garde(range(min = 1, max = 4_096))]
+    input_mib: Option<usize>,
+}
+
+impl Client {
+    /// The tenant of clients that name none.
+    pub const DEFAULT_TENANT: &str = "default";
+
+    fn default_tenant() -> String {
+        Self::DEFAULT_TENANT.into()
+    }
+
+    fn default_rights() -> Vec<Right> {
+        vec![Right::Classify]
+    }
+
+    /// How much it may do, where its own entry does not say with `otherwise`.
+    pub(crate) fn limits(&self, otherwise: &ClientLimits) -> ClientLimits {
+        ClientLimits {
+            requests_per_minute: self.requests_per_minute.unwrap_or(otherwise.requests_per_minute),
+            concurrent: self.concurrent.unwrap_or(otherwise.concurrent),
+            input_mib: self.input_mib.unwrap_or(otherwise.input_mib),
+        }
+    }
+}
+
+/// Something that a client may or may not do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Right {
+    /// Ask questions, and which models there are.
+    Classify,
+    /// Upload models, put them into service and take them out.
+    Publish,
+    /// Add to and remove from what questions are compared with.
+    Enrol,
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Right::Classify => "classify",
+            Right::Publish => "publish",
+            Right::Enrol => "enrol",
+        })
+    }
+}
+
+/// How much one client may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Validate)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClientLimits {
+    /// Requests of any kind, as many at once after a silent minute.
+    #[garde(range(min = 1))]
+    pub requests_per_minute: u32,
+    /// Questions that wait or run at the same time.
+    #[garde(range(min = 1, max = 4_096))]
+    pub concurrent: usize,
+    /// Share of the input of one request, in MiB per component.
+    #[garde(range(min = 1, max = 4_096))]
+    input_mib: usize,
+}
+
+impl Default for ClientLimits {
+    fn default() -> Self {
+        Self { requests_per_minute: 6000, concurrent: 256, input_mib: 64 }
+    }
+}
+
+impl ClientLimits {
+    /// Most words in a component of an input share.
+    pub(crate) fn input_words(&self) -> usize {
+        self.input_mib << 17
+    }
+}

@@ -1,0 +1,90 @@
+//! `[limits]`: what a party takes on.
+
+use std::time::Duration;
+
+use garde::Validate;
+use serde::Deserialize;
+
+use super::clients::ClientLimits;
+use crate::telemetry::machine;
+
+/// What the party takes on at once.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Validate)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Sessions that run at the same time; P0's number counts, further requests wait in order.
+    #[garde(range(min = 1, max = 256))]
+    pub sessions: usize,
+    /// Requests that wait; further ones are refused.
+    #[garde(range(min = 1, max = 4_096))]
+    pub waiting: usize,
+    /// A session ends after so many seconds.
+    #[garde(range(min = 1, max = 86_400))]
+    session_timeout_s: u64,
+    /// Nobody waits longer than so many seconds for a peer's or a client's next message.
+    #[garde(range(min = 1, max = 3_600))]
+    wait_s: u64,
+    /// A party that is told to stop waits so many seconds for the requests that it has taken on; `session_timeout_s` unless
+    /// it is said.
+    #[garde(inner(range(max = 86_400)))]
+    drain_s: Option<u64>,
+    /// Windows (samples) in one request.
+    #[garde(range(min = 1, max = 65_536))]
+    pub batch: usize,
+    /// What one session may need while it is computed, in MiB, by an estimate from above; the weights are not counted.
+    #[garde(range(min = 16, max = 1_048_576))]
+    pub session_mib: u64,
+    /// What all admitted sessions may need together, in MiB, by the same estimate. Three quarters of the memory that the
+    /// process may use, where that is known.
+    #[garde(range(min = 16, max = 16_777_216))]
+    pub memory_mib: u64,
+    /// Weight share of one model, in MiB per component.
+    #[garde(range(min = 1, max = 4_096))]
+    model_mib: usize,
+    /// Models in service, all tenants together; as many may be uploaded and wait.
+    #[garde(range(min = 1, max = 32))]
+    pub models: usize,
+    /// What each client may do, where its own entry says nothing else.
+    #[garde(dive)]
+    pub client: ClientLimits,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions: 8,
+            waiting: 1024,
+            session_timeout_s: 120,
+            wait_s: 10,
+            drain_s: None,
+            batch: 256,
+            session_mib: 4096,
+            memory_mib: machine::memory_mib().map_or(8 * 4096, |mib| (mib * 3 / 4).max(16)),
+            model_mib: 256,
+            models: 16,
+            client: ClientLimits::default(),
+        }
+    }
+}
+
+impl Limits {
+    /// A session ends after this time.
+    pub fn session_timeout(&self) -> Duration {
+        Duration::from_secs(self.session_timeout_s)
+    }
+
+    /// Longest wait for somebody's next message.
+    pub fn wait(&self) -> Duration {
+        Duration::from_secs(self.wait_s)
+    }
+
+    /// Longest wait for the requests taken on, once the party is told to stop.
+    pub fn drain(&self) -> Duration {
+        self.drain_s.map_or_else(|| self.session_timeout(), Duration::from_secs)
+    }
+
+    /// Most words in a component of a model's weight share.
+    pub fn model_words(&self) -> usize {
+        self.model_mib << 17
+    }
+}

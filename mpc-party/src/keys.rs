@@ -1,0 +1,118 @@
+//! `init` and `rotate`: the keys of a party, and what its operator does with them.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use mpc_core::network::certificate::date;
+use mpc_core::network::keys::{self, Made};
+
+use crate::store::{KEY_FILE, StoreKey};
+
+/// What an operator says of a certificate.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Certificate {
+    /// Name in the certificate, for people
+    #[arg(long, default_value = "mpc-party")]
+    name: String,
+    /// For how many days a new certificate is valid
+    #[arg(long, value_name = "N", default_value_t = mpc_core::network::identity::DAYS,
+        value_parser = clap::value_parser!(u32).range(1..=3650))]
+    days: u32,
+}
+
+/// Makes what the folder lacks, and says what to do next.
+pub(crate) fn init(dir: &Path, certificate: &Certificate, renew: bool) -> Result<()> {
+    let made = keys::init(dir, &certificate.name, certificate.days, renew)?;
+    if !dir.join(KEY_FILE).exists() {
+        StoreKey::fresh()?.save(&dir.join(KEY_FILE))?;
+    }
+    let (fingerprint, name, dir) = (made.identity.fingerprint(), &certificate.name, dir.display());
+    let what = if made.key { "Made this party's key" } else { "This party's key is there already" };
+    let ends = ends(&made);
+    if !made.key && made.certificate {
+        return say(&format!(
+            "{what}, in {dir}. Its fingerprint:\n\n  {fingerprint}\n\n{ends} A party that runs takes it with\n\n  \
+             kill -HUP PID        # or restart it"
+        ));
+    }
+    say(&format!(
+        "\
+{what}, in {dir}. Its fingerprint:
+
+  {fingerprint}
+
+{ends}
+
+What to do next:
+ 1. Give the fingerprint and your address to the operators of the other two parties, and agree on the order of the three.
+ 2. Write cluster.toml, the same for all parties and clients, with three entries in that order:
+
+      [[parties]]
+      name = {name:?}
+      addresses = [\"your.host.example:7100\"]
+      fingerprints = [\"{fingerprint}\"]
+
+ 3. Write {dir}/party.toml:
+
+      role = 0                      # 0, 1 or 2: your place in cluster.toml
+      listen = \"0.0.0.0:7100\"       # UDP
+      cluster = \"cluster.toml\"
+
+      [security]
+      minimum = \"passive\"           # \"active\" refuses questions that a cheating server could answer wrongly
+
+      [[clients]]                   # who may come in: the fingerprint that `mpc-client init` prints
+      name = \"alice\"
+      fingerprints = [\"sha256:...\"]
+      may = [\"classify\"]            # and \"publish\" for those who bring models
+
+ 4. mpc-party check --config {dir}/party.toml tells what is still wrong; then
+    mpc-party serve --config {dir}/party.toml
+
+Once it serves it does not need identity.key, only renewals do: you may keep that file elsewhere."
+    ))
+}
+
+/// Makes the identity that will follow this one.
+pub(crate) fn rotate(dir: &Path, certificate: &Certificate) -> Result<()> {
+    let made = keys::rotate(dir, &certificate.name, certificate.days)?;
+    let (fingerprint, ends, dir) = (made.identity.fingerprint(), ends(&made), dir.display());
+    let what = if made.key { "Made the next key" } else { "The next key is there already" };
+    say(&format!(
+        "\
+{what}, in {dir}/next. Its fingerprint:
+
+  {fingerprint}
+
+{ends}
+
+What to do next:
+ 1. Everybody (the other two parties, you, the clients) adds it to this party's `fingerprints` in cluster.toml, behind the old
+    one; every party reloads: kill -HUP PID.
+ 2. When all have: mpc-party rotate --dir {dir} --finish, then kill -HUP PID here.
+ 3. When `mpc-party health` is content everywhere, everybody removes the old fingerprint and reloads."
+    ))
+}
+
+/// Puts the next identity into place.
+pub(crate) fn finish_rotation(dir: &Path) -> Result<()> {
+    let identity = keys::finish_rotation(dir)?;
+    say(&format!(
+        "The new key is in place, the old one in {}/previous. The fingerprint is now\n\n  {}\n\nTell the party: kill -HUP PID. \
+         When everybody has removed the old fingerprint, delete the old key.",
+        dir.display(),
+        identity.fingerprint()
+    ))
+}
+
+fn ends(made: &Made) -> String {
+    let validity = made.identity.validity();
+    let what = if made.certificate { "A new certificate, valid until" } else { "Its certificate is valid until" };
+    let renewal = "`mpc-party init --renew` makes another one, with the same fingerprint.";
+    format!("{what} {} ({} days). {renewal}", date(validity.until), validity.days_left())
+}
+
+fn say(text: &str) -> Result<()> {
+    writeln!(anstream::stdout(), "{text}").context("standard output")
+}

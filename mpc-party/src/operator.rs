@@ -1,0 +1,54 @@
+//! Asks the running party on this machine, with the party's own key.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use mpc_core::network::endpoint::{self, Io};
+use mpc_core::network::identity::Identity;
+use mpc_core::wire::cluster::PartyEntry;
+use mpc_core::wire::message::{MAX_CONTROL, Reply, Request, Versioned};
+use mpc_core::wire::stream;
+use tokio::time::timeout;
+
+use crate::config::Config;
+
+/// A party that is up is connected to within this time.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// What the party that this configuration describes replies.
+///
+/// # Errors
+/// It does not answer, or refuses.
+pub(crate) fn ask(config: &Config, request: Request) -> Result<Reply> {
+    let identity = Identity::load(&config.identity)?;
+    let address = reachable(config.listen);
+    let entry = PartyEntry {
+        name: "this party".into(),
+        addresses: vec![address.to_string()],
+        fingerprints: vec![identity.fingerprint().to_string()],
+    };
+    let io = Io::start()?;
+    io.handle().block_on(async {
+        let endpoint = endpoint::caller()?;
+        let connecting = timeout(CONNECT, endpoint::connect(&endpoint, &identity, config.role(), &entry));
+        let connection = connecting.await.with_context(|| format!("no answer from {address} within {CONNECT:?}"))??;
+        let (mut send, mut recv) = connection.open_bi().await?;
+        stream::send(&mut send, &Versioned::new(request)).await?;
+        let limit = config.limits.session_timeout();
+        let reply = timeout(limit, stream::receive(&mut recv, MAX_CONTROL)).await;
+        match reply.with_context(|| format!("no answer from {address} within {limit:?}"))?? {
+            Reply::Refused { reason } | Reply::Failed { reason } => bail!("{reason}"),
+            reply => Ok(reply),
+        }
+    })
+}
+
+/// Where a socket on all interfaces is reached from this machine.
+pub(crate) fn reachable(listen: SocketAddr) -> SocketAddr {
+    match listen {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => (Ipv4Addr::LOCALHOST, v4.port()).into(),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => (Ipv6Addr::LOCALHOST, v6.port()).into(),
+        specific => specific,
+    }
+}

@@ -1,0 +1,145 @@
+//! Backup, restore and verification of a store. A backup is a database of its own with the same sealed records: it needs the same
+//! key, and is as secret as the store.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use mpc_core::wire::message::{Id, short};
+use mpc_core::wire::peer::Catalog;
+use redb::{Database, ReadableDatabase, ReadableTable};
+
+use super::{CATALOG, CHECK, CHUNKS, DATABASE_FILE, HEADERS, Store, StoreKey};
+
+/// What a verification has found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Changes of what is in service so far; the other two parties' stores should say the same.
+    pub revision: u64,
+    /// One line for each model in service and each upload that is not.
+    pub lines: Vec<String>,
+    /// One line for each thing that is wrong, with what to do.
+    pub problems: Vec<String>,
+}
+
+impl Report {
+    /// The lines, if nothing is wrong.
+    ///
+    /// # Errors
+    /// The problems, in one line.
+    pub fn into_lines(self) -> Result<Vec<String>> {
+        ensure!(self.problems.is_empty(), "{}", self.problems.join("; "));
+        Ok([vec![format!("what is in service, after change {}:", self.revision)], self.lines].concat())
+    }
+}
+
+impl Store {
+    /// Writes all records, as they are at one instant, to a new file. The store stays in use.
+    ///
+    /// # Errors
+    /// The file exists, or cannot be written; then nothing is left of it.
+    pub fn backup(&self, to: &Path) -> Result<()> {
+        ensure!(!to.exists(), "{} exists already; choose another name", to.display());
+        let part = beside(to, "part");
+        let written = self.with(|from| copy(from, &part));
+        let written = written.and_then(|()| Ok(std::fs::rename(&part, to)?));
+        // Where it was renamed there is nothing left to remove.
+        drop(std::fs::remove_file(&part));
+        written.with_context(|| format!("cannot write the backup {}", to.display()))
+    }
+
+    /// Reads every record: whether all seals hold, all shares are whole, and everything in service is there.
+    ///
+    /// # Errors
+    /// The database cannot be read at all.
+    pub fn verify(&self) -> Result<Report> {
+        let catalog = self.catalog().context("restore a backup of this store (mpc-party store restore)")?;
+        let mut report = Report { revision: catalog.revision, lines: Vec::new(), problems: Vec::new() };
+        for entry in &catalog.entries {
+            let (name, id) = (format!("{}/{}", entry.tenant, entry.model), entry.publication);
+            match self.read(&id) {
+                Ok((header, share)) if header.complete => {
+                    report.lines.push(format!("{name}: publication {}, {} bytes, in service", short(&id), share.len()));
+                }
+                Ok(_) => report.problems.push(lost(&name, &id, "the share is not complete")),
+                Err(error) => report.problems.push(lost(&name, &id, &format!("{error:#}"))),
+            }
+        }
+        for (id, header) in self.headers()?.into_iter().filter(|(id, _)| !in_service(&catalog, id)) {
+            match header {
+                Ok(header) => {
+                    let state = if header.complete { "uploaded, not in service" } else { "upload not complete" };
+                    report.lines.push(format!("publication {} of {}: {state}", short(&id), header.tenant));
+                }
+                Err(error) => report.problems.push(format!("publication {}: {error:#}", short(&id))),
+            }
+        }
+        Ok(report)
+    }
+}
+
+/// Puts a backup in the place of the store in `dir`, which no process may have open. The store that was there is kept beside it.
+/// Where that is, if there was one.
+///
+/// # Errors
+/// The backup is damaged or sealed with another key; then nothing is changed.
+pub fn restore(from: &Path, dir: &Path, key: &StoreKey) -> Result<Option<PathBuf>> {
+    ensure!(from.is_file(), "there is no backup {}", from.display());
+    let (path, part) = (dir.join(DATABASE_FILE), dir.join("restored.part"));
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make the folder {}", dir.display()))?;
+    if path.exists() {
+        // Fails where a process has it open.
+        drop(Database::open(&path).with_context(|| format!("{}: stop the party first", path.display()))?);
+    }
+    std::fs::copy(from, &part).with_context(|| format!("cannot copy {} to {}", from.display(), part.display()))?;
+    let file = part.clone();
+    let checked = Store::open_with(part.clone(), Box::new(move || Database::open(&file)), key).and_then(|store| {
+        let problems = store.verify()?.problems;
+        ensure!(problems.is_empty(), "the backup is damaged: {}", problems.join("; "));
+        Ok(())
+    });
+    checked.inspect_err(|_| drop(std::fs::remove_file(&part)))?;
+    let kept = path.exists().then(|| free_name(&path));
+    if let Some(kept) = &kept {
+        std::fs::rename(&path, kept).with_context(|| format!("cannot move {} away", path.display()))?;
+    }
+    std::fs::rename(&part, &path).with_context(|| format!("cannot put {} into place", path.display()))?;
+    Ok(kept)
+}
+
+fn lost(name: &str, id: &Id, why: &str) -> String {
+    format!("{name}: publication {}: {why}; publish the model again, or restore a backup of this store", short(id))
+}
+
+fn in_service(catalog: &Catalog, id: &Id) -> bool {
+    catalog.entries.iter().any(|entry| entry.publication == *id)
+}
+
+/// Copies every record of one snapshot into a new database.
+fn copy(from: &Database, to: &Path) -> Result<()> {
+    let (source, database) = (from.begin_read()?, Database::create(to)?);
+    let target = database.begin_write()?;
+    macro_rules! copy_table {
+        ($($table:expr),*) => {$({
+            let mut copied = target.open_table($table)?;
+            for record in source.open_table($table)?.iter()? {
+                let (key, value) = record?;
+                copied.insert(key.value(), value.value())?;
+            }
+        })*};
+    }
+    copy_table!(CHECK, CATALOG, HEADERS, CHUNKS);
+    Ok(target.commit()?)
+}
+
+fn beside(path: &Path, extension: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(extension);
+    name.into()
+}
+
+/// A name beside `path` that nothing has.
+fn free_name(path: &Path) -> PathBuf {
+    let names = (1u32..).map(|n| beside(path, &format!("before-restore-{n}")));
+    names.into_iter().find(|name| !name.exists()).expect("there are more numbers than files")
+}

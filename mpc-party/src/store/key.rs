@@ -1,0 +1,119 @@
+//! The key that a store is sealed with.
+
+use std::fmt;
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+/// File name of the key in the identity's folder: 64 hexadecimal digits, readable by its owner alone.
+pub const KEY_FILE: &str = "store.key";
+
+/// The key of a store.
+#[derive(Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub struct StoreKey(pub(super) Zeroizing<[u8; 32]>);
+
+impl StoreKey {
+    /// A fresh key from the operating system.
+    pub fn fresh() -> Result<Self> {
+        let mut key = Zeroizing::new([0; 32]);
+        getrandom::fill(&mut *key).map_err(|e| anyhow!("operating system randomness: {e}"))?;
+        Ok(Self(key))
+    }
+
+    /// Writes the key to a new file that only its owner can read.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let hex: Zeroizing<String> = Zeroizing::new(self.0.iter().map(|byte| format!("{byte:02x}")).collect());
+        let written = options.open(path).and_then(|mut file| {
+            file.write_all(hex.as_bytes())?;
+            file.sync_all()
+        });
+        written.with_context(|| format!("cannot write the store key {}", path.display()))
+    }
+
+    /// The key that the service manager hands over in its folder of `credentials` (systemd: `LoadCredential=store.key:...`), or
+    /// else the one in the identity's folder.
+    ///
+    /// # Errors
+    /// As [`StoreKey::load`].
+    pub fn find(credentials: Option<&Path>, identity: &Path) -> Result<Self> {
+        match credentials.map(|folder| folder.join(KEY_FILE)) {
+            // The manager guards its folder; the mode of the file may be wider.
+            Some(path) if path.exists() => Self::read(&path),
+            _ => Self::load(&identity.join(KEY_FILE)),
+        }
+    }
+
+    /// Reads what [`StoreKey::save`] wrote; a file that others can read is refused.
+    pub fn load(path: &Path) -> Result<Self> {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let mode = std::fs::metadata(path).with_context(|| format!("store key {}", path.display()))?.mode();
+            ensure!(mode & 0o077 == 0, "store key {0}: others can read it; run `chmod 600 {0}`", path.display());
+        }
+        Self::read(path)
+    }
+
+    fn read(path: &Path) -> Result<Self> {
+        let what = || format!("store key {}", path.display());
+        let text = std::fs::read_to_string(path).with_context(what)?;
+        Self::try_from(text).map_err(|reason| anyhow!("{}: {reason}", what()))
+    }
+}
+
+impl TryFrom<String> for StoreKey {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let text = Zeroizing::new(text);
+        let digits = text.trim().as_bytes();
+        let mut key = Zeroizing::new([0; 32]);
+        if digits.len() != 64 {
+            return Err("a store key is 64 hexadecimal digits");
+        }
+        for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
+            let digit = |digit: u8| char::from(digit).to_digit(16).ok_or("a store key is 64 hexadecimal digits");
+            *byte = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
+        }
+        Ok(Self(key))
+    }
+}
+
+impl fmt::Debug for StoreKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoreKey(..)")
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_others_can_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(KEY_FILE);
+        let key = StoreKey::fresh().unwrap();
+        key.save(&path).unwrap();
+        assert_eq!(*StoreKey::load(&path).unwrap().0, *key.0);
+        assert!(key.save(&path).is_err(), "never overwritten");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(StoreKey::load(&path).unwrap_err().to_string().contains("chmod 600"));
+        let identity = tempfile::tempdir().unwrap();
+        assert!(StoreKey::find(None, identity.path()).is_err());
+        assert_eq!(*StoreKey::find(Some(dir.path()), identity.path()).unwrap().0, *key.0, "the manager's folder first");
+        StoreKey::fresh().unwrap().save(&identity.path().join(KEY_FILE)).unwrap();
+        let own = StoreKey::find(Some(&identity.path().join("empty")), identity.path()).unwrap();
+        assert_ne!(*own.0, *key.0);
+        assert!(StoreKey::try_from("zz".repeat(32)).is_err());
+    }
+}

@@ -1,0 +1,296 @@
+//! The audit log: one JSON object a line, for every request that ended and every caller that was turned away.
+//!
+//! A thread of its own writes, so that a slow disk never holds up the I/O thread. What cannot be written is tried again
+//! every second; the lines behind it wait, [`WAITING`] of them, and what comes then is lost and counted.
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use prometheus_client::metrics::counter::Counter;
+use serde::Serialize;
+
+/// Lines that wait for a disk that does not take them.
+const WAITING: usize = 4096;
+
+/// Pause before another attempt.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What a line says. Names, sizes and times; never what was asked or answered.
+#[derive(Debug, Serialize)]
+pub(crate) struct Line<'a> {
+    /// RFC 3339, UTC, milliseconds.
+    pub(crate) time: String,
+    /// This party.
+    pub(crate) party: &'a str,
+    /// What was asked for.
+    pub(crate) action: &'a str,
+    /// Who asked, as the configuration names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) principal: Option<&'a str>,
+    /// Whose models it sees.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tenant: Option<&'a str>,
+    /// The caller's key.
+    pub(crate) fingerprint: String,
+    /// Where a caller that was turned away came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) address: Option<String>,
+    #[serde(flatten)]
+    pub(crate) subject: &'a super::Subject,
+    /// `ok`, `refused`, `failed`, `cheating` or `left`.
+    pub(crate) outcome: &'a str,
+    /// Why it did not go well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<&'a str>,
+    /// From the first message until the end.
+    pub(crate) duration_ms: u64,
+    /// What an answered classification cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rounds: Option<u64>,
+    /// Payload sent to both peers for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bytes_sent: Option<u64>,
+}
+
+/// The log and its thread; dropped, it writes what waits, if that can be written.
+pub(crate) struct Audit {
+    orders: Option<SyncSender<Order>>,
+    thread: Option<JoinHandle<()>>,
+    fails: Arc<AtomicBool>,
+    required: bool,
+    lost: Counter,
+}
+
+enum Order {
+    Write(Vec<u8>),
+    Reopen,
+}
+
+impl Audit {
+    /// Opens the file, for appending, readable by its owner alone.
+    ///
+    /// # Errors
+    /// It cannot be opened, or the operating system gives no thread.
+    pub(crate) fn start(path: &Path, required: bool, lost: Counter) -> Result<Self> {
+        let file = open(path).with_context(|| format!("cannot write the audit log {} (audit.file)", path.display()))?;
+        let fails = Arc::new(AtomicBool::new(false));
+        let (orders, inbox) = sync_channel(WAITING);
+        let writer = Writer {
+            path: path.to_owned(),
+            file,
+            pending: VecDeque::new(),
+            written: 0,
+            fails: fails.clone(),
+            lost: lost.clone(),
+        };
+        let thread = std::thread::Builder::new().name("audit".into()).spawn(move || writer.run(&inbox))?;
+        Ok(Self { orders: Some(orders), thread: Some(thread), fails, required, lost })
+    }
+
+    /// Writes a line soon.
+    pub(crate) fn write(&self, line: &Line<'_>) {
+        let sent = serde_json::to_vec(line).ok().and_then(|mut bytes| {
+            bytes.push(b'\n');
+            self.order(Order::Write(bytes))
+        });
+        if sent.is_none() {
+            self.lost.inc();
+        }
+    }
+
+    /// Opens the file anew, after somebody has moved it away.
+    pub(crate) fn reopen(&self) {
+        if self.order(Order::Reopen).is_none() {
+            tracing::warn!("the audit log is behind and was not opened anew; ask again");
+        }
+    }
+
+    /// Whether the last attempt to write failed.
+    pub(crate) fn fails(&self) -> bool {
+        self.fails.load(Ordering::Relaxed)
+    }
+
+    /// Whether requests must be refused because of it.
+    pub(crate) fn forbids_requests(&self) -> bool {
+        self.required && self.fails()
+    }
+
+    fn order(&self, order: Order) -> Option<()> {
+        self.orders.as_ref()?.try_send(order).ok()
+    }
+}
+
+impl Drop for Audit {
+    fn drop(&mut self) {
+        drop(self.orders.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic there was reported when it happened.
+            drop(thread.join());
+        }
+    }
+}
+
+/// The thread's side.
+struct Writer {
+    path: PathBuf,
+    file: File,
+    /// Lines that are not written yet, and how much of the first one is.
+    pending: VecDeque<Vec<u8>>,
+    written: usize,
+    fails: Arc<AtomicBool>,
+    lost: Counter,
+}
+
+impl Writer {
+    fn run(mut self, inbox: &Receiver<Order>) {
+        loop {
+            let order = match self.pending.is_empty() {
+                true => inbox.recv().map_err(RecvTimeoutError::from),
+                false => inbox.recv_timeout(PAUSE),
+            };
+            match order {
+                Ok(Order::Write(line)) if self.pending.len() < WAITING => self.pending.push_back(line),
+                Ok(Order::Write(_)) => drop(self.lost.inc()),
+                Ok(Order::Reopen) => self.reopen(),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.give_up(),
+            }
+            self.write_pending();
+        }
+    }
+
+    fn write_pending(&mut self) {
+        let written = self.try_write_pending();
+        let failed = self.fails.swap(written.is_err(), Ordering::Relaxed);
+        let file = self.path.display();
+        match written {
+            Err(error) if !failed => {
+                tracing::error!(%file, %error, "cannot write the audit log; trying again every second")
+            }
+            Ok(()) if failed => tracing::info!(%file, "the audit log is written again"),
+            _ => {}
+        }
+    }
+
+    fn try_write_pending(&mut self) -> std::io::Result<()> {
+        while let Some(line) = self.pending.front() {
+            match self.file.write(&line[self.written..]) {
+                Ok(0) => return Err(std::io::ErrorKind::WriteZero.into()),
+                Ok(n) => self.written += n,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+            if self.written == line.len() {
+                self.written = 0;
+                self.pending.pop_front();
+            }
+        }
+        Ok(())
+    }
+
+    fn reopen(&mut self) {
+        let file = self.path.display();
+        match open(&self.path) {
+            Ok(opened) => {
+                // A line that was begun in the old file stands complete in the new one.
+                (self.file, self.written) = (opened, 0);
+                tracing::info!(%file, "opened the audit log anew");
+            }
+            Err(error) => tracing::error!(%file, %error, "cannot open the audit log anew; the old file is still used"),
+        }
+    }
+
+    fn give_up(&self) {
+        let lines = self.pending.len();
+        if lines > 0 {
+            self.lost.inc_by(lines as u64);
+            tracing::error!(lines, "the audit log could not be written and has lost its last lines");
+        }
+    }
+}
+
+fn open(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Subject;
+    use super::*;
+
+    fn line<'a>(reason: Option<&'a str>, subject: &'a Subject) -> Line<'a> {
+        Line {
+            time: "2026-01-01T00:00:00.000Z".into(),
+            party: "P1",
+            action: "classify",
+            principal: Some("alice"),
+            tenant: Some("clinic"),
+            fingerprint: "sha256:00".into(),
+            address: None,
+            subject,
+            outcome: "refused",
+            reason,
+            duration_ms: 3,
+            rounds: None,
+            bytes_sent: None,
+        }
+    }
+
+    #[test]
+    fn lines_are_appended_and_the_file_can_be_moved_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, moved) = (dir.path().join("audit.log"), dir.path().join("audit.log.1"));
+        let subject = Subject { inputs: Some(2), ..Subject::default() };
+        let audit = Audit::start(&path, true, Counter::default()).unwrap();
+        audit.write(&line(Some("a \"reason\"\nof two lines"), &subject));
+        drop(audit);
+        let audit = Audit::start(&path, true, Counter::default()).unwrap();
+        audit.write(&line(None, &subject));
+        std::fs::rename(&path, &moved).unwrap();
+        audit.reopen();
+        audit.write(&line(None, &subject));
+        drop(audit);
+
+        let read = |path| -> Vec<serde_json::Value> {
+            let text = std::fs::read_to_string(path).unwrap();
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        };
+        let (old, new) = (read(&moved), read(&path));
+        assert_eq!((old.len(), new.len()), (2, 1));
+        assert_eq!(old[0]["reason"], "a \"reason\"\nof two lines");
+        assert_eq!((&new[0]["party"], &new[0]["inputs"], new[0].get("model")), (&"P1".into(), &2.into(), None));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_full_disk_forbids_requests_where_the_log_is_required() {
+        let lost = Counter::default();
+        for required in [true, false] {
+            let audit = Audit::start(Path::new("/dev/full"), required, lost.clone()).unwrap();
+            assert!(!audit.forbids_requests(), "nothing was tried yet");
+            audit.write(&line(None, &Subject::default()));
+            while !audit.fails() {
+                std::thread::yield_now();
+            }
+            assert_eq!(audit.forbids_requests(), required);
+        }
+        assert_eq!(lost.get(), 2, "lost when the party ends, and counted");
+    }
+}

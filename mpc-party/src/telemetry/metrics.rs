@@ -1,0 +1,332 @@
+//! What is counted, under which name. The names and labels are listed in `docs/operating.md`.
+//!
+//! Labels have few values: kinds, outcomes, steps and peers are fixed, and a model is named only once it was found in
+//! service, the first [`MAX_MODELS`] of them. Who asks is in the audit log, never in a label.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use mpc_core::Role;
+use mpc_core::network::Meter;
+use mpc_core::wire::message::PROTOCOL_VERSION;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::machine;
+use crate::serve::Shared;
+
+/// Names of models in labels during the life of a process; further ones are counted as `other`.
+const MAX_MODELS: usize = 64;
+
+/// Upper ends of the buckets of a step's time, in seconds.
+const SECONDS: [f64; 14] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SessionEnded {
+    model: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfModel {
+    model: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StepOfModel {
+    model: String,
+    step: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfPeer {
+    peer: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfLimit {
+    limit: &'static str,
+}
+
+/// A part of a session, for its time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Step {
+    /// From the request until all three parties have admitted it.
+    Queue,
+    /// Until the input share is here.
+    Input,
+    /// Until the output share is ready.
+    Compute,
+    /// From the request until the answer is on its way.
+    Total,
+}
+
+impl Step {
+    fn name(self) -> &'static str {
+        match self {
+            Step::Queue => "queue",
+            Step::Input => "input",
+            Step::Compute => "compute",
+            Step::Total => "total",
+        }
+    }
+}
+
+/// What makes a party turn a request away that it could serve at another time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Limit {
+    /// `limits.waiting`.
+    Waiting,
+    /// `limits.memory_mib`.
+    Memory,
+    /// The party is being stopped.
+    Stopping,
+    /// `audit.required`.
+    Audit,
+}
+
+impl Limit {
+    fn name(self) -> &'static str {
+        match self {
+            Limit::Waiting => "waiting",
+            Limit::Memory => "memory",
+            Limit::Stopping => "stopping",
+            Limit::Audit => "audit",
+        }
+    }
+}
+
+type Reading = Gauge<f64, AtomicU64>;
+
+/// One party's counters.
+pub(crate) struct Metrics {
+    started: Instant,
+    models: Mutex<HashSet<String>>,
+    requests: Family<Ended, Counter>,
+    sessions: Family<SessionEnded, Counter>,
+    rounds: Family<OfModel, Counter>,
+    sent: Family<OfModel, Counter>,
+    steps: Family<StepOfModel, Histogram, fn() -> Histogram>,
+    turned_away: Family<OfLimit, Counter>,
+    strangers: Counter,
+    audit_lost: Counter,
+    readings: Readings,
+}
+
+/// What is read from the party when somebody asks.
+#[derive(Default)]
+struct Readings {
+    uptime: Reading,
+    ready: Gauge,
+    running: Gauge,
+    waiting: Gauge,
+    requests: Gauge,
+    models: Gauge,
+    resident: Gauge,
+    reserved: Gauge,
+    certificate_end: Gauge,
+    peer_up: Family<OfPeer, Gauge>,
+    peer_rtt: Family<OfPeer, Reading>,
+    peer_connections: Family<OfPeer, Counter>,
+    audit_failing: Gauge,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let metrics = Self {
+            started: Instant::now(),
+            models: Mutex::default(),
+            requests: Family::default(),
+            sessions: Family::default(),
+            rounds: Family::default(),
+            sent: Family::default(),
+            steps: Family::new_with_constructor(|| Histogram::new(SECONDS)),
+            turned_away: Family::default(),
+            strangers: Counter::default(),
+            audit_lost: Counter::default(),
+            readings: Readings::default(),
+        };
+        // From 0, so that an alert sees the first one.
+        metrics.requests.get_or_create(&Ended { kind: "classify", outcome: "cheating" }).inc_by(0);
+        for limit in [Limit::Waiting, Limit::Memory, Limit::Stopping, Limit::Audit] {
+            metrics.turned_away.get_or_create(&OfLimit { limit: limit.name() }).inc_by(0);
+        }
+        metrics
+    }
+
+    /// A request of this kind ended so.
+    pub(crate) fn request_ended(&self, kind: &'static str, outcome: &'static str) {
+        self.requests.get_or_create(&Ended { kind, outcome }).inc();
+    }
+
+    /// A classification with this model ended so, with what it cost if it was answered.
+    pub(crate) fn session_ended(&self, model: &str, outcome: &'static str, took: Duration, meter: Option<Meter>) {
+        let model = self.label(model);
+        self.sessions.get_or_create(&SessionEnded { model: model.clone(), outcome }).inc();
+        if let Some(meter) = meter {
+            self.step(&model, Step::Total, took);
+            self.rounds.get_or_create(&OfModel { model: model.clone() }).inc_by(meter.rounds);
+            self.sent.get_or_create(&OfModel { model }).inc_by(meter.bytes_sent);
+        }
+    }
+
+    /// A step of a session with this model took so long.
+    pub(crate) fn step(&self, model: &str, step: Step, took: Duration) {
+        let step = step.name();
+        self.steps.get_or_create(&StepOfModel { model: self.label(model), step }).observe(took.as_secs_f64());
+    }
+
+    /// A request was turned away.
+    pub(crate) fn turned_away(&self, limit: Limit) {
+        self.turned_away.get_or_create(&OfLimit { limit: limit.name() }).inc();
+    }
+
+    /// A caller came whose key is not listed.
+    pub(crate) fn stranger(&self) {
+        self.strangers.inc();
+    }
+
+    /// Counts lines of the audit log that were lost.
+    pub(crate) fn audit_lost(&self) -> Counter {
+        self.audit_lost.clone()
+    }
+
+    /// Everything under its name, to be encoded after [`Metrics::read`].
+    pub(crate) fn registry(&self) -> Registry {
+        let mut registry = Registry::with_prefix("mpc_party");
+        let build =
+            [("version", env!("CARGO_PKG_VERSION").to_owned()), ("protocol", PROTOCOL_VERSION.to_string())].to_vec();
+        registry.register("build", "Version of the program and of the protocol", Info::new(build));
+        registry.register("requests", "Requests by kind and outcome", self.requests.clone());
+        registry.register("sessions", "Classifications by model and outcome", self.sessions.clone());
+        registry.register("rounds", "Rounds of answered sessions", self.rounds.clone());
+        registry.register("limit_refusals", "Requests turned away by a limit", self.turned_away.clone());
+        registry.register("refused_connections", "Callers whose key is not listed", self.strangers.clone());
+        registry.register("audit_lost_lines", "Lines that the audit log lost", self.audit_lost.clone());
+        let sent = "Payload sent to both peers in answered sessions";
+        registry.register_with_unit("sent", sent, Unit::Bytes, self.sent.clone());
+        registry.register_with_unit("step", "Time of the steps of a session", Unit::Seconds, self.steps.clone());
+
+        let now = &self.readings;
+        registry.register("ready", "1 if new requests are served", now.ready.clone());
+        registry.register("sessions_running", "Sessions that are computed", now.running.clone());
+        registry.register("sessions_waiting", "Requests that wait for admission", now.waiting.clone());
+        registry.register("requests_open", "Requests taken on and not ended", now.requests.clone());
+        registry.register("models", "Models in service", now.models.clone());
+        let end = "When this party's certificate ends, since 1970";
+        registry.register_with_unit("certificate_end", end, Unit::Seconds, now.certificate_end.clone());
+        registry.register("peer_up", "1 if the connection to the peer stands", now.peer_up.clone());
+        let connections = "How often the connection to the peer came up";
+        registry.register("peer_connections", connections, now.peer_connections.clone());
+        registry.register("audit_failing", "1 if the audit log cannot be written", now.audit_failing.clone());
+        registry.register_with_unit("uptime", "Time since the start", Unit::Seconds, now.uptime.clone());
+        let rtt = "Round trip time to the peer as the transport estimates it";
+        registry.register_with_unit("peer_rtt", rtt, Unit::Seconds, now.peer_rtt.clone());
+        registry.register_with_unit("resident_memory", "Memory in use", Unit::Bytes, now.resident.clone());
+        let reserved = "Memory that running sessions may need, estimated from above";
+        registry.register_with_unit("reserved_memory", reserved, Unit::Bytes, now.reserved.clone());
+        registry
+    }
+
+    /// Reads what is not counted but true at the moment.
+    pub(crate) fn read(&self, shared: &Shared) {
+        let now = &self.readings;
+        let set = |gauge: &Gauge, value: u64| {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        };
+        now.uptime.set(self.started.elapsed().as_secs_f64());
+        set(&now.ready, shared.not_ready().is_empty().into());
+        set(&now.running, shared.running.load(Ordering::Relaxed).into());
+        set(&now.waiting, shared.admission.waiting().into());
+        set(&now.requests, shared.open_requests() as u64);
+        set(&now.models, shared.catalog.len() as u64);
+        set(&now.certificate_end, shared.mesh.identity().validity().until);
+        set(&now.reserved, shared.admission.reserved_mib() << 20);
+        set(&now.audit_failing, shared.telemetry.audit_fails().into());
+        if let Some(bytes) = machine::resident() {
+            set(&now.resident, bytes);
+        }
+        let role: Role = shared.mesh.role();
+        for peer in [role.next(), role.prev()] {
+            let label = OfPeer { peer: peer.to_string() };
+            set(&now.peer_up.get_or_create(&label), shared.mesh.is_connected(peer).into());
+            let connections = now.peer_connections.get_or_create_owned(&label);
+            connections.inc_by(shared.mesh.times_connected(peer).saturating_sub(connections.get()));
+            match shared.mesh.round_trip(peer) {
+                Some(time) => drop(now.peer_rtt.get_or_create(&label).set(time.as_secs_f64())),
+                None => drop(now.peer_rtt.remove(&label)),
+            }
+        }
+    }
+
+    fn label(&self, model: &str) -> String {
+        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        if models.len() < MAX_MODELS && !models.contains(model) {
+            models.insert(model.to_owned());
+        }
+        if models.contains(model) { model.to_owned() } else { "other".to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(metrics: &Metrics) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &metrics.registry()).unwrap();
+        text
+    }
+
+    #[test]
+    fn every_name_in_dashboard_alerts_and_documentation_is_exported() {
+        let metrics = Metrics::new();
+        metrics.session_ended("a", "ok", Duration::ZERO, Some(Meter::default()));
+        let label = OfPeer { peer: "P0".into() };
+        metrics.readings.peer_up.get_or_create(&label).set(1);
+        metrics.readings.peer_rtt.get_or_create(&label).set(0.1);
+        metrics.readings.peer_connections.get_or_create(&label).inc();
+        let text = encoded(&metrics);
+        let words = |text: &str| -> HashSet<String> {
+            let words = text.split(|c: char| c != '_' && !c.is_ascii_alphanumeric());
+            words.filter(|word| word.starts_with("mpc_party_")).map(str::to_owned).collect()
+        };
+        let exported = words(&text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n"));
+        for page in ["deploy/grafana/mpc-party.json", "deploy/prometheus/alerts.yml"] {
+            let page = std::fs::read_to_string(format!("{}/../{page}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+            let unknown: Vec<_> = words(&page).difference(&exported).cloned().collect();
+            assert!(!words(&page).is_empty() && unknown.is_empty(), "{unknown:?} in {exported:?}");
+        }
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operating.md")).unwrap();
+        let named = |name: &String| page.contains(name.as_str()) || name.starts_with("mpc_party_step_seconds_");
+        let missing: Vec<_> = exported.iter().filter(|name| !named(name)).collect();
+        assert!(missing.is_empty(), "docs/operating.md does not explain {missing:?}");
+    }
+
+    #[test]
+    fn names_of_models_are_bounded() {
+        let metrics = Metrics::new();
+        for i in 0..2 * MAX_MODELS {
+            metrics.session_ended(&format!("model {i}"), "answered", Duration::ZERO, None);
+        }
+        metrics.session_ended("model 1", "answered", Duration::ZERO, None);
+        let text = encoded(&metrics);
+        let series = text.lines().filter(|line| line.starts_with("mpc_party_sessions_total")).count();
+        assert_eq!(series, MAX_MODELS + 1, "{text}");
+        assert!(text.contains("mpc_party_sessions_total{model=\"model 1\",outcome=\"answered\"} 2\n"), "{text}");
+        assert!(text.contains("{model=\"other\",outcome=\"answered\"} 64\n"), "{text}");
+    }
+}

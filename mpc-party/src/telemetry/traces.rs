@@ -1,0 +1,47 @@
+//! Traces for an OpenTelemetry collector: a span for each request, and within it those of its steps.
+
+use anyhow::{Context, Result};
+use opentelemetry::KeyValue;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::Layer;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::config::Config;
+
+/// What sends the spans, from a thread of its own; dropped, it sends the last ones.
+pub(crate) struct Traces(SdkTracerProvider);
+
+impl Traces {
+    /// Nothing where no collector is configured.
+    ///
+    /// # Errors
+    /// The address is none.
+    pub(crate) fn start(config: &Config) -> Result<Option<Self>> {
+        let Some(address) = &config.telemetry.otlp else { return Ok(None) };
+        let exporter = SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).with_endpoint(address);
+        let exporter = exporter.build().with_context(|| format!("telemetry.otlp {address:?}"))?;
+        let party = KeyValue::new("service.instance.id", config.role().to_string());
+        let resource = Resource::builder().with_service_name("mpc-party").with_attribute(party).build();
+        Ok(Some(Self(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())))
+    }
+
+    /// Takes the spans of this program; those of its libraries say nothing to operators.
+    pub(crate) fn layer<S: Subscriber + for<'a> LookupSpan<'a>>(&self) -> impl Layer<S> + use<S> {
+        let own = Targets::new().with_target(env!("CARGO_CRATE_NAME"), LevelFilter::INFO);
+        tracing_opentelemetry::layer().with_tracer(self.0.tracer("mpc-party")).with_filter(own)
+    }
+}
+
+impl Drop for Traces {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.shutdown() {
+            tracing::warn!(%error, "the last traces were not sent");
+        }
+    }
+}
