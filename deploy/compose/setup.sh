@@ -48,10 +48,10 @@ cluster = "cluster.toml"
 [security]
 minimum = "passive"
 
-# May publish models and ask.
-[[publishers]]
+[[clients]]
 name = "client of setup.sh"
-fingerprint = "$publisher"
+fingerprints = ["$publisher"]
+may = ["classify", "publish"]
 TOML
 done
 cluster 127.0.0.1:7100 127.0.0.1:7101 127.0.0.1:7102 >cluster.toml
