@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 
@@ -65,19 +66,67 @@ def features(client: str, model: Path, files: Sequence[Path]) -> tuple[Tensor, T
         return torch.from_numpy(np.load(output)), torch.tensor(counts)
 
 
-def load(client: str, model: Model, folder: Path, column: str = "split") -> Dataset:
-    """Reads a data set; `column` of its manifest.csv says which split a file belongs to."""
+def rows(folder: Path) -> list[dict[str, str]]:
+    """What a data set's manifest.csv says about each of its files."""
     with open(folder / "manifest.csv", newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if "#" not in row["file"]]
-    windows, count = features(client, model.folder, [folder / row["file"] for row in rows])
-    index = {label: i for i, label in enumerate(model.labels)}
+        return list(csv.DictReader(file))
+
+
+def names(folder: Path, column: str, *splits: str) -> list[str]:
+    """The different values of a column in these splits, sorted."""
+    return sorted({row[column] for row in rows(folder) if row["split"] in splits})
+
+
+def paths(folder: Path, files: Sequence[str], scratch: Path) -> list[Path]:
+    """Where the files are; picture 7 of `a.npz`, called `a.npz#7`, is written to `scratch` first."""
+    archives = {}
+    found = []
+    for file in files:
+        archive, member, index = file.partition("#")
+        path = folder / file
+        if member:
+            if archive not in archives:
+                archives[archive] = np.load(folder / archive)["images"]
+            path = scratch / f"{archive}-{index}.png"
+            Image.fromarray(archives[archive][int(index)]).save(path)
+        found.append(path)
+    return found
+
+
+def load(
+    client: str,
+    model: Model,
+    folder: Path,
+    column: str = "split",
+    target: str = "label",
+    labels: Sequence[str] | None = None,
+) -> Dataset:
+    """Reads a data set. The columns of its manifest.csv: `column` says which split a file belongs to, `target` what it
+    shows, one of `labels` (of the model's, unless given)."""
+    listed = rows(folder)
+    files = [row["file"] for row in listed]
+    with tempfile.TemporaryDirectory() as scratch:
+        windows, count = features(client, model.folder, paths(folder, files, Path(scratch)))
+    index = {label: i for i, label in enumerate(model.labels if labels is None else labels)}
     return Dataset(
-        files=[row["file"] for row in rows],
+        files=files,
         windows=windows,
         first=torch.cumsum(count, 0) - count,
         count=count,
-        label=torch.tensor([index.get(row["label"], -1) for row in rows]),
-        split=[row[column] for row in rows],
+        label=torch.tensor([index.get(row[target], -1) for row in listed]),
+        split=[row[column] for row in listed],
+    )
+
+
+def joined(one: Dataset, other: Dataset) -> Dataset:
+    """The samples of both, whose labels count in the same list."""
+    return Dataset(
+        files=one.files + other.files,
+        windows=torch.cat([one.windows, other.windows]),
+        first=torch.cat([one.first, other.first + len(one.windows)]),
+        count=torch.cat([one.count, other.count]),
+        label=torch.cat([one.label, other.label]),
+        split=one.split + other.split,
     )
 
 

@@ -26,6 +26,7 @@ class Schedule:
     decay: float = 1e-2
     mixup: float = 0.0
     smoothing: float = 0.05
+    margin: float = 0.0  # what the right label's logit must be ahead by (CosFace, Wang et al., CVPR 2018)
 
 
 def deterministic(seed: int, threads: int) -> None:
@@ -58,16 +59,18 @@ def train(network: nn.Module, data: Dataset, samples: Tensor, augment: Augment, 
 
 def mixed_loss(network: nn.Module, x: Tensor, label: Tensor, schedule: Schedule, random: torch.Generator) -> Tensor:
     """Cross entropy; with mixup, of convex combinations of pairs (Zhang et al., ICLR 2018)."""
+
+    def loss(logits: Tensor, label: Tensor, reduction: str = "none") -> Tensor:
+        ahead = logits - schedule.margin * F.one_hot(label, logits.shape[1])
+        return F.cross_entropy(ahead, label, reduction=reduction, label_smoothing=schedule.smoothing)
+
     if schedule.mixup == 0:
-        return F.cross_entropy(network(x), label, label_smoothing=schedule.smoothing)
+        return loss(network(x), label, "mean")
     share = schedule.mixup * torch.rand(len(x), generator=random)
     other = torch.randperm(len(x), generator=random)
     shape = (-1,) + (1,) * (x.dim() - 1)
     logits = network(torch.lerp(x, x[other], share.view(shape)))
-    first, second = (
-        F.cross_entropy(logits, y, reduction="none", label_smoothing=schedule.smoothing) for y in (label, label[other])
-    )
-    return torch.lerp(first, second, share).mean()
+    return torch.lerp(loss(logits, label), loss(logits, label[other]), share).mean()
 
 
 @torch.no_grad()

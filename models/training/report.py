@@ -21,6 +21,7 @@ class Reference:
     def __init__(self, model: Model) -> None:
         path = model.folder / "model.onnx"
         self.labels = model.labels
+        self.embeds = "embedding" in model.manifest
         self.sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
@@ -29,13 +30,16 @@ class Reference:
         rows = torch.from_numpy(self.session.run(None, {"input": windows.numpy()})[0])
         return torch.stack([part.sum(0) for part in rows.split(count.tolist())])
 
-    def answers(self, files: Sequence[str], logits: Tensor) -> list[dict]:
-        """File, label and logits of each sample."""
-        rows = zip(files, logits, strict=True)
-        return [
-            {"file": file, "label": self.labels[int(row.argmax())], "logits": [round(x, 5) for x in row.tolist()]}
-            for file, row in rows
-        ]
+    def answers(self, files: Sequence[str], outputs: Tensor) -> list[dict]:
+        """File, label and logits of each sample; of a network that embeds, file and embedding as the network gives it."""
+        answers = []
+        for file, row in zip(files, outputs, strict=True):
+            numbers = [round(x, 5) for x in row.tolist()]
+            if self.embeds:
+                answers.append({"file": file, "embedding": numbers})
+            else:
+                answers.append({"file": file, "label": self.labels[int(row.argmax())], "logits": numbers})
+        return answers
 
 
 def split_answers(model: Model, data: Dataset, split: str) -> dict:
