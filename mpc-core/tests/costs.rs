@@ -8,10 +8,12 @@ use mpc_core::plan::nanoseconds;
 use mpc_core::protocol::argmax::{self, argmax};
 use mpc_core::protocol::compare::{self, Width};
 use mpc_core::protocol::cost::Cost;
+use mpc_core::protocol::piecewise::Argument;
+use mpc_core::protocol::power::{self, Exponent, Octaves, power};
 use mpc_core::protocol::relu::{self, relu};
 use mpc_core::protocol::truncate::{self, truncate};
 use mpc_core::protocol::winner::Levels;
-use mpc_core::protocol::{convert, pool};
+use mpc_core::protocol::{convert, exponential, pool};
 use mpc_core::ring::{Arithmetic, Boolean, Word};
 use mpc_core::sharing::Share;
 use mpc_core::testing::three_parties;
@@ -80,4 +82,22 @@ fn a_slow_line_is_worth_more_comparisons() {
     assert!(nanoseconds(far, few_rounds) < nanoseconds(far, few_bytes));
     let near = Conditions::LOOPBACK;
     assert!(nanoseconds(near, few_rounds) > nanoseconds(near, few_bytes));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    #[test]
+    fn approximated(n in 1usize..100, low in 0u32..29, bits in 1u32..40, frac_bits in 8u32..16) {
+        let x = zeros::<u64>(&[n]);
+        for exponent in [Exponent::Reciprocal, Exponent::InverseSqrt, Exponent::Sqrt] {
+            let octaves = Octaves { low, high: low + 1 + bits.min(29 - low) };
+            let measured = metered(|p| power(p, &x, exponent, octaves, frac_bits, 16));
+            prop_assert_eq!(measured, power::cost(n, exponent, octaves, frac_bits, 16));
+        }
+        for table in [exponential::exp(1.0), exponential::sigmoid()] {
+            let argument = Argument { bits, frac_bits };
+            prop_assert_eq!(metered(|p| table.evaluate(p, &x, argument, 16)), table.cost(n, argument, 16));
+        }
+    }
 }

@@ -10,6 +10,7 @@ use mpc_core::error::Result;
 use mpc_core::kernel::ConvGeometry;
 use mpc_core::network::Network;
 use mpc_core::protocol::compare::Width;
+use mpc_core::protocol::thresholds::reached;
 use mpc_core::protocol::winner::Levels;
 use mpc_core::protocol::{argmax::argmax, compare, convert, open, pool, product, relu::relu, truncate::truncate};
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, Word};
@@ -194,6 +195,14 @@ fn layers() {
     });
     assert_private("argmax in two levels", &nibbles(), &[SAMPLES / 4, 4], |p, s: &[Share<Arithmetic, u8>]| {
         argmax(p, &s[0], Width::exact(5), &Levels::tournament(4)).map(drop)
+    });
+}
+
+#[test]
+fn thresholds() {
+    let words = [0u64, 5, 5u64.wrapping_neg()].map(|x| vec![x]);
+    assert_private("reached", &words, &[SAMPLES], |p, s: &[Share<Arithmetic, u64>]| {
+        reached(p, &s[0], &[-2, 3], Width::exact(5)).map(drop)
     });
 }
 

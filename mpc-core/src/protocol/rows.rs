@@ -28,6 +28,13 @@ pub fn gains<D: Domain, W: Word>(rows: &Share<D, W>) -> Share<D, W> {
     })
 }
 
+/// What was put one after the other, flat: parts of `shape`.
+pub fn parts<D: Domain, W: Word>(x: &Share<D, W>, shape: &[usize]) -> Vec<Share<D, W>> {
+    let n = shape.iter().product::<usize>();
+    let part = |i: usize| x.map(|t| tensor(shape, slice(t)[i * n..][..n].to_vec()));
+    (0..x.len().checked_div(n).unwrap_or(0)).map(part).collect()
+}
+
 /// The sum of all rows.
 pub fn sum<D: Domain, W: Word>(rows: &Share<D, W>) -> Share<D, W> {
     let n = rows.shape()[1];

@@ -8,6 +8,9 @@ use mpc_core::model::manifest::{Bounds, Reveal};
 use mpc_core::model::{Declared, Graph, Network, Op, PoolGeometry, compile, encode_weights};
 use mpc_core::network::lines::Conditions;
 use mpc_core::protocol::compare::Width;
+use mpc_core::protocol::exponential::tanh;
+use mpc_core::protocol::piecewise::Argument;
+use mpc_core::protocol::power::{Exponent, Octaves, power};
 use mpc_core::protocol::winner::Levels;
 use mpc_core::protocol::{argmax::argmax, compare, convert, open, pool, product, relu, truncate};
 use mpc_core::ring::{Arithmetic, Domain, Tensor, Word};
@@ -151,6 +154,20 @@ pub(crate) const PROTOCOLS: &[Program] = &[
         run: |p, d| {
             let x = d.numbers::<u64>(&[2, 4], 15);
             argmax(p, &x, Width::exact(16), &Levels::tournament(4)).map(Output::Labels)
+        },
+    },
+    Program {
+        name: "inverse square root",
+        run: |p, d| {
+            let x = d.numbers::<u64>(&[2], 9);
+            power(p, &x, Exponent::InverseSqrt, Octaves { low: 7, high: 9 }, 8, 12).map(scores)
+        },
+    },
+    Program {
+        name: "tanh",
+        run: |p, d| {
+            let x = d.numbers::<u64>(&[2], 18);
+            tanh().evaluate(p, &x, Argument { bits: 18, frac_bits: 16 }, 16).map(scores)
         },
     },
     Program { name: "open_masked", run: open_masked },
