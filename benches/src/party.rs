@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use mpc_core::inference::head::{Head, Released};
 use mpc_core::inference::secure::{Weights, evaluate};
 use mpc_core::link::Link;
 use mpc_core::model::Graph;
@@ -139,10 +140,13 @@ impl Evaluation<'_> {
     /// Everything from the shares to what the client gets, the checks included.
     fn evaluate(&self, party: &mut Party, reveal: Reveal) -> Result<Output> {
         let Self { graph, weights, input, windows, conditions, .. } = self;
-        let output = evaluate(party, graph, weights, input.clone(), windows, reveal, *conditions)?;
+        let output = evaluate(party, graph, weights, input.clone(), windows, &Head::from(reveal), *conditions)?;
         let verified = party.verify()?;
         party.link().flush()?;
-        Ok(output.into_components(&verified))
+        match output.release(&verified) {
+            Released::ToClient(components) => Ok(components),
+            Released::Kept(_) => unreachable!("nothing was to be kept"),
+        }
     }
 }
 

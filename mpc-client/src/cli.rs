@@ -9,6 +9,10 @@ use mpc_client::preprocess::Rect;
 
 use crate::commands::plan::{duration, rate};
 
+pub(crate) use face::FaceCommand;
+
+mod face;
+
 /// Asks three servers for an answer about a recording or a picture that none of them sees.
 ///
 /// The client turns each file into numbers, splits them into three random-looking shares, sends one pair to each of
@@ -35,6 +39,9 @@ Examples:
   Try it on this machine: starts three servers on loopback, asks them, stops them
     mpc-client --local emotion speech.wav
     mpc-client --local classify --input face.png
+    mpc-client --local verify-speaker a.wav b.wav
+    mpc-client --local --state faces face enrol --id alice alice.png
+    mpc-client --local --state faces face match who.png
 
   Ask a cluster that three organisations run
     mpc-client init                                    once; send the printed fingerprint to the operators
@@ -63,6 +70,10 @@ pub(crate) struct Global {
     /// Start three servers on this machine for this one question, with throw-away keys
     #[arg(long, global = true, help_heading = "Cluster")]
     pub(crate) local: bool,
+
+    /// With --local: keep the three servers' keys and stores in this folder, so that enrolled persons are there next time
+    #[arg(long, global = true, value_name = "DIR", requires = "local", help_heading = "Cluster")]
+    pub(crate) state: Option<PathBuf>,
 
     /// Where --local finds the models [default: ./models, or beside the program]
     #[arg(
@@ -103,7 +114,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "more than 0 and at most 86400 seconds".to_owned())
 }
 
-fn rectangle(text: &str) -> Result<Rect, String> {
+pub(crate) fn rectangle(text: &str) -> Result<Rect, String> {
     let numbers: Option<Vec<u32>> = text.split(',').map(|number| number.trim().parse().ok()).collect();
     match numbers.as_deref() {
         Some(&[left, top, width, height]) if width > 0 && height > 0 => Ok(Rect { left, top, width, height }),
@@ -147,6 +158,44 @@ pub(crate) enum Command {
         #[command(flatten)]
         trust: Trust,
     },
+
+    /// Tell who of those that a model knows is speaking, or that it is nobody of them
+    ///
+    /// Takes recordings as `emotion` does. The servers vote over the windows of a recording and compare with the model's threshold
+    /// without seeing either: only the winner, or "unknown", leaves them.
+    #[command(after_help = "Example: mpc-client --local identify-speaker speech.wav")]
+    IdentifySpeaker {
+        /// Recordings
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Which of the cluster's models to ask; `mpc-client models` lists them
+        #[arg(long, value_name = "NAME", default_value = "speaker")]
+        model: String,
+        #[command(flatten)]
+        trust: Trust,
+    },
+
+    /// Tell whether two recordings are of the same speaker
+    ///
+    /// Prints `same` or `different`, and the cosine of the two voices where the model's manifest allows it. Takes WAV, FLAC, MP3 and OGG.
+    #[command(after_help = "Example: mpc-client --local verify-speaker a.wav b.wav")]
+    VerifySpeaker {
+        /// One recording
+        #[arg(value_name = "A")]
+        first: PathBuf,
+        /// The other one
+        #[arg(value_name = "B")]
+        second: PathBuf,
+        /// Which of the cluster's models to ask; `mpc-client models` lists them
+        #[arg(long, value_name = "NAME", default_value = "speaker-verify")]
+        model: String,
+        #[command(flatten)]
+        trust: Trust,
+    },
+
+    /// Enrol faces, and tell whose face a picture shows
+    #[command(subcommand)]
+    Face(FaceCommand),
 
     /// Make this client's key and certificate, and print the fingerprint that the operators need
     #[command(
@@ -230,6 +279,9 @@ impl Command {
         match self {
             Command::Emotion { .. } => "emotion",
             Command::Classify { .. } => "classify",
+            Command::IdentifySpeaker { .. } => "identify-speaker",
+            Command::VerifySpeaker { .. } => "verify-speaker",
+            Command::Face(command) => command.name(),
             Command::Init { .. } => "init",
             Command::Check => "check",
             Command::Models => "models",
@@ -292,6 +344,9 @@ pub(crate) struct PlanArgs {
     /// How many inputs at once
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) inputs: u32,
+    /// Persons enrolled, for models that compare
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16_384))]
+    pub(crate) enrolled: u32,
     /// Windows of each input, for models that cut recordings into windows
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) windows: Option<u32>,

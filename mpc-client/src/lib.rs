@@ -11,7 +11,7 @@
 //! let features = preprocess::prepare(&model.manifest, Path::new("face.png"), preprocess::Options::default())?.features;
 //! let inputs = [model.encode(&features)?];
 //! let answer = client.classify(&model, &inputs, Mode::Active, Duration::from_secs(120)).await?;
-//! println!("{}", model.manifest.labels[answer.predictions[0].label]);
+//! println!("{}", model.label(&answer.predictions[0]));
 //! # client.close().await;
 //! # Ok(())
 //! # }
@@ -20,6 +20,7 @@
 pub mod cluster;
 mod connect;
 pub mod error;
+mod gallery;
 pub mod local;
 mod models;
 pub mod preprocess;
@@ -28,6 +29,7 @@ mod session;
 
 pub use connect::Client;
 pub use error::{Error, Result};
+pub use gallery::{Gallery, Matches};
 pub use models::Models;
 pub use mpc_core::network::identity::Identity;
 pub use mpc_core::security::Mode;

@@ -1,9 +1,11 @@
-//! Three real parties on this machine for as long as one question takes: own processes, QUIC over loopback, throw-away keys.
+//! Three real parties on this machine for as long as one question takes: own processes, QUIC over loopback; throw-away keys and
+//! stores, or ones that stay in a folder.
 //!
 //! The program starts itself again as each party. A party ends when its standard input closes, so none outlives this
 //! process, however it ends.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::Read;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
@@ -12,8 +14,10 @@ use std::time::Duration;
 
 use mpc_core::Role;
 use mpc_core::model::manifest;
-use mpc_core::network::identity::Identity;
+use mpc_core::network::identity::{DAYS, Identity};
+use mpc_core::network::keys;
 use mpc_core::wire::cluster::{Cluster, PartyEntry};
+use mpc_party::store::{KEY_FILE, StoreKey};
 use tempfile::TempDir;
 
 use crate::connect::Client;
@@ -34,7 +38,29 @@ pub struct LocalCluster {
     parties: Vec<Child>,
     cluster: Cluster,
     identity: Identity,
-    folder: TempDir,
+    folder: Folder,
+}
+
+/// Where keys and stores are.
+enum Folder {
+    /// Gone afterwards.
+    Temporary(TempDir),
+    /// Kept, and locked as long as the file is open.
+    Kept { path: PathBuf, _lock: File },
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(folder) => folder.path(),
+            Self::Kept { path, .. } => path,
+        }
+    }
+
+    /// The identity in a subfolder, made where there is none.
+    fn identity(&self, subfolder: &str, name: &str) -> Result<Identity> {
+        Ok(keys::init(&self.path().join(subfolder), name, DAYS, false)?.identity)
+    }
 }
 
 impl LocalCluster {
@@ -58,13 +84,32 @@ impl LocalCluster {
     ///
     /// # Errors
     /// As [`LocalCluster::start`].
-    pub fn routed(
+    pub fn routed(program: &Path, tables: [&str; 3], route: impl FnMut(Role, Role, &str) -> String) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("mpc-local-").tempdir().map_err(|e| failed("a folder", e))?;
+        Self::start_in(Folder::Temporary(folder), program, tables, route)
+    }
+
+    /// As [`LocalCluster::start`], with keys and stores that stay in `folder`, for the next time.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the folder cannot be used, or is in use; as [`LocalCluster::start`].
+    pub fn kept(program: &Path, folder: &Path) -> Result<Self> {
+        std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
+        let lock = File::create(folder.join("lock")).map_err(|e| Error::file(folder, e))?;
+        if lock.try_lock().is_err() {
+            return Err(Error::Usage(format!("{} is in use by another --local; wait for it to end", folder.display())));
+        }
+        let path = std::path::absolute(folder).map_err(|e| Error::file(folder, e))?;
+        Self::start_in(Folder::Kept { path, _lock: lock }, program, [""; 3], |_, _, address| address.to_owned())
+    }
+
+    fn start_in(
+        folder: Folder,
         program: &Path,
         tables: [&str; 3],
         mut route: impl FnMut(Role, Role, &str) -> String,
     ) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("mpc-local-").tempdir().map_err(|e| failed("a folder", e))?;
-        let identity = Identity::generate("local client")?;
+        let identity = folder.identity("client", "local client")?;
         let sockets = Role::ALL.map(|_| UdpSocket::bind("127.0.0.1:0").and_then(|s| Ok((s.local_addr()?, s))));
         let mut addresses = Vec::new();
         for socket in &sockets {
@@ -72,8 +117,11 @@ impl LocalCluster {
         }
         let mut entries = Vec::new();
         for (role, address) in Role::ALL.iter().zip(&addresses) {
-            let key = Identity::generate(&role.to_string())?;
-            key.save(&folder.path().join(role.to_string()))?;
+            let key = folder.identity(&role.to_string(), &role.to_string())?;
+            let store_key = folder.path().join(role.to_string()).join(KEY_FILE);
+            if !store_key.exists() {
+                StoreKey::fresh().and_then(|key| key.save(&store_key)).map_err(|e| failed("a key", e))?;
+            }
             let (addresses, fingerprints) = (vec![address.to_string()], vec![key.fingerprint().to_string()]);
             entries.push(PartyEntry { name: "local".into(), addresses, fingerprints });
         }
@@ -137,6 +185,14 @@ impl LocalCluster {
         &self.identity
     }
 
+    /// Where what belongs to publications is kept, if anything is.
+    pub fn publications(&self) -> Option<PathBuf> {
+        match &self.folder {
+            Folder::Temporary(_) => None,
+            Folder::Kept { path, .. } => Some(path.join("publications")),
+        }
+    }
+
     /// The configuration file of a party.
     pub fn config(&self, role: Role) -> PathBuf {
         config_file(self.folder.path(), role)
@@ -164,7 +220,7 @@ impl LocalCluster {
 
     fn spawn(&self, role: Role) -> Result<Child> {
         let folder = self.folder.path();
-        let log = std::fs::File::create(log_file(folder, role)).map_err(|e| failed("a file", e))?;
+        let log = File::create(log_file(folder, role)).map_err(|e| failed("a file", e))?;
         let mut command = Command::new(&self.program);
         for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("MPC_")) {
             command.env_remove(key);
@@ -177,14 +233,11 @@ impl LocalCluster {
     }
 
     fn write_config(&self, role: Role, cluster: &Cluster, tables: &str) -> Result<()> {
-        let mut store_key = [0; 32];
-        getrandom::fill(&mut store_key).map_err(|e| failed("randomness", e))?;
-        let store_key: String = store_key.iter().map(|byte| format!("{byte:02x}")).collect();
         let cluster = toml::to_string(cluster).map_err(|e| failed("a configuration", e))?;
         let (address, key) = (&self.cluster.parties[role.index()].addresses[0], self.identity.fingerprint());
         let config = format!(
-            "role = {}\nlisten = \"{address}\"\nidentity = \"{role}\"\ndata = \"{role}\"\nstore_key = \"{store_key}\"\n\
-             {cluster}\n[[clients]]\nname = \"local client\"\nfingerprints = [\"{key}\"]\nmay = [\"classify\", \"publish\"]\n\
+            "role = {}\nlisten = \"{address}\"\nidentity = \"{role}\"\ndata = \"{role}\"\n\
+             {cluster}\n[[clients]]\nname = \"local client\"\nfingerprints = [\"{key}\"]\nmay = [\"classify\", \"publish\", \"enrol\"]\n\
              [log]\nlevel = \"warn\"\n{tables}",
             role.index(),
         );

@@ -8,10 +8,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mpc_client::preprocess::Options;
-use mpc_client::{Error, Mode, Result, local};
+use mpc_client::{Error, Result, local};
 
 use cli::{Cli, Command, ModelCommand};
-use commands::{check, classify, init, model, plan, preprocess};
+use commands::classify::{Job, Question};
+use commands::{check, classify, face, init, model, plan, preprocess};
 
 /// Bad inputs among good ones: the answer was printed, with an error for each of them.
 const BAD_INPUT: u8 = 2;
@@ -47,13 +48,27 @@ fn start(cli: Cli) -> Result<bool> {
 }
 
 async fn run(Cli { global, command }: Cli) -> Result<bool> {
+    let name = command.name();
     match command {
-        Command::Emotion { files, model, trust } => {
-            answer(&global, "emotion", &model, trust.security.into(), files, Options::default()).await
+        Command::Emotion { files, model, trust } | Command::IdentifySpeaker { files, model, trust } => {
+            let (security, options) = (trust.security.into(), Options::default());
+            let job = Job { command: name, model: &model, security, options, question: Question::Label };
+            print(&global, &classify::run(&global, job, files).await?)
         }
         Command::Classify { input, model, crop, trust } => {
-            answer(&global, "classify", &model, trust.security.into(), input, Options { crop }).await
+            let (security, options) = (trust.security.into(), Options { crop });
+            let job = Job { command: name, model: &model, security, options, question: Question::Label };
+            print(&global, &classify::run(&global, job, input).await?)
         }
+        Command::VerifySpeaker { first, second, model, trust } => {
+            let (security, options) = (trust.security.into(), Options::default());
+            let job = Job { command: name, model: &model, security, options, question: Question::Same };
+            print(&global, &classify::run(&global, job, vec![first, second]).await?)
+        }
+        Command::Face(command) => match face::run(&global, command).await? {
+            face::Done::Answer(answer) => print(&global, &answer),
+            face::Done::Printed => Ok(true),
+        },
         Command::Init { renew } => init::run(&global, renew).map(|()| true),
         Command::Check => check::run(&global).await,
         Command::Models => model::list(&global).await.map(|()| true),
@@ -70,17 +85,10 @@ async fn run(Cli { global, command }: Cli) -> Result<bool> {
     }
 }
 
-async fn answer(
-    global: &cli::Global,
-    command: &'static str,
-    model: &str,
-    security: Mode,
-    files: Vec<std::path::PathBuf>,
-    options: Options,
-) -> Result<bool> {
-    let answer = classify::run(global, command, model, security, files, options).await?;
+/// Prints an answer; whether every input has one.
+fn print(global: &cli::Global, answer: &output::Answer) -> Result<bool> {
     if global.json {
-        output::print_json(&answer)?
+        output::print_json(answer)?
     } else {
         answer.print()?
     }

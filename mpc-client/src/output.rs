@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use owo_colors::OwoColorize;
 use serde::Serialize;
 
-use mpc_client::{Error, Mode, Result};
+use mpc_client::{Error, Evaluation, Mode, Model, Result};
 
 /// One answer to one question about a batch of inputs; with `--json` this is what is printed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -21,8 +21,16 @@ pub(crate) struct Answer {
     /// Whether that is more than was asked for.
     #[serde(skip)]
     pub(crate) raised: bool,
-    /// One entry an input, in the order they were given.
+    /// One entry an input, in the order they were given; one in all where two inputs are compared.
     pub(crate) results: Vec<InputResult>,
+    /// What it took.
+    #[serde(flatten)]
+    pub(crate) cost: Cost,
+}
+
+/// What an answer took.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub(crate) struct Cost {
     /// From the first byte sent to the reconstructed answer, connection and preprocessing included.
     pub(crate) elapsed_ms: u64,
     /// Rounds between the parties.
@@ -31,14 +39,28 @@ pub(crate) struct Answer {
     pub(crate) bytes_sent: [u64; 3],
 }
 
+impl Cost {
+    /// Of an evaluation, after that time in all.
+    pub(crate) fn of(evaluation: &Evaluation, elapsed: Duration) -> Self {
+        let Evaluation { rounds, bytes_sent, .. } = *evaluation;
+        Self { elapsed_ms: elapsed.as_millis() as u64, rounds, bytes_sent }
+    }
+}
+
 /// What became of one input.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct InputResult {
     /// The file as it was named.
     pub(crate) input: String,
+    /// The other one, where two are compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) with: Option<String>,
     /// Its label, or why it has none.
     #[serde(flatten)]
     pub(crate) outcome: Outcome,
+    /// The cosine, where things are compared and the model reveals it.
+    #[serde(rename = "cosine", skip_serializing_if = "Option::is_none")]
+    pub(crate) score: Option<f64>,
 }
 
 /// A label, or why there is none.
@@ -52,6 +74,18 @@ pub(crate) enum Outcome {
 }
 
 impl Answer {
+    /// No results yet, asked for with `security`.
+    pub(crate) fn new(command: &'static str, model: &Model, security: Mode) -> Self {
+        Self {
+            command,
+            model: model.manifest.name.clone(),
+            security: security.max(model.minimum),
+            raised: model.minimum > security,
+            results: Vec::new(),
+            cost: Cost::default(),
+        }
+    }
+
     /// Whether every input has a label.
     pub(crate) fn complete(&self) -> bool {
         self.results.iter().all(|result| matches!(result.outcome, Outcome::Label(_)))
@@ -61,21 +95,23 @@ impl Answer {
     pub(crate) fn print(&self) -> Result<()> {
         let mut out = anstream::stdout().lock();
         let mut err = anstream::stderr().lock();
-        for InputResult { input, outcome } in &self.results {
+        for InputResult { input, outcome, score, .. } in &self.results {
+            let cosine = score.map(|score| format!(" (cosine {score:.3})")).unwrap_or_default();
             match outcome {
-                Outcome::Label(label) if self.results.len() == 1 => writeln!(out, "{}", label.bold()),
-                Outcome::Label(label) => writeln!(out, "{input}: {}", label.bold()),
+                Outcome::Label(label) if self.results.len() == 1 => writeln!(out, "{}{cosine}", label.bold()),
+                Outcome::Label(label) => writeln!(out, "{input}: {}{cosine}", label.bold()),
                 Outcome::Error(reason) => writeln!(err, "{} {input}: {reason}", "error:".red().bold()),
             }
             .map_err(closed)?;
         }
-        if self.rounds > 0 {
+        let Cost { elapsed_ms, rounds, bytes_sent } = self.cost;
+        if rounds > 0 {
             let line = format!(
                 "{} answered in {:.2} s: {} rounds, {} sent by the three servers, {} security{}",
                 self.model,
-                self.elapsed_ms as f64 / 1000.0,
-                self.rounds,
-                bytes(self.bytes_sent.iter().sum()),
+                elapsed_ms as f64 / 1000.0,
+                rounds,
+                bytes(bytes_sent.iter().sum()),
                 self.security,
                 if self.raised { " (the model or a server demands it)" } else { "" },
             );

@@ -71,7 +71,8 @@ impl Dealing {
 /// What a publication is of and for: a digest of the model and of the three parties' keys.
 fn name(model: &model::Model, cluster: &Cluster) -> Result<String> {
     let mut hash = Sha256::new();
-    hash.update(codec::encode(&(&manifest(model)?, &codec::encode(&model.graph)?, &cluster.parties))?);
+    let keys: Vec<&[String]> = cluster.parties.iter().map(|party| &party.fingerprints[..]).collect();
+    hash.update(codec::encode(&(&manifest(model)?, &codec::encode(&model.graph)?, &keys))?);
     for weights in model.encode_weights()? {
         weights.iter().for_each(|word| hash.update(word.to_le_bytes()));
     }

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use mpc_core::model::manifest::Reveal;
+use mpc_core::inference::head::Question;
+use mpc_core::model::manifest::{Reveal, UNKNOWN};
 use mpc_core::model::{Graph, Manifest};
 use mpc_core::network::Meter;
-use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, fixed};
+use mpc_core::ring::fixed::{self, FRAC_BITS};
+use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor};
 use mpc_core::security::Mode;
 use mpc_core::sharing::{Dealt, Share, reconstruct, share};
 use mpc_core::wire::message::{Classify, Id, Reply, Request, Stamp};
-use ndarray::{ArrayD, ArrayView1, IxDyn};
+use ndarray::{ArrayD, IxDyn};
 
 use crate::connect::{Client, Conversation, Peer, join, join_session};
 use crate::error::{Error, Result};
@@ -53,13 +55,35 @@ pub struct Evaluation {
 /// What is revealed about one input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
-    /// Position in the manifest's labels.
+    /// Position in the manifest's labels, or behind the last one for none of them.
     pub label: usize,
     /// One score a label, where the manifest reveals scores.
     pub scores: Option<Vec<f64>>,
 }
 
+/// A question about a model, and how it is to be answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked<'a> {
+    pub(crate) model: &'a Model,
+    pub(crate) question: Question,
+    pub(crate) security: Mode,
+    pub(crate) timeout: Duration,
+}
+
+/// An answer of real numbers.
+struct Rows {
+    rows: Vec<Vec<f64>>,
+    security: Mode,
+    rounds: u64,
+    bytes_sent: [u64; 3],
+}
+
 impl Model {
+    /// What a prediction says, in words.
+    pub fn label(&self, prediction: &Prediction) -> &str {
+        self.manifest.labels.get(prediction.label).map_or(UNKNOWN, String::as_str)
+    }
+
     /// Brings features `[windows, sample shape...]` into fixed point.
     ///
     /// # Errors
@@ -91,8 +115,8 @@ impl Model {
 }
 
 impl Client {
-    /// Evaluates `model` on a batch of inputs, with `security` or, where that is stricter, the [minimum](Model::minimum). The
-    /// shares follow the request at once and are read by a party that has admitted it; the parties give up after `timeout`.
+    /// The label of each input by `model`, with `security` or, where that is stricter, the [minimum](Model::minimum). The shares
+    /// follow the request at once and are read by a party that has admitted it; the parties give up after `timeout`.
     ///
     /// # Errors
     /// [`Error::Refused`] and [`Error::Aborted`] where a party says so or is lost, [`Error::Cheating`] where one deviates,
@@ -104,45 +128,106 @@ impl Client {
         security: Mode,
         timeout: Duration,
     ) -> Result<Evaluation> {
-        let security = security.max(model.minimum);
-        let conversations = self.admit(model, inputs, security, timeout).await?;
-        let labels = model.manifest.labels.len();
-        match model.manifest.reveal {
+        let (asked, inputs) = (Asked { model, question: Question::Label, security, timeout }, inputs);
+        let Manifest { labels, unknown, reveal, .. } = &model.manifest;
+        match reveal {
             Reveal::Label => {
-                let (index, rounds, bytes_sent) = evaluate::<Boolean>(conversations, &[inputs.len()]).await?;
-                let prediction = |&label: &u64| match usize::try_from(label) {
-                    Ok(label) if label < labels => Ok(Prediction { label, scores: None }),
-                    _ => Err(Error::Disagreement(format!("the answer is none of the {labels} labels"))),
-                };
-                let predictions = index.iter().map(prediction).collect::<Result<_>>()?;
-                Ok(Evaluation { predictions, security, rounds, bytes_sent })
+                self.positions(&asked, inputs, inputs.len(), labels.len() + usize::from(unknown.is_some())).await
             }
             Reveal::Scores => {
-                let (shape, frac_bits) = ([inputs.len(), labels], model.graph.output().frac_bits);
-                let (scores, rounds, bytes_sent) = evaluate::<Arithmetic>(conversations, &shape).await?;
-                let prediction = |scores: ArrayView1<'_, u64>| {
-                    let scores: Vec<f64> = scores.iter().map(|&s| fixed::decode(s, frac_bits)).collect();
-                    let label = (0..labels).max_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(b.cmp(&a)));
-                    Prediction { label: label.unwrap_or(0), scores: Some(scores) }
-                };
-                let rows = scores.into_shape_with_order(shape).map_err(|e| Error::Internal(e.to_string()))?;
-                let predictions = rows.outer_iter().map(prediction).collect();
-                Ok(Evaluation { predictions, security, rounds, bytes_sent })
+                let rows =
+                    self.rows(&asked, inputs, [inputs.len(), labels.len()], model.graph.output().frac_bits).await?;
+                let windows = inputs.iter().map(|input| f64::from(input.windows));
+                let thresholds =
+                    windows.map(|n| unknown.as_ref().map_or(f64::NEG_INFINITY, |unknown| n * unknown.threshold));
+                Ok(rows.map(thresholds.collect(), |scores, threshold| {
+                    let best = (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(b.cmp(&a)));
+                    best.filter(|&best| scores[best] >= threshold).unwrap_or(scores.len())
+                }))
             }
         }
     }
 
-    /// Asks the three for a session, compares its names, and leaves a share of the input with each.
-    async fn admit(
+    /// Whether inputs 2i and 2i + 1 are of the same person, by a `model` that compares: a prediction for each two, whose label is
+    /// a position in [`VERDICTS`](mpc_core::model::manifest::VERDICTS) and whose score is the cosine. As [`Client::classify`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn compare(
         &self,
         model: &Model,
         inputs: &[Encoded],
         security: Mode,
         timeout: Duration,
-    ) -> Result<[Conversation<'_>; 3]> {
+    ) -> Result<Evaluation> {
+        let asked = Asked { model, question: Question::Same, security, timeout };
+        self.verdicts(&asked, inputs, inputs.len() / 2).await
+    }
+
+    /// The answer to a question whether things are the same, asked about each of `rows` things.
+    pub(crate) async fn verdicts(&self, asked: &Asked<'_>, inputs: &[Encoded], rows: usize) -> Result<Evaluation> {
+        let threshold = asked.model.manifest.embedding.as_ref().map_or(1.0, |embedding| embedding.threshold);
+        match asked.model.manifest.reveal {
+            Reveal::Label => self.positions(asked, inputs, rows, 2).await,
+            Reveal::Scores => {
+                let cosines = self.rows(asked, inputs, [rows, 1], 2 * FRAC_BITS).await?;
+                Ok(cosines.map(vec![threshold; rows], |cosine, threshold| usize::from(cosine[0] < threshold)))
+            }
+        }
+    }
+
+    /// An answer of one position of `candidates` for each row.
+    pub(crate) async fn positions(
+        &self,
+        asked: &Asked<'_>,
+        inputs: &[Encoded],
+        rows: usize,
+        candidates: usize,
+    ) -> Result<Evaluation> {
+        let (conversations, security) = self.admit(asked, inputs).await?;
+        let (index, rounds, bytes_sent) = evaluate::<Boolean>(conversations, &[rows]).await?;
+        let prediction = |&label: &u64| match usize::try_from(label) {
+            Ok(label) if label < candidates => Ok(Prediction { label, scores: None }),
+            _ => Err(Error::Disagreement(format!("the answer is none of the {candidates} that are possible"))),
+        };
+        let predictions = index.iter().map(prediction).collect::<Result<_>>()?;
+        Ok(Evaluation { predictions, security, rounds, bytes_sent })
+    }
+
+    /// An answer of real numbers.
+    async fn rows(&self, asked: &Asked<'_>, inputs: &[Encoded], shape: [usize; 2], frac_bits: u32) -> Result<Rows> {
+        let (conversations, security) = self.admit(asked, inputs).await?;
+        let (words, rounds, bytes_sent) = evaluate::<Arithmetic>(conversations, &shape).await?;
+        let words: Vec<f64> = words.iter().map(|&word| fixed::decode(word, frac_bits)).collect();
+        Ok(Rows { rows: words.chunks_exact(shape[1]).map(<[f64]>::to_vec).collect(), security, rounds, bytes_sent })
+    }
+
+    /// Has the parties keep the template that `inputs` make together, under the name of the session.
+    pub(crate) async fn keep(&self, asked: &Asked<'_>, inputs: &[Encoded]) -> Result<(Id, Evaluation)> {
+        let (conversations, session, security) = self.admit_as(asked, inputs).await?;
+        let kept = conversations.map(|mut conversation| async move {
+            match conversation.reply().await? {
+                Reply::Kept { meter } => Ok(meter),
+                other => Err(conversation.peer().unexpected(&other)),
+            }
+        });
+        let meters = join_session(kept).await?;
+        let (rounds, bytes_sent) = spent(&meters);
+        Ok((session, Evaluation { predictions: Vec::new(), security, rounds, bytes_sent }))
+    }
+
+    async fn admit(&self, asked: &Asked<'_>, inputs: &[Encoded]) -> Result<([Conversation<'_>; 3], Mode)> {
+        self.admit_as(asked, inputs).await.map(|(conversations, _, security)| (conversations, security))
+    }
+
+    /// Asks the three for a session, compares its names, and leaves a share of the input with each.
+    async fn admit_as(&self, asked: &Asked<'_>, inputs: &[Encoded]) -> Result<([Conversation<'_>; 3], Id, Mode)> {
+        let Asked { model, question, security, timeout } = asked;
+        let security = model.minimum.max(*security);
         let request = Request::Classify(Classify {
             stamp: Stamp::fresh()?,
             publication: model.publication,
+            question: question.clone(),
             windows: inputs.iter().map(|input| input.windows).collect(),
             security,
             timeout_ms: timeout.as_millis().try_into().unwrap_or(u64::MAX),
@@ -161,8 +246,26 @@ impl Client {
         if sessions.iter().any(|session| *session != sessions[0]) {
             return Err(Error::Disagreement("they admitted the request under different names".into()));
         }
-        Ok(admitted.map(|(conversation, _)| conversation))
+        Ok((admitted.map(|(conversation, _)| conversation), sessions[0], security))
     }
+}
+
+impl Rows {
+    /// The rows as scores, with the position that `label` finds for a row and its threshold.
+    fn map(self, thresholds: Vec<f64>, label: impl Fn(&[f64], f64) -> usize) -> Evaluation {
+        let Self { rows, security, rounds, bytes_sent } = self;
+        let prediction = |(scores, threshold): (Vec<f64>, f64)| Prediction {
+            label: label(&scores, threshold),
+            scores: Some(scores),
+        };
+        let predictions = rows.into_iter().zip(thresholds).map(prediction).collect();
+        Evaluation { predictions, security, rounds, bytes_sent }
+    }
+}
+
+fn spent(meters: &[Meter; 3]) -> (u64, [u64; 3]) {
+    let rounds = meters.iter().map(|meter| meter.rounds).max().unwrap_or(0);
+    (rounds, meters.each_ref().map(|meter| meter.bytes_sent))
 }
 
 /// Asks one party for a session and leaves a share with it, `ahead` of its answer or after it. The session's name is the party's
@@ -193,9 +296,8 @@ async fn evaluate<D: Domain>(
     let parts = conversations.map(|conversation| part::<D>(conversation, shape));
     let parts = join_session(parts).await?;
     let output = reconstruct(&parts.each_ref().map(|(share, _)| share.clone()))?;
-    let meters = parts.map(|(_, meter)| meter);
-    let rounds = meters.iter().map(|meter| meter.rounds).max().unwrap_or(0);
-    Ok((output, rounds, meters.map(|meter| meter.bytes_sent)))
+    let (rounds, bytes_sent) = spent(&parts.map(|(_, meter)| meter));
+    Ok((output, rounds, bytes_sent))
 }
 
 /// One party's share of the output.

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use mpc_client::local::LocalCluster;
 use mpc_client::{Client, Dealing, Encoded, Identity, Mode, Model, preprocess};
 use mpc_core::Role;
+use mpc_core::inference::head::Question;
 use mpc_core::network::endpoint::{self, connect};
 use mpc_core::network::tls;
 use mpc_core::wire::cluster::{Cluster, PartyEntry};
@@ -109,6 +110,7 @@ impl Enemy {
                 let request = Request::Classify(Classify {
                     stamp: Stamp::fresh().expect("random numbers"),
                     publication: self.model.publication,
+                    question: Question::Label,
                     windows: vec![u32::MAX; 100],
                     security: Mode::Active,
                     timeout_ms: 1,

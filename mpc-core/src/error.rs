@@ -93,12 +93,22 @@ pub enum Step {
     Transcript,
     /// Both copies of each component of the answer are the same; the client compares them.
     Answer,
+    /// Both holders of each component of the enrolled templates hold the same.
+    Gallery,
 }
 
 impl Step {
     /// Every step; the position of one is its number on the wire.
-    pub const ALL: [Self; 7] =
-        [Self::Model, Self::Input, Self::Opening, Self::Coins, Self::Products, Self::Transcript, Self::Answer];
+    pub const ALL: [Self; 8] = [
+        Self::Model,
+        Self::Input,
+        Self::Opening,
+        Self::Coins,
+        Self::Products,
+        Self::Transcript,
+        Self::Answer,
+        Self::Gallery,
+    ];
 }
 
 impl fmt::Display for Step {
@@ -111,6 +121,7 @@ impl fmt::Display for Step {
             Self::Products => "the check of products",
             Self::Transcript => "the comparison of transcripts",
             Self::Answer => "the comparison of the answer's shares",
+            Self::Gallery => "the comparison of the enrolled templates' shares",
         })
     }
 }

@@ -69,7 +69,7 @@ impl Party {
     }
 
     /// Makes sure that both holders of each component of what came from outside hold the same, see [`Security::agree`].
-    pub fn agree<const N: usize>(&mut self, given: impl FnOnce() -> [(Step, Digests); N]) -> Result<()> {
+    pub fn agree(&mut self, given: impl FnOnce() -> Vec<(Step, Digests)>) -> Result<()> {
         if self.security.wants_claims() { self.security.agree(&mut self.link, &given()) } else { Ok(()) }
     }
 

@@ -8,7 +8,6 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use crate::model::manifest::Reveal;
 use crate::model::{Facts, Graph, Node, Op, ValueId};
 use crate::network::lines::Conditions;
 use crate::protocol::compare::Width;
@@ -22,6 +21,17 @@ use crate::security::Mode;
 pub struct Plan {
     pools: HashMap<ValueId, Pool>,
     argmax: Levels,
+}
+
+/// A search for the largest number of each of several rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Search {
+    /// How many rows.
+    pub rows: usize,
+    /// Numbers in each.
+    pub candidates: usize,
+    /// How large they are.
+    pub width: Width,
 }
 
 /// How a max-pool is computed.
@@ -40,8 +50,8 @@ impl fmt::Display for Pool {
 }
 
 impl Plan {
-    /// The fastest plan for `samples` samples that make up `inputs` inputs.
-    pub fn new(graph: &Graph, samples: usize, inputs: usize, reveal: Reveal, conditions: Conditions) -> Self {
+    /// The fastest plan for `samples` samples, in whose outputs something is searched for, or nothing.
+    pub fn new(graph: &Graph, samples: usize, search: Option<Search>, conditions: Conditions) -> Self {
         let pool = |(id, node): (ValueId, &Node)| {
             let Op::MaxPool(geometry) = &node.op else { return None };
             let n = samples * node.facts.shape.iter().product::<usize>();
@@ -62,15 +72,11 @@ impl Plan {
             options.min_by_key(|pool| nanoseconds(conditions, cost(pool))).map(|pool| (id, pool))
         };
         let pools = graph.nodes.iter().enumerate().filter_map(pool).collect();
-        let (output, classes) = (graph.output(), graph.output().shape.first().copied().unwrap_or(1));
-        let cost = |levels: &Levels| argmax::cost(inputs, width(graph, output), levels, u64::BITS);
-        let argmax = match reveal {
-            Reveal::Label => {
-                options(classes, MAX_ARGMAX_GROUP).min_by_key(|levels| nanoseconds(conditions, cost(levels)))
-            }
-            Reveal::Scores => None,
-        };
-        Self { pools, argmax: argmax.unwrap_or_else(|| Levels::all_pairs(classes)) }
+        let argmax = search.and_then(|Search { rows, candidates, width }| {
+            let cost = |levels: &Levels| argmax::cost(rows, width, levels, u64::BITS);
+            options(candidates, MAX_ARGMAX_GROUP).min_by_key(|levels| nanoseconds(conditions, cost(levels)))
+        });
+        Self { pools, argmax: argmax.unwrap_or_else(|| Levels::all_pairs(1)) }
     }
 
     /// How the max-pool at `id` is computed.
@@ -81,7 +87,7 @@ impl Plan {
         &self.pools[&id]
     }
 
-    /// How the largest score is sought.
+    /// How the largest number is sought; among one where nothing is.
     pub fn argmax(&self) -> &Levels {
         &self.argmax
     }
@@ -138,7 +144,7 @@ fn most_comparisons(candidates: usize, group: usize) -> u64 {
 }
 
 /// Bytes of the differences that are compared at once where most are, 16 each, for any conditions.
-fn compared_bytes(graph: &Graph, samples: usize) -> u64 {
+fn compared_bytes(graph: &Graph, samples: usize, search: Option<Search>) -> u64 {
     let pools = graph.nodes.iter().filter_map(|node| match &node.op {
         Op::MaxPool(geometry) => Some((&node.facts.shape, most_comparisons(geometry.window(), MAX_POOL_GROUP))),
         _ => None,
@@ -147,8 +153,9 @@ fn compared_bytes(graph: &Graph, samples: usize) -> u64 {
         let winners = shape.iter().fold(samples as u64, |n, &side| n.saturating_mul(side as u64));
         winners.saturating_mul(each).saturating_mul(16)
     };
-    let classes = graph.output().shape.first().copied().unwrap_or(1);
-    let argmax = most_comparisons(classes, MAX_ARGMAX_GROUP).saturating_mul(16 * samples as u64);
+    let argmax = search.map_or(0, |Search { rows, candidates, .. }| {
+        most_comparisons(candidates, MAX_ARGMAX_GROUP).max(candidates as u64).saturating_mul(16 * rows as u64)
+    });
     pools.map(bytes).max().unwrap_or(0).max(argmax)
 }
 
@@ -170,7 +177,7 @@ pub fn live_bytes(graph: &Graph, samples: usize) -> Vec<u64> {
 }
 
 /// About how many bytes a party needs for a session besides the weights, estimated from above.
-pub fn session_bytes(graph: &Graph, samples: usize, mode: Mode) -> u64 {
+pub fn session_bytes(graph: &Graph, samples: usize, search: Option<Search>, mode: Mode) -> u64 {
     /// Messages on their way, and the thread.
     const BASE: u64 = 8 << 20;
     /// Planes, masks and messages of a comparison beside the values compared: measured on whole networks, 10 at most.
@@ -178,7 +185,7 @@ pub fn session_bytes(graph: &Graph, samples: usize, mode: Mode) -> u64 {
     /// Claims that wait for their check, and the check itself: their number is bounded, the layer that exceeds it is not.
     const CHECK: u64 = 48 << 20;
     let live = live_bytes(graph, samples).into_iter().max().unwrap_or(0);
-    let most = live.max(compared_bytes(graph, samples)).saturating_mul(FACTOR);
+    let most = live.max(compared_bytes(graph, samples, search)).saturating_mul(FACTOR);
     let passive = most.saturating_add(BASE);
     if mode == Mode::Passive { passive } else { passive.saturating_add(most).saturating_add(CHECK) }
 }

@@ -2,7 +2,8 @@
 //! 2^-10 at 16 fractional bits.
 
 use mpc_core::inference::clear;
-use mpc_core::inference::secure::{self, Output, Weights};
+use mpc_core::inference::head::{Head, Output};
+use mpc_core::inference::secure::{self, Weights};
 use mpc_core::kernel::ConvGeometry;
 use mpc_core::model::manifest::{Bounds, Reveal};
 use mpc_core::model::{Bound, Declared, Graph, Network, Op, PoolGeometry, Source, compile, encode_weights};
@@ -115,7 +116,7 @@ fn evaluate(
     let outputs = three_parties(1, |party| {
         let mine = party.role().index();
         let weights = Weights::new(weights.iter().map(|shares| shares[mine].clone()).collect());
-        secure::evaluate(party, graph, &weights, input[mine].clone(), windows, reveal, conditions)
+        secure::evaluate(party, graph, &weights, input[mine].clone(), windows, &Head::from(reveal), conditions)
     });
     outputs.map(|output| output.expect("an output"))
 }
@@ -130,7 +131,7 @@ fn scores(
     let parts: [Share<Arithmetic, u64>; 3] =
         evaluate(graph, weights, x, windows, Reveal::Scores, conditions).map(|output| match output {
             Output::Scores(scores) => scores,
-            Output::Labels(_) => panic!("scores were asked for"),
+            Output::Labels(_) | Output::Template(_) => panic!("scores were asked for"),
         });
     reconstruct(&parts).expect("equal duplicates").mapv(|word| fixed::decode(word, graph.output().frac_bits))
 }
@@ -139,7 +140,7 @@ fn labels(graph: &Graph, weights: &[ArrayD<f64>], x: &ArrayD<f64>, windows: &[u3
     let parts: [Share<Boolean, u64>; 3] =
         evaluate(graph, weights, x, windows, Reveal::Label, Conditions::WAN).map(|output| match output {
             Output::Labels(labels) => labels,
-            Output::Scores(_) => panic!("labels were asked for"),
+            Output::Scores(_) | Output::Template(_) => panic!("labels were asked for"),
         });
     reconstruct(&parts).expect("equal duplicates").iter().copied().collect()
 }
@@ -287,7 +288,7 @@ proptest! {
             let _ = three_parties(1, |party| {
                 let mine = party.role().index();
                 let weights = Weights::new(weights.iter().map(|shares| shares[mine].clone()).collect());
-                secure::evaluate(party, &damaged, &weights, input[mine].clone(), &[1, 1], Reveal::Label, Conditions::LOOPBACK)
+                secure::evaluate(party, &damaged, &weights, input[mine].clone(), &[1, 1], &Head::from(Reveal::Label), Conditions::LOOPBACK)
             });
         }
     }

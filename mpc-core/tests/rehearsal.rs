@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mpc_core::Result;
+use mpc_core::inference::head::Head;
 use mpc_core::inference::rehearsal::{Piece, Spent, rehearse};
 use mpc_core::inference::secure::{Weights, evaluate};
 use mpc_core::kernel::ConvGeometry;
@@ -59,12 +60,20 @@ fn a_rehearsal_costs_what_the_evaluation_costs() {
             let meters = run_parties(parties, |party| {
                 let mine = party.role().index();
                 let weights = Weights::new(weights.iter().map(|shares| shares[mine].clone()).collect());
-                evaluate(party, &graph, &weights, input[mine].clone(), &[1, 1], Reveal::Label, conditions)?;
+                evaluate(
+                    party,
+                    &graph,
+                    &weights,
+                    input[mine].clone(),
+                    &[1, 1],
+                    &Head::from(Reveal::Label),
+                    conditions,
+                )?;
                 party.verify()?;
                 Ok(party.meter())
             });
-            let pieces =
-                rehearse(&graph, &[1, 1], Reveal::Label, mode, conditions, || Duration::ZERO).expect("a rehearsal");
+            let pieces = rehearse(&graph, &[1, 1], &Head::from(Reveal::Label), mode, conditions, || Duration::ZERO)
+                .expect("a rehearsal");
             let sum = |of: fn(&Spent) -> u64| pieces.iter().map(of).sum::<u64>();
             let rehearsed =
                 Meter { rounds: sum(|spent| spent.meter.rounds), bytes_sent: sum(|spent| spent.meter.bytes_sent) };
@@ -78,7 +87,7 @@ fn a_rehearsal_costs_what_the_evaluation_costs() {
 #[test]
 fn time_is_made_of_rounds_bytes_and_work() {
     let meter = Meter { rounds: 10, bytes_sent: 125_000 };
-    let spent = Spent { piece: Piece::Argmax, meter, cpu: Duration::from_millis(4) };
+    let spent = Spent { piece: Piece::Head, meter, cpu: Duration::from_millis(4) };
     let conditions = Conditions { latency_us: 1000, rate_mbit: 100 };
     let measured = Measured { conditions, work_us: 3000 };
     let time = spent.time(&measured, Duration::from_micros(2000));
@@ -101,8 +110,7 @@ fn branches_share_their_rounds() {
         compile(&network, &declared)
     };
     let (graph, _) = branches().unwrap();
-    let pieces =
-        rehearse(&graph, &[1], Reveal::Scores, Mode::Passive, Conditions::LOOPBACK, || Duration::ZERO).unwrap();
+    let pieces = rehearse(&graph, &[1], &Head::Scores, Mode::Passive, Conditions::LOOPBACK, || Duration::ZERO).unwrap();
     let rounds = |name: &str| {
         let piece = pieces.iter().find(|spent| matches!(spent.piece, Piece::Node(id) if graph.nodes[id].name == name));
         piece.map(|spent| spent.meter.rounds)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use mpc_core::error::Step;
+use mpc_core::inference::head::Question;
 use mpc_core::network::Meter;
 use mpc_core::network::lines::Conditions;
 use mpc_core::ring::Tensor;
@@ -12,7 +13,9 @@ use mpc_core::wire::codec;
 use mpc_core::wire::message::{
     Action, Change, Classify, Id, MAX_CONTROL, ModelInfo, Reply, Request, Stamp, Upload, Versioned, model_digest,
 };
-use mpc_core::wire::peer::{Catalog, Decision, PeerRequest, Propose, SessionHello, Verdict, session_id};
+use mpc_core::wire::peer::{
+    Catalog, Decision, Enrolled, PeerRequest, Propose, SessionHello, Verdict, gallery_digest, session_id,
+};
 use mpc_core::wire::stream;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,7 +28,14 @@ fn id(byte: u8) -> Id {
 
 fn classify() -> Classify {
     let (stamp, publication) = (Stamp { request: id(0x01), issued_s: 1_800_000_000 }, id(0x02));
-    Classify { stamp, publication, windows: vec![1, 3], security: Mode::Active, timeout_ms: 30_000 }
+    Classify {
+        stamp,
+        publication,
+        question: Question::Label,
+        windows: vec![1, 3],
+        security: Mode::Active,
+        timeout_ms: 30_000,
+    }
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -43,6 +53,12 @@ fn vectors() -> BTreeMap<&'static str, Vec<u8>> {
             (name, (0..digits.len()).step_by(2).map(byte).collect())
         })
         .collect()
+}
+
+/// A block of the document.
+fn block(name: &str, bytes: &[u8]) -> String {
+    let line = |line: &[u8]| line.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
+    format!("```text vector {name}\n{}\n```", bytes.chunks(32).map(line).collect::<Vec<_>>().join("\n"))
 }
 
 /// The framed bytes of a message, after checking that they are read back as the same message.
@@ -71,6 +87,10 @@ fn the_document_and_the_code_agree() {
         digest: id(0x04),
     };
     let change = Change { stamp: classify().stamp, action: Action::Activate { publication: id(0x02) } };
+    let ann = Enrolled { person: "ann".into(), template: id(0x03) };
+    let gallery = gallery_digest(&id(0x02), std::slice::from_ref(&ann));
+    let action = Action::Enrol { publication: id(0x02), person: ann.person, template: ann.template };
+    let enrol = Change { stamp: classify().stamp, action };
     let catalog = Catalog::default().with("clinic", "m", Some(id(0x02)));
     let mut expected = BTreeMap::from([
         ("status", framed(&Versioned::new(Request::Status))),
@@ -84,6 +104,10 @@ fn the_document_and_the_code_agree() {
         ("ready", framed(&Reply::Ready { have: 33 })),
         ("change", framed(&Versioned::new(Request::Change(change)))),
         ("changed", framed(&Reply::Changed { revision: 7 })),
+        ("kept", framed(&Reply::Kept { meter: Meter { rounds: 40, bytes_sent: 1_000_000 } })),
+        ("gallery request", framed(&Versioned::new(Request::Gallery { publication: id(0x02) }))),
+        ("gallery", framed(&Reply::Gallery { persons: vec!["ann".into()], digest: gallery })),
+        ("enrol", framed(&Versioned::new(Request::Change(enrol)))),
         ("catalog", framed(&Versioned::new(PeerRequest::Catalog(catalog)))),
         ("propose", framed(&Versioned::new(PeerRequest::Propose(propose)))),
         ("verdict", framed(&Verdict::Accept { nonce: id(0x21) })),
@@ -105,9 +129,8 @@ fn the_document_and_the_code_agree() {
         .insert("expanded seed", expand::<u64>(&Seed(id(0x55)), &[2]).iter().flat_map(|w| w.to_le_bytes()).collect());
 
     let documented = vectors();
-    for (name, bytes) in &expected {
-        let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
-        assert_eq!(documented.get(name), Some(bytes), "vector {name:?} should read\n{hex}");
-    }
+    let wrong = expected.iter().filter(|(name, bytes)| documented.get(*name) != Some(*bytes));
+    let wrong: Vec<String> = wrong.map(|(name, bytes)| block(name, bytes)).collect();
+    assert!(wrong.is_empty(), "these vectors should read\n\n{}", wrong.join("\n\n"));
     assert_eq!(documented.len(), expected.len(), "a vector that nothing checks");
 }

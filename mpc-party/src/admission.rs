@@ -17,6 +17,7 @@ use std::time::Duration;
 use mpc_core::network::Network;
 use mpc_core::network::lines::Conditions;
 use mpc_core::network::mesh::{Control, Mesh};
+use mpc_core::wire::codec::MAX_ENCODED;
 use mpc_core::wire::message::{Id, MAX_CONTROL, Versioned};
 use mpc_core::wire::peer::{Decision, PeerRequest, Propose, Verdict, session_id};
 use mpc_core::wire::stream;
@@ -269,7 +270,7 @@ impl Admission {
     /// What a peer wants that opened a control stream, if it is P0 and says so in time.
     pub(crate) async fn hear_peer(&self, control: Control) -> Option<(PeerRequest, SendStream, RecvStream)> {
         let Control { peer, mut send, mut recv } = control;
-        match timeout(self.wait, stream::receive_first(&mut recv, MAX_CONTROL)).await {
+        match timeout(self.wait, stream::receive_first(&mut recv, MAX_ENCODED)).await {
             Ok(Ok(request)) if peer == Role::P0 => return Some((request, send, recv)),
             Ok(Ok(_)) => tracing::warn!(%peer, "asked for a session, which only P0 may"),
             Ok(Err(error)) => {

@@ -3,23 +3,34 @@
 //! What is in service is one [list](peer::Catalog), the same at all three parties; [`crate::agreement`] sees to that. A
 //! publication on the list whose share is not here, or damaged, is *missing*: this party does not serve it, and says so.
 
+mod uploading;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
 use mpc_core::model::Manifest;
+use mpc_core::sharing::ArithmeticShare;
 use mpc_core::wire::message::{Action, Id, ModelInfo, Upload, short};
 use mpc_core::wire::peer;
 use mpc_core::wire::stream;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, watch};
+pub(crate) use uploading::Uploading;
 
 use crate::config::Limits;
+use crate::gallery::{Gallery, has_person, with_person, without_person};
 use crate::model::{Description, Model};
-use crate::store::{Header, Store};
+use crate::store::{Header, Store, TemplateKey};
 
 /// Uploads that nobody has put into service are forgotten after this time.
 const UPLOAD_KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// Templates that no change has made part of a gallery are forgotten after this time.
+const TEMPLATE_KEPT: Duration = Duration::from_secs(3600);
+
+/// Most templates that wait for such a change.
+const TEMPLATES_WAITING: usize = 256;
 
 /// The models in service and their store.
 pub(crate) struct Catalog {
@@ -30,6 +41,8 @@ pub(crate) struct Catalog {
     /// Held while what is in service changes, so that memory and disk see the same order.
     changing: AsyncMutex<()>,
     uploading: Mutex<HashSet<Id>>,
+    /// Templates that wait for a change, since when.
+    waiting: Mutex<HashMap<TemplateKey, Instant>>,
 }
 
 #[derive(Default)]
@@ -38,6 +51,8 @@ struct Inner {
     models: HashMap<Id, Arc<Model>>,
     /// Why a publication on the list is not served here.
     missing: HashMap<Id, String>,
+    /// Of models that compare; or why theirs cannot be used here.
+    galleries: HashMap<Id, Result<Arc<Gallery>, String>>,
     /// Out of service, but sessions that name them may still come for a while: others switch a moment later.
     draining: Vec<(Instant, Arc<Model>)>,
 }
@@ -56,10 +71,15 @@ impl Catalog {
             revision: watch::Sender::new(list.revision),
             changing: AsyncMutex::default(),
             uploading: Mutex::default(),
+            waiting: Mutex::default(),
         };
         catalog.forget_old_uploads(&list)?;
+        let listed: HashSet<TemplateKey> = templates(&list).collect();
+        let waiting = catalog.store.template_keys()?.into_iter().filter(|key| !listed.contains(key));
+        catalog.waiting().extend(waiting.map(|key| (key, Instant::now())));
         let (models, missing) = catalog.load_all(&list);
-        *catalog.lock() = Inner { list, models, missing, draining: Vec::new() };
+        let galleries = catalog.load_galleries(&list, &models);
+        *catalog.lock() = Inner { list, models, missing, galleries, draining: Vec::new() };
         Ok(catalog)
     }
 
@@ -89,11 +109,44 @@ impl Catalog {
     /// One line for each model that should be served here and is not.
     pub(crate) fn missing(&self) -> Vec<String> {
         let inner = self.lock();
-        let missing = |entry: &peer::Entry| {
-            let reason = inner.missing.get(&entry.publication)?;
-            Some(format!("{}/{}: {reason}; publish it again, or restore a backup", entry.tenant, entry.model))
+        let problem = |entry: &peer::Entry| {
+            let (name, id) = (format!("{}/{}", entry.tenant, entry.model), entry.publication);
+            if let Some(reason) = inner.missing.get(&id) {
+                return Some(format!("{name}: {reason}; publish it again, or restore a backup"));
+            }
+            let reason = inner.galleries.get(&id)?.as_ref().err()?;
+            Some(format!("{name}: the gallery cannot be used: {reason}"))
         };
-        inner.list.entries.iter().filter_map(missing).collect()
+        inner.list.entries.iter().filter_map(problem).collect()
+    }
+
+    /// The gallery of a model in service.
+    ///
+    /// # Errors
+    /// Why it cannot be used, with what to do.
+    pub(crate) fn gallery(&self, model: &Model) -> Result<Arc<Gallery>> {
+        match self.lock().galleries.get(&model.publication) {
+            Some(Ok(gallery)) => Ok(gallery.clone()),
+            Some(Err(reason)) => bail!("the gallery cannot be used here: {reason}"),
+            None => bail!("nobody can be enrolled with the model {:?}", model.description.manifest.name),
+        }
+    }
+
+    /// Keeps a template that a session has computed, until a change makes it part of the gallery.
+    ///
+    /// # Errors
+    /// Too many wait for that, or the store cannot take it.
+    pub(crate) async fn keep_template(&self, key: TemplateKey, template: ArithmeticShare) -> Result<()> {
+        {
+            let mut waiting = self.waiting();
+            ensure!(
+                waiting.len() < TEMPLATES_WAITING,
+                "too many templates wait to be enrolled here; try again in an hour"
+            );
+            waiting.insert(key, Instant::now());
+        }
+        self.store.check_room(1 << 20)?;
+        self.stored(move |store| store.keep_template(&key, &template)).await
     }
 
     /// The tenant's model of a publication, if that is in service or was a moment ago.
@@ -178,7 +231,23 @@ impl Catalog {
                 ensure!(inner.list.entries.iter().any(|entry| named(&entry)), "there is no model {model:?} in service");
                 Ok(Some(inner.list.with(tenant, model, None)))
             }
+            Action::Enrol { publication, person, template } => {
+                let list = self.own(tenant, publication)?;
+                let next = with_person(&list, publication, person, *template, self.limits.templates)?;
+                let kept = next.is_none() || self.store.has_template(&(*publication, *template))?;
+                ensure!(kept, "the template is not here; enrol {person:?} once more");
+                Ok(next)
+            }
+            Action::Remove { publication, person } => {
+                without_person(&self.own(tenant, publication)?, publication, person).map(Some)
+            }
         }
+    }
+
+    /// The list, if a publication on it is this tenant's.
+    fn own(&self, tenant: &str, publication: &Id) -> Result<peer::Catalog> {
+        self.find(tenant, publication).context("no such publication is in service here; ask for the models again")?;
+        Ok(self.agreed())
     }
 
     /// An uploaded publication, decoded.
@@ -210,6 +279,10 @@ impl Catalog {
                 Action::Retire { model } => {
                     !inner.list.entries.iter().any(|entry| entry.tenant == tenant && entry.model == *model)
                 }
+                Action::Enrol { publication, person, template } => {
+                    has_person(&inner.list, publication, person, Some(template))
+                }
+                Action::Remove { publication, person } => !has_person(&inner.list, publication, person, None),
             }
         };
         // The sender lives as long as this catalog.
@@ -221,14 +294,15 @@ impl Catalog {
         let before = self.agreed();
         let kept: HashSet<Id> = list.entries.iter().map(|entry| entry.publication).collect();
         let forget: Vec<Id> = before.entries.iter().map(|e| e.publication).filter(|id| !kept.contains(id)).collect();
-        self.store.set_catalog(&list, &forget)?;
+        let galleries = self.load_galleries(&list, &models);
+        self.store.set_catalog(&list, &forget, &self.old_templates(&before, &list))?;
         let revision = list.revision;
         let mut inner = self.lock();
         let until = Instant::now() + self.limits.session_timeout();
         let leaving: Vec<_> =
             inner.models.extract_if(|id, _| !kept.contains(id)).map(|(_, model)| (until, model)).collect();
         inner.draining.extend(leaving);
-        (inner.list, inner.models, inner.missing) = (list, models, missing);
+        *inner = Inner { list, models, missing, galleries, draining: std::mem::take(&mut inner.draining) };
         drop(inner);
         self.revision.send_replace(revision);
         Ok(())
@@ -251,6 +325,37 @@ impl Catalog {
             }
         }
         (models, missing)
+    }
+
+    /// The galleries of the models on a list that compare, those in memory as they are.
+    fn load_galleries(
+        &self,
+        list: &peer::Catalog,
+        models: &HashMap<Id, Arc<Model>>,
+    ) -> HashMap<Id, Result<Arc<Gallery>, String>> {
+        let gallery = |entry: &peer::Entry| {
+            let embedding = models.get(&entry.publication)?.description.manifest.embedding.as_ref()?;
+            let before = self.lock().galleries.get(&entry.publication).and_then(|known| known.as_ref().ok().cloned());
+            let same = before.as_ref().filter(|before| before.enrolled == entry.gallery).cloned();
+            let load = || Gallery::load(&self.store, entry, embedding.size, before.as_deref()).map(Arc::new);
+            let loaded = same.map_or_else(load, Ok).map_err(|error| {
+                format!("{error:#}; restore a backup of this store, or remove and enrol again who was enrolled since the last one")
+            });
+            if let Err(reason) = &loaded {
+                tracing::error!(tenant = entry.tenant, model = entry.model, "the gallery cannot be used: {reason}");
+            }
+            Some((entry.publication, loaded))
+        };
+        list.entries.iter().filter_map(gallery).collect()
+    }
+
+    /// Templates that leave with the list `before`, and those that have waited too long to be on one.
+    fn old_templates(&self, before: &peer::Catalog, list: &peer::Catalog) -> Vec<TemplateKey> {
+        let listed: HashSet<TemplateKey> = templates(list).collect();
+        let mut waiting = self.waiting();
+        waiting.retain(|key, _| !listed.contains(key));
+        let expired = waiting.extract_if(|_, since| since.elapsed() > TEMPLATE_KEPT).map(|(key, _)| key);
+        templates(before).filter(|key| !listed.contains(key)).chain(expired).collect()
     }
 
     fn load_now(&self, tenant: &str, name: Option<&str>, id: &Id) -> Result<Model> {
@@ -284,59 +389,16 @@ impl Catalog {
         tokio::task::spawn_blocking(move || work(&store)).await.context("storing")?
     }
 
+    fn waiting(&self) -> MutexGuard<'_, HashMap<TemplateKey, Instant>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// An upload that goes on. What has arrived stays when it is dropped.
-pub(crate) struct Uploading {
-    catalog: Arc<Catalog>,
-    id: Id,
-    length: u64,
-    /// Bytes that are stored.
-    have: u64,
-}
-
-impl Uploading {
-    /// Bytes that are stored.
-    pub(crate) fn have(&self) -> u64 {
-        self.have
-    }
-
-    /// Bytes of the next chunk; 0 where nothing is left.
-    pub(crate) fn wanted(&self) -> usize {
-        (self.length - self.have).min(crate::store::CHUNK as u64) as usize
-    }
-
-    /// Stores the next chunk.
-    ///
-    /// # Errors
-    /// The store cannot take it.
-    pub(crate) async fn append(&mut self, chunk: zeroize::Zeroizing<Vec<u8>>) -> Result<()> {
-        let (id, index, length) = (self.id, (self.have / crate::store::CHUNK as u64) as u32, chunk.len() as u64);
-        self.catalog.stored(move |store| store.append(&id, index, &chunk)).await?;
-        self.have += length;
-        Ok(())
-    }
-
-    /// The share is whole. Where it repairs a model in service, that is served again.
-    ///
-    /// # Errors
-    /// It is not what was announced.
-    pub(crate) async fn complete(self) -> Result<()> {
-        let id = self.id;
-        self.catalog.stored(move |store| store.complete(&id)).await?;
-        if self.catalog.is_listed(&id) {
-            let _alone = self.catalog.change().await;
-            self.catalog.apply(self.catalog.agreed()).await?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Uploading {
-    fn drop(&mut self) {
-        self.catalog.uploading.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
-    }
+/// The templates in the galleries of a list.
+fn templates(list: &peer::Catalog) -> impl Iterator<Item = TemplateKey> {
+    list.entries.iter().flat_map(|entry| entry.gallery.iter().map(|enrolled| (entry.publication, enrolled.template)))
 }

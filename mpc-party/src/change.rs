@@ -2,7 +2,8 @@
 //!
 //! 1. Each party checks that the publisher may, and that the share is complete with it. P0 proposes the change to P1 and
 //!    P2, which match it with the publisher's own request (as for a question, see [`crate::admission`]).
-//! 2. A model's shares are [compared](mpc_core::inference::secure::Weights::compare) between their holders.
+//! 2. A model's shares are [compared](mpc_core::inference::secure::Weights::compare) between their holders. (A template comes from
+//!    a session that was checked.)
 //! 3. P0 writes the next list to its disk: from now on the change is made. It tells P1 and P2 ([`crate::agreement`]), which write it
 //!    to theirs, and answers the publisher; they do so when they have it.
 //!
@@ -45,6 +46,11 @@ pub(crate) async fn change(
             record.subject.model = shared.catalog.name(&principal.tenant, publication);
         }
         Action::Retire { model } => record.subject.model = Some(model.clone()),
+        Action::Enrol { publication, .. } | Action::Remove { publication, .. } => {
+            record.subject.publication = Some(hex(publication));
+            let model = shared.catalog.find(&principal.tenant, publication);
+            record.subject.model = model.map(|model| model.description.manifest.name.clone());
+        }
     }
     let propose = Propose {
         request: change.stamp.request,

@@ -8,6 +8,7 @@ mod change;
 pub mod check;
 pub mod cli;
 pub mod config;
+mod gallery;
 pub mod health;
 mod keys;
 mod lines;

@@ -1,6 +1,7 @@
 //! A model as a party holds it: the public part, checked, and its share of the weights.
 
 use anyhow::{Context, Result, ensure};
+use mpc_core::inference::head::Head;
 use mpc_core::inference::secure::Weights;
 use mpc_core::model::{Graph, Manifest};
 use mpc_core::plan::session_bytes;
@@ -10,6 +11,7 @@ use mpc_core::wire::codec;
 use mpc_core::wire::message::{Classify, Id, ModelInfo, model_digest};
 
 use crate::config::Limits;
+use crate::gallery::Gallery;
 
 /// The public part of a model, checked.
 pub(crate) struct Description {
@@ -36,6 +38,11 @@ impl Description {
         graph.validate()?;
         let (stated, computed) = (&manifest.input.shape, &graph.input().shape);
         ensure!(stated == computed, "the manifest's input has shape {stated:?}, the graph's {computed:?}");
+        let (declared, computed) = (manifest.outputs(), &graph.output().shape);
+        ensure!(
+            *computed == [declared],
+            "the manifest declares {declared} outputs, the graph's have shape {computed:?}"
+        );
         let digest = model_digest(text, encoded);
         let description = Self { text: text.to_owned(), encoded: encoded.to_vec(), digest, manifest, graph };
         let (words, limit) = (description.weight_words(), limits.model_words());
@@ -49,11 +56,26 @@ impl Description {
         sizes.fold(0, usize::saturating_add)
     }
 
+    /// What `request` asks for.
+    ///
+    /// # Errors
+    /// It does not suit the model, or needs a gallery that it does not have.
+    pub(crate) fn head<'a>(&self, request: &Classify, gallery: Option<&'a Gallery>) -> Result<Head<'a>> {
+        let (inputs, templates) = (request.windows.len(), gallery.map(|gallery| &gallery.templates));
+        Ok(Head::new(&request.question, &self.manifest, inputs, templates)?)
+    }
+
     /// Shape of the input that `request` announces, of at most so many words, and the memory that its session may need, in MiB.
     ///
     /// # Errors
     /// The limit that it exceeds.
-    pub(crate) fn demand(&self, request: &Classify, limits: &Limits, words: usize) -> Result<(Vec<usize>, u32)> {
+    pub(crate) fn demand(
+        &self,
+        request: &Classify,
+        head: &Head<'_>,
+        limits: &Limits,
+        words: usize,
+    ) -> Result<(Vec<usize>, u32)> {
         let most = self.graph.max_windows();
         let in_range = |&n: &u32| (1..=most).contains(&n);
         ensure!(!request.windows.is_empty(), "the request has no input");
@@ -67,7 +89,8 @@ impl Description {
         let shape = self.graph.input().full_shape(batch);
         let input = shape.iter().fold(1usize, |product, &side| product.saturating_mul(side));
         ensure!(input <= words, "the input is larger than this client's may be (input_mib)");
-        let mib = session_bytes(&self.graph, batch, request.security).div_ceil(1 << 20);
+        let search = head.search(&self.graph, request.windows.len());
+        let mib = session_bytes(&self.graph, batch, search, request.security).div_ceil(1 << 20);
         for (allowed, whom) in
             [(limits.session_mib, "one (limits.session_mib)"), (limits.memory_mib, "all together (limits.memory_mib)")]
         {

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use mpc_core::Role;
 use mpc_core::error::Step;
+use mpc_core::inference::head::Question;
 use mpc_core::network::certificate::now;
 use mpc_core::network::endpoint::{self, close};
 use mpc_core::network::identity::Fingerprint;
@@ -191,11 +192,14 @@ async fn serve(
     record.action = match &request {
         Request::Status => "status",
         Request::Models => "models",
+        Request::Gallery { .. } => "gallery",
         Request::Classify(_) => "classify",
         Request::Upload(_) => "upload",
         Request::Change(change) => match change.action {
             Action::Activate { .. } => "activate",
             Action::Retire { .. } => "retire",
+            Action::Enrol { .. } => "enrol",
+            Action::Remove { .. } => "remove",
         },
         Request::Probe => "probe",
         Request::Operate(_) => "operate",
@@ -223,8 +227,15 @@ async fn serve(
             let models = shared.catalog.list(&principal.tenant);
             say(send, &Reply::Models { minimum: shared.minimum, models }).await
         }
+        Request::Gallery { publication } => {
+            let model = shared.catalog.find(&principal.tenant, &publication);
+            let model = model.ok_or_else(|| Ended::Refused("no such publication is in service here".into()))?;
+            let gallery = shared.catalog.gallery(&model).map_err(Ended::refused)?;
+            let persons = gallery.enrolled.iter().map(|enrolled| enrolled.person.clone()).collect();
+            say(send, &Reply::Gallery { persons, digest: gallery.digest }).await
+        }
         Request::Classify(request) => {
-            may(Right::Classify)?;
+            may(if request.question == Question::Enrol { Right::Enrol } else { Right::Classify })?;
             new(&request.stamp)?;
             session::classify(shared, principal, fingerprint, request, record, send, recv).await
         }
@@ -233,7 +244,10 @@ async fn serve(
             publish::upload(shared, principal, request, record, send, recv).await
         }
         Request::Change(request) => {
-            may(Right::Publish)?;
+            may(match request.action {
+                Action::Activate { .. } | Action::Retire { .. } => Right::Publish,
+                Action::Enrol { .. } | Action::Remove { .. } => Right::Enrol,
+            })?;
             new(&request.stamp)?;
             change::change(shared, principal, fingerprint, request, record, send).await
         }

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Instant;
 
 use mpc_core::error::Error;
+use mpc_core::inference::head::{Head, Question, Released};
 use mpc_core::inference::secure::evaluate;
 use mpc_core::link::Link;
 use mpc_core::network::identity::Fingerprint;
@@ -16,7 +17,6 @@ use mpc_core::network::lines::Conditions;
 use mpc_core::network::quic::{Cancel, QuicNetwork};
 use mpc_core::network::{Meter, Network};
 use mpc_core::prss::Prss;
-use mpc_core::ring::Tensor;
 use mpc_core::sharing::{ArithmeticShare, Dealt};
 use mpc_core::wire::codec;
 use mpc_core::wire::message::{Classify, Reply, short};
@@ -30,7 +30,8 @@ use tracing::{Instrument, Span, info, info_span};
 
 use crate::access::Principal;
 use crate::admission::Admitted;
-use crate::model::{Description, Model};
+use crate::gallery::Gallery;
+use crate::model::Model;
 use crate::request::{Ended, say};
 use crate::serve::Shared;
 use crate::telemetry::metrics::Step;
@@ -78,7 +79,9 @@ async fn converse(
     subject.model = Some(name.clone());
     Span::current().record("model", &name);
     shared.check_security(&request, &model.description.manifest).map_err(Ended::Refused)?;
-    let demand = model.description.demand(&request, &shared.limits, principal.input_words);
+    let gallery = gallery(shared, &model, &request).map_err(Ended::refused)?;
+    let head = model.description.head(&request, gallery.as_deref()).map_err(Ended::refused)?;
+    let demand = model.description.demand(&request, &head, &shared.limits, principal.input_words);
     let (shape, mib) = demand.map_err(Ended::refused)?;
     let _place = principal.enter().map_err(Ended::Refused)?;
     let propose = Propose {
@@ -96,7 +99,8 @@ async fn converse(
     Span::current().record("session", short(&session));
     info!(inputs = request.windows.len(), security = %request.security, "starts");
 
-    let mut running = Running::start(shared, model, request, admitted).await?;
+    let key = (model.publication, session);
+    let mut running = Running::start(shared, Work { model, gallery, request }, admitted).await?;
     say(send, &Reply::Accepted { session }).await?;
     let (wait, accepted) = (shared.limits.wait(), Instant::now());
     let input = timeout(wait, stream::receive_dealt(recv, &shape)).instrument(info_span!("input")).await;
@@ -105,18 +109,41 @@ async fn converse(
         .map_err(|e| Ended::Failed(format!("the input share did not arrive: {e}")))?;
     shared.telemetry.metrics.step(&name, Step::Input, accepted.elapsed());
     let computing = Instant::now();
-    let ([own, next], meter) = running.answer(input, &shape).instrument(info_span!("compute")).await?;
+    let (released, meter) = running.answer(input, &shape).instrument(info_span!("compute")).await?;
     shared.telemetry.metrics.step(&name, Step::Compute, computing.elapsed());
     record.meter = Some(meter);
+    info!(rounds = meter.rounds, bytes_sent = meter.bytes_sent, "computed");
+    let [own, next] = match released {
+        Released::ToClient(components) => components,
+        Released::Kept(template) => {
+            shared.catalog.keep_template(key, template).await.map_err(Ended::failed)?;
+            return say(send, &Reply::Kept { meter }).await;
+        }
+    };
     let shape = own.shape().iter().map(|&side| side as u64).collect();
     say(send, &Reply::Output { shape, meter }).await?;
     stream::send_words(send, &own).await.map_err(|_| Ended::Left)?;
-    stream::send_words(send, &next).await.map_err(|_| Ended::Left)?;
-    info!(rounds = meter.rounds, bytes_sent = meter.bytes_sent, "answered");
-    Ok(())
+    stream::send_words(send, &next).await.map_err(|_| Ended::Left)
 }
 
-type Answer = ([Tensor<u64>; 2], Meter);
+/// The gallery that a question names.
+fn gallery(shared: &Shared, model: &Model, request: &Classify) -> anyhow::Result<Option<Arc<Gallery>>> {
+    let (Question::Is { gallery: digest, .. } | Question::Who { gallery: digest }) = &request.question else {
+        return Ok(None);
+    };
+    let gallery = shared.catalog.gallery(model)?;
+    anyhow::ensure!(gallery.digest == *digest, "{}", mpc_core::wire::message::GALLERY_CHANGED);
+    Ok(Some(gallery))
+}
+
+/// What a session's thread works on.
+struct Work {
+    model: Arc<Model>,
+    gallery: Option<Arc<Gallery>>,
+    request: Classify,
+}
+
+type Answer = (Released, Meter);
 
 /// A session's thread, seen from its task. Dropped, the thread ends at its next wait.
 struct Running {
@@ -127,12 +154,7 @@ struct Running {
 
 impl Running {
     /// Starts the thread and waits until the three parties have told each other that they mean the same session.
-    async fn start(
-        shared: &Arc<Shared>,
-        model: Arc<Model>,
-        request: Classify,
-        admitted: Admitted,
-    ) -> Result<Self, Ended> {
+    async fn start(shared: &Arc<Shared>, work: Work, admitted: Admitted) -> Result<Self, Ended> {
         let (ready, is_ready) = oneshot::channel();
         let (input, inputs) = mpsc::channel();
         let (done, answer) = oneshot::channel();
@@ -142,7 +164,7 @@ impl Running {
         let spawned = thread::Builder::new().name(name).spawn(move || {
             let _in_span = span.entered();
             let _counted = Counted::new(&shared.running);
-            let result = run(&shared, &model, &request, &admitted, ready, &inputs);
+            let result = run(&shared, &work, &admitted, ready, &inputs);
             // Nobody listens where the session was given up.
             drop(done.send(result));
             drop(admitted);
@@ -187,13 +209,13 @@ impl Drop for Running {
 /// The thread of a session.
 fn run(
     shared: &Shared,
-    model: &Model,
-    request: &Classify,
+    work: &Work,
     admitted: &Admitted,
     ready: oneshot::Sender<Cancel>,
     inputs: &mpsc::Receiver<ArithmeticShare>,
 ) -> Result<Answer, Error> {
     let Admitted { session, conditions, .. } = *admitted;
+    let Work { model, request, .. } = work;
     let mut network = shared.mesh.session(session, shared.limits.wait())?;
     let hello = SessionHello::new(session, request, model.description.digest, conditions);
     greet(&mut network, &hello).inspect_err(|error| network.abort(error))?;
@@ -204,22 +226,19 @@ fn run(
 
     let security = request.security.start(&hello.digest()?);
     let mut party = Party::new(Link::new(Box::new(network), Prss::new(own, next)), security);
-    compute(&mut party, model, request, conditions, input).inspect_err(|error| party.link().abort(error))
+    compute(&mut party, work, conditions, input).inspect_err(|error| party.link().abort(error))
 }
 
 /// From the input share to what may leave this party.
-fn compute(
-    party: &mut Party,
-    model: &Model,
-    request: &Classify,
-    conditions: Conditions,
-    input: ArithmeticShare,
-) -> Result<Answer, Error> {
-    let Description { graph, manifest, .. } = &model.description;
-    let output = evaluate(party, graph, &model.weights, input, &request.windows, manifest.reveal, conditions)?;
+fn compute(party: &mut Party, work: &Work, conditions: Conditions, input: ArithmeticShare) -> Result<Answer, Error> {
+    let Work { model, gallery, request } = work;
+    let (graph, inputs) = (&model.description.graph, request.windows.len());
+    let templates = gallery.as_ref().map(|gallery| &gallery.templates);
+    let head = Head::new(&request.question, &model.description.manifest, inputs, templates)?;
+    let output = evaluate(party, graph, &model.weights, input, &request.windows, &head, conditions)?;
     let verified = party.verify()?;
     party.link().flush()?;
-    Ok((output.into_components(&verified), party.meter()))
+    Ok((output.release(&verified), party.meter()))
 }
 
 /// Exchanges hellos with both peers.

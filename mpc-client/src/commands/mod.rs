@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod classify;
+pub(crate) mod face;
 pub(crate) mod init;
 pub(crate) mod model;
 pub(crate) mod plan;
@@ -70,12 +71,20 @@ async fn connect(
     progress.say("starting three servers on this machine");
     let folders = local_models(global, models)?;
     let program = std::env::current_exe().map_err(|e| Error::Internal(format!("this program's own file: {e}")))?;
-    let parties = parties.insert(LocalCluster::start(&program)?);
+    let parties = parties.insert(match &global.state {
+        Some(folder) => LocalCluster::kept(&program, folder)?,
+        None => LocalCluster::start(&program)?,
+    });
+    let kept = parties.publications().map(|folder| (folder, parties.cluster().clone()));
     let load = blocking(move || folders.iter().map(|folder| Ok(Model::load(folder)?)).collect::<Result<Vec<_>>>());
     let (client, models) = tokio::try_join!(parties.connect(), load)?;
     progress.say("sharing the model's weights");
     for model in &models {
-        client.publish(model, &Dealing::fresh()?).await?;
+        let dealing = match &kept {
+            Some((folder, cluster)) => Dealing::kept(folder, model, cluster, false)?,
+            None => Dealing::fresh()?,
+        };
+        client.publish(model, &dealing).await?;
     }
     Ok(client)
 }

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use mpc_client::{Mode, Model, Result};
+use mpc_core::inference::head::{Head, Question, Templates};
 use mpc_core::inference::rehearsal::{Piece, Spent, reference, rehearse};
 use mpc_core::model::{Graph, Op, ValueId};
 use mpc_core::network::lines::{Conditions, Measured};
 use mpc_core::plan::{Plan, live_bytes, session_bytes};
+use mpc_core::wire::message::Id;
 use serde::Serialize;
 
 use super::{Needed, ask, blocking};
@@ -76,11 +78,16 @@ fn report(model: &Model, security: Mode, args: &PlanArgs, measured: Option<Measu
         rate_mbit: args.rate.unwrap_or(measured.conditions.rate_mbit),
     };
     let measured = Measured { conditions, ..measured };
-    let (graph, reveal) = (&model.graph, model.manifest.reveal);
+    let graph = &model.graph;
     let windows = vec![args.windows.unwrap_or(1); args.inputs as usize];
     let samples = windows.iter().map(|&n| n as usize).sum();
-    let pieces = rehearse(graph, &windows, reveal, security, conditions, cpu)?;
-    let plan = Plan::new(graph, samples, windows.len(), reveal, conditions);
+    let templates = Templates::rehearsed(model.manifest.outputs(), args.enrolled as usize);
+    let question =
+        if model.manifest.task.compares() { Question::Who { gallery: Id::default() } } else { Question::Label };
+    let head = Head::new(&question, &model.manifest, windows.len(), Some(&templates))?;
+    let pieces = rehearse(graph, &windows, &head, security, conditions, cpu)?;
+    let search = head.search(graph, windows.len());
+    let plan = Plan::new(graph, samples, search, conditions);
     let memory = live_bytes(graph, samples);
     let layers: Vec<Layer> = pieces
         .iter()
@@ -91,7 +98,7 @@ fn report(model: &Model, security: Mode, args: &PlanArgs, measured: Option<Measu
         rounds: pieces.iter().map(|spent| spent.meter.rounds).sum(),
         bytes_sent: pieces.iter().map(|spent| spent.meter.bytes_sent).sum(),
         compute_ms: pieces.iter().map(|spent| milliseconds(spent.cpu)).sum(),
-        memory_bytes: session_bytes(graph, samples, security),
+        memory_bytes: session_bytes(graph, samples, search, security),
         time_ms: pieces.iter().map(|spent| milliseconds(spent.time(&measured, work))).sum(),
     };
     let Conditions { latency_us, rate_mbit } = conditions;
@@ -110,7 +117,7 @@ fn layer(graph: &Graph, plan: &Plan, memory: &[u64], spent: &Spent, time: Durati
             let node = &graph.nodes[id];
             (node.name.clone(), node.op.name(), memory[id], choice(graph, plan, id))
         }
-        Piece::Argmax => ("label".into(), "Argmax", last, plan.argmax().to_string()),
+        Piece::Head => ("answer".into(), "", last, plan.argmax().to_string()),
         Piece::Verification => ("verification".into(), "", last, String::new()),
     };
     Layer {

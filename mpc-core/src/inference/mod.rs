@@ -1,6 +1,8 @@
-//! Evaluation of a graph: one evaluator over three backends, [`clear`] in float64 or exact fixed point, and [`secure`].
+//! Evaluation of a graph: one evaluator over three backends, [`clear`] in float64 or exact fixed point, and
+//! [`secure`]; a [`head`] makes of its output what may be told.
 
 pub mod clear;
+pub mod head;
 pub mod rehearsal;
 pub mod secure;
 

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::head::Head;
 use super::secure::{self, Weights};
 use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::link::Link;
-use crate::model::manifest::Reveal;
 use crate::model::{Graph, ValueId};
 use crate::network::Meter;
 use crate::network::lines::{Conditions, Measured, reference_work};
@@ -35,8 +35,8 @@ pub enum Piece {
     Agreement,
     /// A node of the graph, with the checks that came due before it.
     Node(ValueId),
-    /// Finding the label.
-    Argmax,
+    /// What becomes of the network's output.
+    Head,
     /// The checks at the end.
     Verification,
 }
@@ -72,7 +72,7 @@ impl Spent {
 pub fn rehearse(
     graph: &Graph,
     windows: &[u32],
-    reveal: Reveal,
+    head: &Head<'_>,
     mode: Mode,
     conditions: Conditions,
     clock: impl Fn() -> Duration + Sync,
@@ -98,7 +98,7 @@ pub fn rehearse(
             &weights,
             input.clone(),
             windows,
-            (reveal, conditions),
+            (head, conditions),
             &mut observe,
         )
         .and_then(|_| party.verify());

@@ -1,10 +1,10 @@
 //! Evaluation on shares by the three parties.
 
 use super::clear::constant;
+use super::head::{Head, Output};
 use super::rehearsal::Piece;
 use super::{Backend, Ready, check_input};
 use crate::error::{Error, Result, Step};
-use crate::model::manifest::Reveal;
 use crate::model::rearrange::{broadcast, gather_windows, rearrange};
 use crate::model::{Facts, Graph, Node, Op, PoolGeometry};
 use crate::network::lines::Conditions;
@@ -12,31 +12,11 @@ use crate::party::Party;
 use crate::plan::{Plan, Pool, width};
 use crate::protocol::product::{self, PendingLinear};
 use crate::protocol::winner::Levels;
-use crate::protocol::{argmax::argmax, pool, relu::relu, truncate::truncate};
-use crate::ring::{Boolean, Tensor};
+use crate::protocol::{pool, relu::relu, truncate::truncate};
+use crate::ring::Tensor;
 use crate::role::Role;
-use crate::security::{Digests, Id, Verified};
+use crate::security::{Digests, Id};
 use crate::sharing::{ArithmeticShare, Share};
-
-/// What the client is to learn, still shared.
-#[derive(Debug, Clone)]
-pub enum Output {
-    /// Position of the largest score, one word per input: shape `[inputs]`.
-    Labels(Share<Boolean, u64>),
-    /// The graph's output: shape `[inputs, ..]` with the fractional bits of [`Graph::output`].
-    Scores(ArithmeticShare),
-}
-
-impl Output {
-    /// Both components of this party, for the client: a value that leaves the sharing, so the session's products must
-    /// have been checked.
-    pub fn into_components(self, _: &Verified) -> [Tensor<u64>; 2] {
-        match self {
-            Output::Labels(labels) => [labels.own().clone(), labels.next().clone()],
-            Output::Scores(scores) => [scores.own().clone(), scores.next().clone()],
-        }
-    }
-}
 
 /// The shares of a model's weights, and their digests, which a party computes once for all sessions.
 #[derive(Debug, Clone)]
@@ -58,7 +38,7 @@ impl Weights {
     /// # Errors
     /// [`Error::Cheating`] with [`Step::Model`] where something differs; errors of the network.
     pub fn compare(&self, party: &mut Party, public: &Id) -> Result<()> {
-        party.agree(|| [(Step::Model, self.digests)])?;
+        party.agree(|| vec![(Step::Model, self.digests)])?;
         party.link().note(b"model", public);
         // What a peer says last tells that it has got this far.
         party.link().compare_transcripts(Step::Model)?;
@@ -66,9 +46,9 @@ impl Weights {
     }
 }
 
-/// Evaluates `graph` on a batch. `input` has shape `[sum of windows, ..]`; entry i of `windows` says how many
-/// consecutive samples are windows of input i. The graph must be [valid](Graph::validate). All three parties plan for
-/// the same `conditions`.
+/// Evaluates `graph` on a batch and makes of it what `head` says. `input` has shape `[sum of windows, ..]`; entry i of `windows`
+/// says how many consecutive samples are windows of input i. The graph must be [valid](Graph::validate). All three parties plan
+/// for the same `conditions`.
 ///
 /// # Errors
 /// [`Error::Invalid`] where shapes, windows or weights are not what the graph says; errors of the protocols.
@@ -78,10 +58,10 @@ pub fn evaluate(
     weights: &Weights,
     input: ArithmeticShare,
     windows: &[u32],
-    reveal: Reveal,
+    head: &Head<'_>,
     conditions: Conditions,
 ) -> Result<Output> {
-    evaluate_observed(party, graph, weights, input, windows, (reveal, conditions), &mut |_, _| ())
+    evaluate_observed(party, graph, weights, input, windows, (head, conditions), &mut |_, _| ())
 }
 
 /// As [`evaluate`]; tells `observe` whenever a piece is done.
@@ -91,32 +71,29 @@ pub(super) fn evaluate_observed(
     weights: &Weights,
     input: ArithmeticShare,
     windows: &[u32],
-    (reveal, conditions): (Reveal, Conditions),
+    (head, conditions): (&Head<'_>, Conditions),
     observe: &mut dyn FnMut(&Party, Piece),
 ) -> Result<Output> {
     check_input(graph, input.shape(), windows)?;
+    head.check(graph)?;
     if !graph.weights.iter().map(|spec| spec.shape.as_slice()).eq(weights.shares.iter().map(Share::shape)) {
         return Err(Error::invalid("weights", "are not those that the graph names"));
     }
-    let output = graph.output();
-    if reveal == Reveal::Label && output.shape.len() != 1 {
-        let reason = format!("has shape {:?}; a label needs one row of scores", output.shape);
-        return Err(Error::invalid("the graph's output", reason));
-    }
-    party.agree(|| [(Step::Model, weights.digests), (Step::Input, Digests::of([&input]))])?;
+    party.agree(|| {
+        let templates = head.templates().map(|templates| (Step::Gallery, templates.digests));
+        [(Step::Model, weights.digests), (Step::Input, Digests::of([&input]))].into_iter().chain(templates).collect()
+    })?;
     observe(party, Piece::Agreement);
     let weights = &weights.shares;
-    let plan = Plan::new(graph, input.shape()[0], windows.len(), reveal, conditions);
+    let search = head.search(graph, windows.len());
+    let plan = Plan::new(graph, input.shape()[0], search, conditions);
     let mut backend = Secure { party, graph, plan: &plan, weights, observe };
-    let Value::Shared(scores) = super::evaluate(&mut backend, graph, Value::Shared(input), windows)? else {
+    let Value::Shared(outputs) = super::evaluate(&mut backend, graph, Value::Shared(input), windows)? else {
         unreachable!("only a pool in front of a ReLU leaves its candidates")
     };
-    if reveal == Reveal::Scores {
-        return Ok(Output::Scores(scores));
-    }
-    let labels = argmax(party, &scores, width(graph, output), plan.argmax())?;
-    observe(party, Piece::Argmax);
-    Ok(Output::Labels(labels))
+    let output = head.apply(party, outputs, graph.output(), windows, (search, &plan))?;
+    observe(party, Piece::Head);
+    Ok(output)
 }
 
 struct Secure<'a> {

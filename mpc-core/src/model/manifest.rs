@@ -28,8 +28,11 @@
 //! # Ok::<(), mpc_core::Error>(())
 //! ```
 
+mod answer;
+
 use std::path::Path;
 
+pub use answer::{Embedding, Reveal, Task, UNKNOWN, Unknown, VERDICTS};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -60,7 +63,7 @@ pub struct Manifest {
     pub title: String,
     /// The command that answers with this model.
     pub task: Task,
-    /// One label per output of the network, in its order.
+    /// One label per output of the network, in its order; of a network that compares, `["same", "different"]`.
     pub labels: Vec<String>,
     /// What the client learns.
     pub reveal: Reveal,
@@ -74,32 +77,16 @@ pub struct Manifest {
     pub input: Input,
     /// How a recording is cut; audio only.
     pub windows: Option<Windows>,
+    /// When none of the labels is the answer.
+    pub unknown: Option<Unknown>,
+    /// Of a network that compares: what it computes of an input.
+    pub embedding: Option<Embedding>,
     /// Where the bounds of intermediate values may come from.
     pub bounds: Bounds,
 }
 
 fn first_version() -> String {
     "1".into()
-}
-
-/// What a model answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Task {
-    /// The emotion in a recording.
-    Emotion,
-    /// The class of an input.
-    Classify,
-}
-
-/// What the client learns about the output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reveal {
-    /// The position of the largest output only.
-    Label,
-    /// Every output of the network.
-    Scores,
 }
 
 /// What may be done with the weights; the folder's LICENSE has the words.
@@ -246,6 +233,11 @@ impl Manifest {
         self.input.shape.iter().product()
     }
 
+    /// Number of values that the network computes of an input: a score for each label, or an embedding.
+    pub fn outputs(&self) -> usize {
+        self.embedding.as_ref().map_or(self.labels.len(), |embedding| embedding.size)
+    }
+
     /// Checks what the types cannot say.
     pub fn validate(&self) -> Result<()> {
         require(self.format == FORMAT, "format", || format!("is {}, this program reads {FORMAT}", self.format))?;
@@ -269,6 +261,7 @@ impl Manifest {
             require(windows.hop > 0, "windows.hop", || "must not be 0".into())?;
             require((1..=256).contains(&windows.max), "windows.max", || "must be 1 to 256".into())?;
         }
+        self.validate_answer()?;
         if let Bounds::Calibrated { comparison_margin, ring_margin } = self.bounds {
             require((8..=32).contains(&comparison_margin), "bounds.comparison_margin", || "must be 8 to 32".into())?;
             require((10..=32).contains(&ring_margin), "bounds.ring_margin", || "must be 10 to 32".into())?;
@@ -350,75 +343,4 @@ fn require(holds: bool, field: &str, reason: impl FnOnce() -> String) -> Result<
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const EMOTION: &str = r#"
-        format = 1
-        name = "emotion"
-        title = "The emotion in a recording"
-        task = "emotion"
-        labels = ["calm", "angry"]
-        reveal = "label"
-        security = "passive"
-        licence = "non-commercial"
-        [preprocess]
-        kind = "audio"
-        rate = 16000
-        trim_db = 40.0
-        frame = 512
-        hop = 256
-        bands = 40
-        low_hz = 50.0
-        high_hz = 8000.0
-        floor_db = -80.0
-        mean = [-30.0]
-        std = [20.0]
-        [input]
-        shape = [40, 128]
-        range = 4.0
-        [windows]
-        hop = 64
-        max = 16
-        [bounds]
-        policy = "calibrated"
-        comparison_margin = 8
-        ring_margin = 10
-    "#;
-
-    #[test]
-    fn reads_back_what_it_writes() {
-        let manifest = Manifest::parse(EMOTION).unwrap();
-        assert_eq!((manifest.input.frac_bits, manifest.security), (16, Mode::Passive));
-        let strict = Manifest::parse(&EMOTION.replace("security = \"passive\"", "security = \"active\"")).unwrap();
-        assert_eq!(strict.security, Mode::Active);
-        assert_eq!(Manifest::parse(&toml::to_string(&manifest).unwrap()).unwrap(), manifest);
-    }
-
-    #[test]
-    fn errors_name_the_field() {
-        for (from, to, field) in [
-            ("format = 1", "format = 2", "format"),
-            ("name = \"emotion\"", "name = \"../x\"", "name"),
-            ("labels = [\"calm\", \"angry\"]", "labels = [\"calm\"]", "labels"),
-            ("reveal = \"label\"", "reveal = \"all\"", "reveal"),
-            ("security = \"passive\"", "security = \"none\"", "security"),
-            ("rate = 16000", "rate = 1", "preprocess.rate"),
-            ("rate = 16000", "rate = 16000\nrat = 1", "rat"),
-            ("high_hz = 8000.0", "high_hz = 9000.0", "high_hz"),
-            ("std = [20.0]", "std = [0.0]", "preprocess.std"),
-            ("mean = [-30.0]", "mean = [nan]", "preprocess.mean"),
-            ("mean = [-30.0]", "mean = [1.0, 2.0]", "preprocess.mean"),
-            ("shape = [40, 128]", "shape = [41, 128]", "input.shape"),
-            ("shape = [40, 128]", "shape = [40, 9223372036854775807]", "input.shape"),
-            ("range = 4.0", "range = inf", "input.range"),
-            ("hop = 64", "hop = 0", "windows.hop"),
-            ("comparison_margin = 8", "comparison_margin = 7", "bounds.comparison_margin"),
-            ("ring_margin = 10", "ring_margin = 10\nfoo = 1", "foo"),
-        ] {
-            assert!(EMOTION.contains(from), "{from}");
-            let error = Manifest::parse(&EMOTION.replacen(from, to, 1)).unwrap_err().to_string();
-            assert!(error.contains(field), "{to}: {error}");
-        }
-    }
-}
+mod tests;

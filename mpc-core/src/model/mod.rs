@@ -83,9 +83,10 @@ impl Model {
     pub fn import(manifest: Manifest, onnx: &[u8], samples: Option<&ArrayD<f64>>) -> Result<Self> {
         let network = onnx::import(onnx, &manifest.input.shape)?;
         let scores = network.shape(network.output());
-        if scores != [manifest.labels.len()] {
+        if scores != [manifest.outputs()] {
+            let what = if manifest.task.compares() { "an embedding of" } else { "labels:" };
             let reason =
-                format!("has shape {scores:?} per sample, but the manifest has {} labels", manifest.labels.len());
+                format!("has shape {scores:?} per sample, but the manifest declares {what} {}", manifest.outputs());
             return Err(Error::model("output", "", reason));
         }
         let declared = Declared {

@@ -21,4 +21,5 @@ pub mod relu;
 pub mod rows;
 pub mod thresholds;
 pub mod truncate;
+pub mod unit;
 pub mod winner;

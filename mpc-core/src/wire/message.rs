@@ -33,19 +33,24 @@
 //! Versioned(Request::Classify)         ->
 //! dealt share of the input             ->                                    [sum of windows, sample shape...]
 //!                                      <-  Reply::Accepted | Refused         (the share is read after Accepted)
-//!                                      <-  Reply::Output | Failed | Cheating
-//!                                      <-  own, next as raw u64              product of Output.shape each
+//!                                      <-  Reply::Output | Kept | Failed | Cheating
+//!                                      <-  own, next as raw u64              (behind Output) product of its shape each
 //!
 //! Versioned(Request::Upload)           ->
 //!                                      <-  Reply::Ready | Refused            (how much of the share is there already)
 //! dealt share of all weights, from there ->                                  one flat vector, in the order of the graph
 //!                                      <-  Reply::Stored | Failed
 //!
-//! Versioned(Request::Change)           ->                                    (to all three, when all have Stored)
+//! Versioned(Request::Gallery)          ->
+//!                                      <-  Reply::Gallery | Refused          (at most codec::MAX_ENCODED bytes)
+//!
+//! Versioned(Request::Change)           ->                                    (to all three, when all have Stored or Kept)
 //!                                      <-  Reply::Changed | Refused | Failed
 //! ```
 //!
 //! What the parties say to each other is in [`peer`](super::peer).
+
+mod reply;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -54,15 +59,15 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::codec;
-use crate::error::{Error, Result, Step};
-use crate::network::Meter;
-use crate::network::lines::Measured;
+use crate::error::{Error, Result};
+use crate::inference::head::Question;
 use crate::security::Mode;
 
 pub use crate::security::Id;
+pub use reply::{ModelInfo, Reply, Status};
 
 /// Parties and clients of different versions refuse each other.
-pub const PROTOCOL_VERSION: u16 = 4;
+pub const PROTOCOL_VERSION: u16 = 5;
 
 /// What a connection is for. Caller and party agree on it, and on the version, in the handshake (ALPN).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +91,9 @@ impl Purpose {
         format!("{name}/{PROTOCOL_VERSION}").into_bytes()
     }
 }
+
+/// Why a question about a gallery is refused that is not the one the party has now; the client looks again.
+pub const GALLERY_CHANGED: &str = "the gallery has changed since you looked; ask again";
 
 /// Largest control message in bytes that a party accepts; a list of models may be longer.
 pub const MAX_CONTROL: usize = 1 << 20;
@@ -138,6 +146,11 @@ pub enum Request {
     Status,
     /// Which models are published?
     Models,
+    /// Who is enrolled with a model that compares?
+    Gallery {
+        /// Which publication of the model.
+        publication: Id,
+    },
     /// Evaluate a model on a batch of inputs.
     Classify(Classify),
     /// Keep a share of a model's weights, which follows once the party is [`Reply::Ready`].
@@ -197,6 +210,8 @@ pub struct Classify {
     pub stamp: Stamp,
     /// Which publication of which model, from the answer to [`Request::Models`].
     pub publication: Id,
+    /// What is asked about the inputs.
+    pub question: Question,
     /// Windows per input: one entry an input, the sum is the batch dimension of the input tensor.
     pub windows: Vec<u32>,
     /// Which adversary the answer is to be secure against: at least what the model and each party demand.
@@ -253,6 +268,22 @@ pub enum Action {
         /// Name of the model.
         model: String,
     },
+    /// Make a template that all three have kept one of the gallery.
+    Enrol {
+        /// Which publication of which model it was computed with.
+        publication: Id,
+        /// The person's name there, by [`gallery_name`](super::peer::gallery_name).
+        person: String,
+        /// The session that computed it.
+        template: Id,
+    },
+    /// Take a person out of the gallery and forget the template.
+    Remove {
+        /// Of which publication.
+        publication: Id,
+        /// The person's name there.
+        person: String,
+    },
 }
 
 impl Change {
@@ -263,105 +294,6 @@ impl Change {
     pub fn digest(&self) -> Result<Id> {
         Ok(hash(b"mpc change v1", &[&codec::encode(self)?]))
     }
-}
-
-/// What a party answers; which one depends on the request.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Reply {
-    /// The request will not be served, and nothing was computed or stored.
-    Refused {
-        /// One line for people.
-        reason: String,
-    },
-    /// What was begun ended without an answer.
-    Failed {
-        /// One line for people: which party, which step.
-        reason: String,
-    },
-    /// The session was destroyed because a check of active security failed, here or at a peer. Whose fault it is cannot be
-    /// known.
-    Cheating {
-        /// The check.
-        step: Step,
-    },
-    /// To [`Request::Status`].
-    Status(Status),
-    /// To [`Request::Models`].
-    Models {
-        /// The weakest security that this party takes part in; a model's manifest may demand more.
-        minimum: Mode,
-        /// What is in service.
-        models: Vec<ModelInfo>,
-    },
-    /// To [`Request::Classify`]: the session is admitted at all three parties, send the input share.
-    Accepted {
-        /// Name of the session; all three parties say the same.
-        session: Id,
-    },
-    /// The output shares follow: both components, raw.
-    Output {
-        /// Shape of the output tensor, inputs first.
-        shape: Vec<u64>,
-        /// What the session cost this party.
-        meter: Meter,
-    },
-    /// To [`Request::Upload`]: manifest and graph are good, send the weight share from here on.
-    Ready {
-        /// Bytes of it that are stored already.
-        have: u64,
-    },
-    /// The weight share is stored, as a whole.
-    Stored,
-    /// To [`Request::Change`]: it is made, here and at P0.
-    Changed {
-        /// Number of the [`Catalog`](super::peer::Catalog) with the change.
-        revision: u64,
-    },
-    /// To [`Request::Operate`]: done.
-    Operated {
-        /// What was found, for people.
-        lines: Vec<String>,
-    },
-    /// To [`Request::Probe`]: everything has arrived, as much follows.
-    Probed,
-}
-
-/// What a party says of itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
-    /// Version of the program.
-    pub program: String,
-    /// 0, 1 or 2.
-    pub role: u8,
-    /// Whether the connections to the next and the previous party stand.
-    pub peers: [bool; 2],
-    /// Why not, for people; empty where it stands.
-    pub troubles: [String; 2],
-    /// Its clock, in seconds since 1970.
-    pub clock_s: u64,
-    /// Sessions running now.
-    pub sessions: u32,
-    /// Models that it serves.
-    pub models: u32,
-    /// Number of the last change of what is in service that it knows; the same at all three.
-    pub revision: u64,
-    /// What keeps it from serving all that is in service, for its operator and the other parties only.
-    pub problems: Vec<String>,
-    /// What it has measured together with its peers, if anything yet. P0's is what sessions are planned for.
-    pub measured: Option<Measured>,
-}
-
-/// A published model, as a party describes it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ModelInfo {
-    /// Names this publication.
-    pub publication: Id,
-    /// The change that put it into service.
-    pub revision: u64,
-    /// The manifest, TOML.
-    pub manifest: String,
-    /// The public graph.
-    pub graph: Vec<u8>,
 }
 
 /// Digest of the public part of a model: what the parties compare in [`SessionHello`](super::peer::SessionHello).

@@ -173,6 +173,31 @@ pub struct Entry {
     pub publication: Id,
     /// The change that put it there.
     pub revision: u64,
+    /// Of a model that compares: who is enrolled, by place.
+    pub gallery: Vec<Enrolled>,
+}
+
+/// One person in a gallery.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Enrolled {
+    /// A name that the client has given, see [`gallery_name`].
+    pub person: String,
+    /// The session that has computed the template.
+    pub template: Id,
+}
+
+/// Most persons in one gallery.
+pub const MAX_GALLERY: usize = 16_384;
+
+/// Whether a person may have that name in a gallery: 1 to 64 bytes, no control characters, no spaces at the ends.
+pub fn gallery_name(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && !name.chars().any(char::is_control) && name.trim() == name
+}
+
+/// What a question about a gallery names, so that all parties and the client mean the same persons at the same places.
+pub fn gallery_digest(publication: &Id, gallery: &[Enrolled]) -> Id {
+    let parts = gallery.iter().flat_map(|enrolled| [enrolled.person.as_bytes(), &enrolled.template]);
+    hash(b"mpc gallery v1", &std::iter::once(&publication[..]).chain(parts).collect::<Vec<_>>())
 }
 
 impl Catalog {
@@ -180,17 +205,30 @@ impl Catalog {
     pub fn with(&self, tenant: &str, model: &str, publication: Option<Id>) -> Self {
         let revision = self.revision + 1;
         let others = self.entries.iter().filter(|entry| (&*entry.tenant, &*entry.model) != (tenant, model)).cloned();
-        let new =
-            publication.map(|publication| Entry { tenant: tenant.into(), model: model.into(), publication, revision });
+        let new = publication.map(|publication| {
+            let (tenant, model) = (tenant.into(), model.into());
+            Entry { tenant, model, publication, revision, gallery: Vec::new() }
+        });
         let mut entries: Vec<Entry> = others.chain(new).collect();
         entries.sort();
         Self { revision, entries }
+    }
+
+    /// The next one: with another gallery of that publication.
+    pub fn with_gallery(&self, publication: &Id, gallery: Vec<Enrolled>) -> Self {
+        let mut next = Self { revision: self.revision + 1, entries: self.entries.clone() };
+        next.entries
+            .iter_mut()
+            .filter(|entry| entry.publication == *publication)
+            .for_each(|entry| entry.gallery.clone_from(&gallery));
+        next
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inference::head::Question;
     use crate::wire::message::Stamp;
 
     #[test]
@@ -198,6 +236,7 @@ mod tests {
         let request = |windows| Classify {
             stamp: Stamp { request: [1; 32], issued_s: 0 },
             publication: [2; 32],
+            question: Question::Label,
             windows,
             security: Mode::Passive,
             timeout_ms: 1000,
@@ -216,5 +255,23 @@ mod tests {
         assert_eq!(replaced.entries[0], first.entries[0], "the other tenant's model of that name");
         assert_eq!((replaced.entries[1].publication, replaced.entries[1].revision), ([3; 32], 3));
         assert_eq!(replaced.with("a", "face", None).entries, replaced.entries[1..]);
+    }
+
+    #[test]
+    fn galleries_are_told_apart() {
+        let enrolled = |person: &str, template| Enrolled { person: person.into(), template: [template; 32] };
+        let first =
+            Catalog::default().with("a", "face", Some([1; 32])).with_gallery(&[1; 32], vec![enrolled("ann", 1)]);
+        assert_eq!((first.revision, first.entries[0].gallery.len(), first.entries[0].revision), (2, 1, 1));
+        assert_eq!(first.with_gallery(&[9; 32], Vec::new()).entries, first.entries, "of another publication");
+        assert!(first.with("a", "face", Some([2; 32])).entries[0].gallery.is_empty(), "another network's templates");
+
+        let galleries = [vec![enrolled("ann", 1)], vec![enrolled("ann", 2)], vec![enrolled("bob", 1)], Vec::new()];
+        let digests: std::collections::BTreeSet<Id> = galleries.iter().map(|g| gallery_digest(&[1; 32], g)).collect();
+        assert_eq!(digests.len(), galleries.len());
+        for (name, good) in [("ann", true), ("Ann B.", true), ("", false), (" ann", false), ("a\nb", false)] {
+            assert_eq!(gallery_name(name), good, "{name:?}");
+        }
+        assert!(gallery_name(&"x".repeat(64)) && !gallery_name(&"x".repeat(65)));
     }
 }

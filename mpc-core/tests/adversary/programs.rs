@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use mpc_core::inference::secure::{self, Output, Weights};
+use mpc_core::inference::head::{Head, Output};
+use mpc_core::inference::secure::{self, Weights};
 use mpc_core::kernel::ConvGeometry;
 use mpc_core::model::manifest::{Bounds, Reveal};
 use mpc_core::model::{Declared, Graph, Network, Op, PoolGeometry, compile, encode_weights};
@@ -206,7 +207,7 @@ pub(crate) const NETWORK: Program = Program {
         let (graph, weights) = &*LENET;
         let weights = Weights::new(weights.iter().map(|weight| d.deal(weight)).collect());
         let input = d.numbers(&[1, 1, 4, 4], 14);
-        secure::evaluate(p, graph, &weights, input, &[1], Reveal::Label, Conditions::WAN)
+        secure::evaluate(p, graph, &weights, input, &[1], &Head::from(Reveal::Label), Conditions::WAN)
     },
 };
 

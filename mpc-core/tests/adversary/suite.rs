@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use mpc_core::inference::secure::Output;
+use mpc_core::inference::head::{Output, Released};
 use mpc_core::link::Link;
 use mpc_core::network::Network;
 use mpc_core::prss::Prss;
@@ -237,7 +237,11 @@ fn part(case: Case, party: &mut Party) -> Result<Part> {
     let labels = matches!(output, Output::Labels(_));
     let verified = party.verify()?;
     party.link().flush()?;
-    Ok(Part { labels, components: output.into_components(&verified) })
+    let components = match output.release(&verified) {
+        Released::ToClient(components) => components,
+        Released::Kept(kept) => [kept.own().clone(), kept.next().clone()],
+    };
+    Ok(Part { labels, components })
 }
 
 /// Something that a corrupt party tries in one session.

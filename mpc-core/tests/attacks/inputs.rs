@@ -20,7 +20,7 @@ fn square(cheater: Role, security: fn() -> Box<dyn Security>, unknown: u64) -> R
         };
         let ([weight, input], [next_weight, next_input]) = (component(role, 0), component(role.next(), HALF));
         let (weight, input) = (Share::new(weight, next_weight), Share::new(input, next_input));
-        party.agree(|| [(Step::Model, Digests::of([&weight])), (Step::Input, Digests::of([&input]))])?;
+        party.agree(|| vec![(Step::Model, Digests::of([&weight])), (Step::Input, Digests::of([&input]))])?;
         let sum = truncate(party, &weight.add(&input), BITS)?;
         mul::<Arithmetic, u64>(party, &sum, &sum)?;
         party.verify().map(drop)

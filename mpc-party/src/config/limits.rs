@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use garde::Validate;
+use mpc_core::wire::peer::MAX_GALLERY;
 use serde::Deserialize;
 
 use super::clients::ClientLimits;
@@ -44,6 +45,9 @@ pub struct Limits {
     /// Models in service, all tenants together; as many may be uploaded and wait.
     #[garde(range(min = 1, max = 32))]
     pub models: usize,
+    /// Persons enrolled with one model.
+    #[garde(range(min = 1, max = MAX_GALLERY))]
+    pub templates: usize,
     /// What each client may do, where its own entry says nothing else.
     #[garde(dive)]
     pub client: ClientLimits,
@@ -62,6 +66,7 @@ impl Default for Limits {
             memory_mib: machine::memory_mib().map_or(8 * 4096, |mib| (mib * 3 / 4).max(16)),
             model_mib: 256,
             models: 16,
+            templates: 10_000,
             client: ClientLimits::default(),
         }
     }

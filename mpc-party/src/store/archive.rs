@@ -8,7 +8,7 @@ use mpc_core::wire::message::{Id, short};
 use mpc_core::wire::peer::Catalog;
 use redb::{Database, ReadableDatabase, ReadableTable};
 
-use super::{CATALOG, CHECK, CHUNKS, DATABASE_FILE, HEADERS, Store, StoreKey};
+use super::{CATALOG, CHECK, CHUNKS, DATABASE_FILE, HEADERS, Store, StoreKey, TEMPLATES};
 
 /// What a verification has found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +62,15 @@ impl Store {
                 }
                 Ok(_) => report.problems.push(lost(&name, &id, "the share is not complete")),
                 Err(error) => report.problems.push(lost(&name, &id, &format!("{error:#}"))),
+            }
+            let keys: Vec<_> = entry.gallery.iter().map(|enrolled| (id, enrolled.template)).collect();
+            match self.read_templates(&keys) {
+                Ok(_) if keys.is_empty() => {}
+                Ok(templates) => report.lines.push(format!("{name}: {} persons enrolled", templates.len())),
+                Err(error) => report.problems.push(format!(
+                    "{name}: the gallery of {}: {error:#}; restore a backup of this store, or remove and enrol again who is missing",
+                    keys.len()
+                )),
             }
         }
         for (id, header) in self.headers()?.into_iter().filter(|(id, _)| !in_service(&catalog, id)) {
@@ -127,7 +136,7 @@ fn copy(from: &Database, to: &Path) -> Result<()> {
             }
         })*};
     }
-    copy_table!(CHECK, CATALOG, HEADERS, CHUNKS);
+    copy_table!(CHECK, CATALOG, HEADERS, CHUNKS, TEMPLATES);
     Ok(target.commit()?)
 }
 

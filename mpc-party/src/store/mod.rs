@@ -1,4 +1,4 @@
-//! What a party keeps: its shares of models, and which of them are in service. A redb database whose every value is
+//! What a party keeps: its shares of models and of enrolled templates, and which of them are in service. A redb database whose every value is
 //! sealed.
 //!
 //! A publication is *begun*, grows chunk by chunk and is *complete* when its share is whole. Which complete ones are in
@@ -8,6 +8,7 @@
 mod archive;
 mod key;
 mod seal;
+mod templates;
 
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
@@ -24,6 +25,7 @@ use zeroize::Zeroizing;
 pub use archive::{Report, restore};
 pub use key::{KEY_FILE, StoreKey};
 use seal::{Name, Seal};
+pub use templates::TemplateKey;
 
 /// File name of the database.
 pub const DATABASE_FILE: &str = "shares.redb";
@@ -38,6 +40,7 @@ const CHECK: TableDefinition<(), &[u8]> = TableDefinition::new("check");
 const CATALOG: TableDefinition<(), &[u8]> = TableDefinition::new("catalog");
 const HEADERS: TableDefinition<Id, &[u8]> = TableDefinition::new("headers");
 const CHUNKS: TableDefinition<(Id, u32), &[u8]> = TableDefinition::new("chunks");
+const TEMPLATES: TableDefinition<TemplateKey, &[u8]> = TableDefinition::new("templates");
 
 /// What is said of a publication.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -222,11 +225,12 @@ impl Store {
         })
     }
 
-    /// Replaces what is in service, and forgets publications, in one step.
-    pub fn set_catalog(&self, catalog: &Catalog, forget: &[Id]) -> Result<()> {
+    /// Replaces what is in service, and forgets publications and templates, in one step.
+    pub fn set_catalog(&self, catalog: &Catalog, forget: &[Id], templates: &[TemplateKey]) -> Result<()> {
         let sealed = self.seal.seal(Name::Catalog, &codec::encode(catalog)?)?;
         self.write(|transaction| {
             transaction.open_table(CATALOG)?.insert((), &sealed[..])?;
+            forget_templates(transaction, templates)?;
             self.forget(transaction, forget)
         })
     }
@@ -250,6 +254,7 @@ impl Store {
             transaction.open_table(CATALOG)?;
             transaction.open_table(HEADERS)?;
             transaction.open_table(CHUNKS)?;
+            transaction.open_table(TEMPLATES)?;
             let mut check = transaction.open_table(CHECK)?;
             let known = check.get(())?.map(|sealed| self.seal.unseal(Name::Check, sealed.value()).map(drop));
             match known {
@@ -325,6 +330,14 @@ fn stored(transaction: &WriteTransaction, id: &Id) -> Result<u64> {
 
 fn forget_chunks(transaction: &WriteTransaction, id: &Id) -> Result<()> {
     Ok(transaction.open_table(CHUNKS)?.retain_in((*id, 0)..=(*id, u32::MAX), |_, _| false)?)
+}
+
+fn forget_templates(transaction: &WriteTransaction, keys: &[TemplateKey]) -> Result<()> {
+    let mut table = transaction.open_table(TEMPLATES)?;
+    for key in keys {
+        table.remove(key)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

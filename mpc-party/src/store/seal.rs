@@ -7,6 +7,7 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use mpc_core::wire::message::Id;
 use zeroize::Zeroizing;
 
+use super::TemplateKey;
 use super::key::StoreKey;
 
 const NONCE: usize = 24;
@@ -22,6 +23,8 @@ pub(super) enum Name<'a> {
     Header(&'a Id),
     /// A piece of its share.
     Chunk(&'a Id, u32),
+    /// A template that was computed with it.
+    Template(&'a TemplateKey),
 }
 
 impl Name<'_> {
@@ -30,6 +33,7 @@ impl Name<'_> {
             Self::Check => b"check".to_vec(),
             Self::Catalog => b"catalog".to_vec(),
             Self::Header(id) => [b"header/", &id[..]].concat(),
+            Self::Template((id, template)) => [b"template/", &id[..], template].concat(),
             Self::Chunk(id, index) => [b"chunk/", &id[..], &index.to_le_bytes()].concat(),
         }
     }

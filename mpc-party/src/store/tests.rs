@@ -2,6 +2,8 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use mpc_core::ring::Tensor;
+use mpc_core::sharing::ArithmeticShare;
 use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
 
@@ -72,10 +74,10 @@ fn a_change_of_what_is_in_service_is_one_step() {
     let store = Store::open(dir.path(), &key).unwrap();
     assert_eq!(store.catalog().unwrap(), Catalog::default());
     upload(&store, &ID, b"first").unwrap();
-    store.set_catalog(&served(ID), &[]).unwrap();
+    store.set_catalog(&served(ID), &[], &[]).unwrap();
     upload(&store, &[8; 32], b"second").unwrap();
     let next = served(ID).with("clinic", "digits", Some([8; 32]));
-    store.set_catalog(&next, &[ID]).unwrap();
+    store.set_catalog(&next, &[ID], &[]).unwrap();
     drop(store);
     let store = Store::open(dir.path(), &key).unwrap();
     assert_eq!(store.catalog().unwrap(), next);
@@ -88,7 +90,7 @@ fn sealed_and_tied_to_the_key_and_the_name() {
     let store = Store::open(dir.path(), &StoreKey::fresh().unwrap()).unwrap();
     upload(&store, &ID, &[0xa5; 1000]).unwrap();
     upload(&store, &[8; 32], &[0xa6; 1000]).unwrap();
-    store.set_catalog(&served(ID), &[]).unwrap();
+    store.set_catalog(&served(ID), &[], &[]).unwrap();
     let put = |table: TableDefinition<Id, &[u8]>, id: Id, from: Id| {
         store.write(|transaction| {
             let mut table = transaction.open_table(table)?;
@@ -115,12 +117,12 @@ fn a_backup_is_restored_and_a_damaged_one_is_refused() {
     let key = StoreKey::fresh().unwrap();
     let store = Store::open(dir.path(), &key).unwrap();
     upload(&store, &ID, &share(CHUNK + 5)).unwrap();
-    store.set_catalog(&served(ID), &[]).unwrap();
+    store.set_catalog(&served(ID), &[], &[]).unwrap();
     let backup = other.path().join("backup");
     store.backup(&backup).unwrap();
     assert!(store.backup(&backup).is_err(), "never overwritten");
     assert!(restore(&backup, dir.path(), &key).unwrap_err().to_string().contains("stop the party"));
-    store.set_catalog(&Catalog { revision: 2, entries: Vec::new() }, &[ID]).unwrap();
+    store.set_catalog(&Catalog { revision: 2, entries: Vec::new() }, &[ID], &[]).unwrap();
     drop(store);
 
     let kept = restore(&backup, dir.path(), &key).unwrap().unwrap();
@@ -180,7 +182,7 @@ fn a_full_disk_is_an_error_and_loses_nothing() {
     let opener = move || Database::builder().create_with_backend(disk.clone());
     let store = Store::open_with("disk".into(), Box::new(opener), &StoreKey::fresh().unwrap()).unwrap();
     upload(&store, &ID, &share(100_000)).unwrap();
-    store.set_catalog(&served(ID), &[]).unwrap();
+    store.set_catalog(&served(ID), &[], &[]).unwrap();
     room.store(6 << 20, Ordering::Relaxed);
     let large = share(20 << 20);
     let error = upload(&store, &[8; 32], &large).unwrap_err();
@@ -192,4 +194,42 @@ fn a_full_disk_is_an_error_and_loses_nothing() {
     room.store(u64::MAX, Ordering::Relaxed);
     upload(&store, &[8; 32], &large).unwrap();
     assert_eq!(*store.read(&[8; 32]).unwrap().1, large);
+}
+
+#[test]
+fn templates_are_kept_sealed_and_forgotten_with_the_list_that_they_leave() {
+    let (dir, key) = (tempfile::tempdir().unwrap(), StoreKey::fresh().unwrap());
+    let store = Store::open(dir.path(), &key).unwrap();
+    let component = |from: u64| Tensor::from_shape_vec(&[3][..], (from..from + 3).collect()).unwrap();
+    let template = |from: u64| ArithmeticShare::new(component(from), component(from + 10));
+    let (first, second) = ((ID, [1; 32]), (ID, [2; 32]));
+    for (key, from) in [(first, 100), (second, 200)] {
+        store.keep_template(&key, &template(from)).unwrap();
+    }
+    let read = store.read_templates(&[second, first]).unwrap();
+    assert_eq!((read[0].own(), read[1].next()), (&component(200), &component(110)));
+
+    // One record in the place of another does not match its name.
+    let sealed = |key: &TemplateKey| {
+        store
+            .with(|database| Ok(database.begin_read()?.open_table(TEMPLATES)?.get(key)?.unwrap().value().to_vec()))
+            .unwrap()
+    };
+    let (of_first, of_second) = (sealed(&first), sealed(&second));
+    let put = |key: &TemplateKey, record: &[u8]| {
+        store.write(|transaction| Ok(transaction.open_table(TEMPLATES)?.insert(key, record).map(drop)?)).unwrap();
+    };
+    put(&first, &of_second);
+    assert!(store.read_templates(&[first]).unwrap_err().to_string().contains("seal"));
+    assert!(store.read_templates(&[second]).is_ok());
+    put(&first, &of_first);
+
+    let backup = dir.path().join("backup");
+    store.backup(&backup).unwrap();
+    store.set_catalog(&served(ID), &[], &[first]).unwrap();
+    assert_eq!(store.template_keys().unwrap(), [second]);
+    assert!(!store.has_template(&first).unwrap() && store.has_template(&second).unwrap());
+    drop(store);
+    restore(&backup, dir.path(), &key).unwrap();
+    assert_eq!(Store::open(dir.path(), &key).unwrap().template_keys().unwrap(), [first, second]);
 }

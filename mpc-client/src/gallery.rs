@@ -1,0 +1,168 @@
+//! Persons enrolled with a model that compares: enrolling, finding, removing.
+//!
+//! The three parties keep a share of each template, and a list of names that they and this client's tenant can read. A question
+//! names the list that the client has seen, so that all mean the same persons; where it has changed since, the client looks again.
+
+use std::time::Duration;
+
+use mpc_core::inference::head::Question;
+use mpc_core::security::Mode;
+use mpc_core::wire::message::{Action, GALLERY_CHANGED, Id, Reply, Request};
+use mpc_core::wire::peer::gallery_name;
+
+use crate::connect::{Client, join};
+use crate::error::{Error, Result};
+use crate::session::{Asked, Encoded, Evaluation, Model};
+
+/// How often a question is asked about a gallery that keeps changing.
+const ATTEMPTS: usize = 20;
+
+/// Between two of them: other parties switch a moment later.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Who is enrolled, as all three parties tell it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gallery {
+    /// Names, by place.
+    pub persons: Vec<String>,
+    digest: Id,
+}
+
+/// Who was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Matches {
+    /// For each input the person, or none.
+    pub persons: Vec<Option<String>>,
+    /// What it took; the predictions are places in the gallery. None where nobody is enrolled, and nothing was asked.
+    pub evaluation: Option<Evaluation>,
+}
+
+impl Client {
+    /// Who is enrolled with a model.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where the model compares nothing, [`Error::Disagreement`] where the parties have different lists for longer than
+    /// a change takes.
+    pub async fn gallery(&self, model: &Model) -> Result<Gallery> {
+        let publication = model.publication;
+        for _ in 0..ATTEMPTS {
+            let lists = self.parties().map(|peer| async move {
+                match peer.ask(Request::Gallery { publication }).await?.reply().await? {
+                    Reply::Gallery { persons, digest } => Ok(Gallery { persons, digest }),
+                    other => Err(peer.unexpected(&other)),
+                }
+            });
+            let [p0, p1, p2] = join(lists).await?;
+            if p0 == p1 && p1 == p2 {
+                return Ok(p0);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Err(Error::Disagreement(
+            "they have different lists of who is enrolled; ask their operators to run `mpc-party check`".into(),
+        ))
+    }
+
+    /// Enrols a person with the mean of `inputs`. The parties compute the template and keep it, then make it part of the gallery.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the name is taken or not possible; as [`Client::classify`].
+    pub async fn enrol(
+        &self,
+        model: &Model,
+        person: &str,
+        inputs: &[Encoded],
+        security: Mode,
+        timeout: Duration,
+    ) -> Result<Evaluation> {
+        if !gallery_name(person) {
+            let reason = "a person's name has 1 to 64 bytes, no control characters and no spaces at its ends";
+            return Err(Error::Usage(reason.into()));
+        }
+        if self.gallery(model).await?.persons.iter().any(|other| other == person) {
+            let reason = format!("{person:?} is enrolled already: remove that one first, or choose another name");
+            return Err(Error::Usage(reason));
+        }
+        let asked = Asked { model, question: Question::Enrol, security, timeout };
+        let (template, evaluation) = self.keep(&asked, inputs).await?;
+        let publication = model.publication;
+        self.change(Action::Enrol { publication, person: person.to_owned(), template }).await?;
+        Ok(evaluation)
+    }
+
+    /// Takes a person out of the gallery and has the parties forget the template.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where nobody has that name.
+    pub async fn remove(&self, model: &Model, person: &str) -> Result<()> {
+        self.place(&self.gallery(model).await?, person)?;
+        let action = Action::Remove { publication: model.publication, person: person.to_owned() };
+        self.change(action).await.map(drop)
+    }
+
+    /// Who each input is of, or nobody. As [`Client::classify`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn find(&self, model: &Model, inputs: &[Encoded], security: Mode, timeout: Duration) -> Result<Matches> {
+        let (gallery, evaluation) = self
+            .about(model, async |gallery| {
+                if gallery.persons.is_empty() {
+                    return Ok(None);
+                }
+                let question = Question::Who { gallery: gallery.digest };
+                let asked = Asked { model, question, security, timeout };
+                self.positions(&asked, inputs, inputs.len(), gallery.persons.len() + 1).await.map(Some)
+            })
+            .await?;
+        let Some(evaluation) = evaluation else {
+            return Ok(Matches { persons: vec![None; inputs.len()], evaluation: None });
+        };
+        let persons = evaluation.predictions.iter().map(|found| gallery.persons.get(found.label).cloned()).collect();
+        Ok(Matches { persons, evaluation: Some(evaluation) })
+    }
+
+    /// Whether each input is of an enrolled person. As [`Client::compare`]; the parties see which person is meant.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where nobody has that name; as there.
+    pub async fn confirm(
+        &self,
+        model: &Model,
+        person: &str,
+        inputs: &[Encoded],
+        security: Mode,
+        timeout: Duration,
+    ) -> Result<Evaluation> {
+        let (_, evaluation) = self
+            .about(model, async |gallery| {
+                let question = Question::Is { gallery: gallery.digest, place: self.place(gallery, person)? };
+                let asked = Asked { model, question, security, timeout };
+                self.verdicts(&asked, inputs, inputs.len()).await
+            })
+            .await?;
+        Ok(evaluation)
+    }
+
+    /// Asks about the gallery, once more where it changes meanwhile.
+    async fn about<T>(&self, model: &Model, ask: impl AsyncFn(&Gallery) -> Result<T>) -> Result<(Gallery, T)> {
+        let mut attempts = ATTEMPTS;
+        loop {
+            let gallery = self.gallery(model).await?;
+            match ask(&gallery).await {
+                Err(Error::Refused { reason, .. }) if reason.contains(GALLERY_CHANGED) && attempts > 1 => attempts -= 1,
+                result => return Ok((gallery, result?)),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    fn place(&self, gallery: &Gallery, person: &str) -> Result<u32> {
+        let place = gallery.persons.iter().position(|other| other == person);
+        let unknown = || match &gallery.persons[..] {
+            [] => Error::Usage("nobody is enrolled yet: `mpc-client face enrol --id NAME PICTURE`".into()),
+            _ => Error::Usage(format!("nobody is enrolled as {person:?}; `mpc-client face list` shows who is")),
+        };
+        Ok(place.ok_or_else(unknown)? as u32)
+    }
+}

@@ -1,0 +1,376 @@
+//! What is made of a network's outputs before anybody learns anything: a label, a verdict, a match, or a template.
+//!
+//! Pi holds (x_i, x_{i+1}) of the outputs, one row an input.
+//!
+//! Scores: a public threshold is one more candidate, local. Then the largest is sought ([`argmax`]), and its position is what the
+//! client learns; that of the threshold means "unknown".
+//!
+//! Embeddings:
+//!
+//! 1. ... Each row is brought to length 1 ([`unit`]).
+//! 2. Cosines: a matrix product, with the rows of the other inputs or with the enrolled templates. 1 round.
+//! 3. ... The threshold is one more candidate, and the largest is sought. For two candidates the answer is "same" or "different",
+//!    for many it is which template, or none.
+//!
+//! A template to enrol is the mean of rows of length 1, brought to length 1 again; it stays with the parties.
+//!
+//! Private because the parts are, and nothing is opened here: what leaves is an [`Output`], which asks for the proof that the
+//! session's products were checked.
+
+use serde::{Deserialize, Serialize};
+
+use super::clear::constant;
+use crate::error::{Error, Result};
+use crate::model::manifest::{Manifest, Reveal};
+use crate::model::{Facts, Graph};
+use crate::party::Party;
+use crate::plan::{Plan, Search, width};
+use crate::protocol::argmax::argmax;
+use crate::protocol::compare::Width;
+use crate::protocol::product::{matmul, mul};
+use crate::protocol::truncate::truncate;
+use crate::protocol::unit::{self, unit};
+use crate::ring::{Boolean, Tensor, fixed::FRAC_BITS};
+use crate::security::{Digests, Id, Verified};
+use crate::sharing::{ArithmeticShare, Share, slice, tensor};
+
+/// What a client asks about its inputs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Question {
+    /// Which label each input has.
+    Label,
+    /// Whether inputs 2i and 2i + 1 are of the same person: an answer for each two.
+    Same,
+    /// Whether each input is of the person enrolled at that place of the gallery.
+    Is {
+        /// [`Gallery::digest`](crate::wire::peer::gallery_digest) of the list that the client has seen.
+        gallery: Id,
+        /// The place.
+        place: u32,
+    },
+    /// Of which person in the gallery each input is, or of none.
+    Who {
+        /// As for [`Question::Is`].
+        gallery: Id,
+    },
+    /// Nothing: keep the mean of all inputs as a template.
+    Enrol,
+}
+
+/// Shares of enrolled templates, and their digests, which a party computes once for all sessions.
+#[derive(Debug, Clone)]
+pub struct Templates {
+    /// Shape `[size, templates]`: vectors of length 1 with 16 fractional bits.
+    pub(super) columns: ArithmeticShare,
+    pub(super) digests: Digests,
+}
+
+impl Templates {
+    /// From the templates one after the other, each a vector of `size` elements.
+    ///
+    /// # Panics
+    /// If one has another size.
+    pub fn new(size: usize, rows: &[ArithmeticShare]) -> Self {
+        let transpose = |component: fn(&ArithmeticShare) -> &Tensor<u64>| {
+            let rows: Vec<&[u64]> = rows.iter().map(|row| slice(component(row))).collect();
+            assert!(rows.iter().all(|row| row.len() == size), "templates of {size} elements");
+            tensor(&[size, rows.len()], (0..size).flat_map(|i| rows.iter().map(move |row| row[i])).collect())
+        };
+        let columns = Share::new(transpose(Share::own), transpose(Share::next));
+        Self { digests: Digests::of([&columns]), columns }
+    }
+
+    /// So many of nothing in particular: what a comparison costs does not depend on it.
+    pub fn rehearsed(size: usize, count: usize) -> Self {
+        let component = tensor(&[size], vec![1; size]);
+        Self::new(size, &vec![Share::new(component.clone(), component); count])
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.columns.shape()[1]
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The one at `place`.
+    fn only(&self, place: usize) -> ArithmeticShare {
+        let &[size, n] = self.columns.shape() else { unreachable!("a matrix") };
+        self.columns.map(|t| tensor(&[size, 1], slice(t)[place..].iter().step_by(n).copied().collect()))
+    }
+}
+
+/// What is made of the outputs, with what it takes.
+#[derive(Debug, Clone)]
+pub enum Head<'a> {
+    /// The outputs themselves.
+    Scores,
+    /// The position of each row's largest score; one more than the last where none exceeds `unknown` times the windows of the input.
+    Label {
+        /// The threshold.
+        unknown: Option<f64>,
+    },
+    /// For each two rows, their cosine, or 0 where that is at least the threshold and 1 where not.
+    Pairs {
+        /// The threshold.
+        threshold: Option<f64>,
+    },
+    /// For each row, the cosines with templates, or the position of the largest; their number where that is below the threshold.
+    Match {
+        /// All enrolled templates.
+        templates: &'a Templates,
+        /// The only one that counts.
+        place: Option<usize>,
+        /// The threshold.
+        threshold: Option<f64>,
+    },
+    /// The mean of all rows.
+    Template,
+}
+
+impl From<Reveal> for Head<'_> {
+    /// Of a network with scores, and no threshold.
+    fn from(reveal: Reveal) -> Self {
+        match reveal {
+            Reveal::Label => Self::Label { unknown: None },
+            Reveal::Scores => Self::Scores,
+        }
+    }
+}
+
+impl<'a> Head<'a> {
+    /// What `question` about `inputs` inputs means for a model with this manifest. `templates` are those of the gallery that the
+    /// question names.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the question does not suit the model or the number of inputs.
+    pub fn new(
+        question: &Question,
+        manifest: &Manifest,
+        inputs: usize,
+        templates: Option<&'a Templates>,
+    ) -> Result<Self> {
+        let refuse = |reason: String| Err(Error::invalid("question", reason));
+        let labels = manifest.reveal == Reveal::Label;
+        let Some(embedding) = &manifest.embedding else {
+            return match (question, labels) {
+                (Question::Label, true) => {
+                    Ok(Self::Label { unknown: manifest.unknown.as_ref().map(|unknown| unknown.threshold) })
+                }
+                (Question::Label, false) => Ok(Self::Scores),
+                _ => refuse(format!("the model {:?} answers with labels; it compares nothing", manifest.name)),
+            };
+        };
+        let threshold = Some(embedding.threshold);
+        match (question, templates) {
+            (Question::Label, _) => {
+                refuse(format!("the model {:?} compares inputs; it has no labels for one alone", manifest.name))
+            }
+            (Question::Same, _) if inputs % 2 == 1 => refuse("inputs are compared two by two, one is left over".into()),
+            (Question::Same, _) => Ok(Self::Pairs { threshold: threshold.filter(|_| labels) }),
+            (Question::Enrol, _) => Ok(Self::Template),
+            (Question::Is { .. } | Question::Who { .. }, None) => refuse("there is no such gallery".into()),
+            (Question::Who { .. }, Some(templates)) if templates.is_empty() => refuse("nobody is enrolled yet".into()),
+            (Question::Who { .. }, Some(templates)) => Ok(Self::Match { templates, place: None, threshold }),
+            (Question::Is { place, .. }, Some(templates)) => {
+                let place = *place as usize;
+                if place >= templates.len() {
+                    return refuse(format!("place {place} of a gallery of {}", templates.len()));
+                }
+                Ok(Self::Match { templates, place: Some(place), threshold: threshold.filter(|_| labels) })
+            }
+        }
+    }
+
+    /// The templates that it compares with.
+    pub(super) fn templates(&self) -> Option<&'a Templates> {
+        match self {
+            Self::Match { templates, .. } => Some(templates),
+            _ => None,
+        }
+    }
+
+    /// Refuses a graph whose outputs are not what this is made of.
+    pub(super) fn check(&self, graph: &Graph) -> Result<()> {
+        let shape = &graph.output().shape;
+        let fits = match self {
+            Self::Scores => true,
+            Self::Label { .. } | Self::Pairs { .. } | Self::Template => shape.len() == 1,
+            Self::Match { templates, .. } => shape[..] == templates.columns.shape()[..1],
+        };
+        let reason = || format!("has shape {shape:?} for each input, which is no row of scores and no such embedding");
+        if fits { Ok(()) } else { Err(Error::invalid("the graph's output", reason())) }
+    }
+
+    /// In what the largest is sought.
+    pub fn search(&self, graph: &Graph, inputs: usize) -> Option<Search> {
+        let output = graph.output();
+        let classes = output.shape.first().copied().unwrap_or(1);
+        match self {
+            Self::Label { unknown: None } => {
+                Some(Search { rows: inputs, candidates: classes, width: width(graph, output) })
+            }
+            Self::Label { unknown: Some(threshold) } => {
+                let most = threshold.abs() * f64::from(graph.max_windows()) * f64::from(output.frac_bits).exp2();
+                let bits = output.bound.bits.max(most.log2().ceil().max(0.0) as u32 + 1);
+                let mut facts = output.clone();
+                facts.bound.bits = bits;
+                Some(Search { rows: inputs, candidates: classes + 1, width: width(graph, &facts) })
+            }
+            Self::Pairs { threshold: Some(_) } => Some(Search { rows: inputs / 2, candidates: 2, width: COSINE }),
+            Self::Match { templates, place, threshold: Some(_) } => {
+                let candidates = place.map_or(templates.len(), |_| 1) + 1;
+                Some(Search { rows: inputs, candidates, width: COSINE })
+            }
+            Self::Scores | Self::Pairs { .. } | Self::Match { .. } | Self::Template => None,
+        }
+    }
+
+    /// From the outputs of the network, `[inputs, ..]`, to what may leave or stay. Rounds: see the module.
+    ///
+    /// # Errors
+    /// Those of the protocols.
+    pub(super) fn apply(
+        &self,
+        party: &mut Party,
+        outputs: ArithmeticShare,
+        facts: &Facts,
+        windows: &[u32],
+        (search, plan): (Option<Search>, &Plan),
+    ) -> Result<Output> {
+        if let Self::Scores = self {
+            return Ok(Output::Scores(outputs));
+        }
+        let (rows, threshold) = match self {
+            Self::Scores => unreachable!("done above"),
+            Self::Label { unknown } => {
+                let least = unknown.map(|least| {
+                    let each = |&n: &u32| constant(least * f64::from(n), facts.frac_bits);
+                    windows.iter().map(each).collect::<Result<Vec<u64>>>()
+                });
+                (outputs, least.transpose()?)
+            }
+            Self::Pairs { threshold } => {
+                let rows = embeddings(party, &outputs, facts)?;
+                let cosines = pairs(party, &rows)?;
+                let n = cosines.len();
+                (cosines, threshold.map(|threshold| cosine(threshold, n)).transpose()?)
+            }
+            Self::Match { templates, place, threshold } => {
+                let rows = embeddings(party, &outputs, facts)?;
+                let n = rows.shape()[0];
+                let cosines = match place {
+                    Some(place) => matmul(party, &rows, &templates.only(*place))?,
+                    None => matmul(party, &rows, &templates.columns)?,
+                };
+                (cosines, threshold.map(|threshold| cosine(threshold, n)).transpose()?)
+            }
+            Self::Template => {
+                let rows = embeddings(party, &outputs, facts)?;
+                return Ok(Output::Template(mean(party, &rows)?));
+            }
+        };
+        let Some(search) = search else { return Ok(Output::Scores(rows)) };
+        let candidates = match threshold {
+            Some(threshold) => append(party, &rows, &threshold),
+            None => rows,
+        };
+        Ok(Output::Labels(argmax(party, &candidates, search.width, plan.argmax())?))
+    }
+}
+
+/// Of a cosine: below 2 with 32 fractional bits, compared to 20 of them.
+const COSINE: Width = Width { bits: 2 * FRAC_BITS + 3, drop: FRAC_BITS - 4 };
+
+/// The outputs as vectors of length 1 with 16 fractional bits.
+fn embeddings(party: &mut Party, outputs: &ArithmeticShare, facts: &Facts) -> Result<ArithmeticShare> {
+    let (bits, most) = (facts.bound.bits, unit::max_bits(facts.shape[0]));
+    // Length 1 is length 1 at any scale: of large numbers only the upper bits are needed.
+    match bits.saturating_sub(most) {
+        0 => unit(party, outputs, bits),
+        excess => {
+            let outputs = truncate(party, outputs, excess + 1)?;
+            unit(party, &outputs, most)
+        }
+    }
+}
+
+/// The mean of vectors of length 1, brought to length 1: shape `[size]`.
+fn mean(party: &mut Party, rows: &ArithmeticShare) -> Result<ArithmeticShare> {
+    let &[n, size] = rows.shape() else { unreachable!("a row an input") };
+    let sum = rows.map(|t| {
+        let mut sum = vec![0u64; size];
+        slice(t).chunks_exact(size).for_each(|row| sum.iter_mut().zip(row).for_each(|(s, &x)| *s = s.wrapping_add(x)));
+        tensor(&[1, size], sum)
+    });
+    let bits = FRAC_BITS + 1 + n.next_power_of_two().ilog2();
+    Ok(unit(party, &sum, bits.min(unit::max_bits(size)))?.reshape(&[size]))
+}
+
+/// The cosines of rows 2i and 2i + 1: shape `[n / 2, 1]`, 32 fractional bits. 1 round.
+fn pairs(party: &mut Party, rows: &ArithmeticShare) -> Result<ArithmeticShare> {
+    let &[n, size] = rows.shape() else { unreachable!("a row an input") };
+    let half = |odd: usize| {
+        let every_other = move |t: &Tensor<u64>| {
+            let rows = slice(t).chunks_exact(size).skip(odd).step_by(2);
+            tensor(&[n / 2, size], rows.flatten().copied().collect())
+        };
+        rows.map(every_other)
+    };
+    let products = mul(party, &half(0), &half(1))?;
+    Ok(products.map(|t| {
+        let sums = slice(t).chunks_exact(size).map(|row| row.iter().fold(0u64, |sum, &x| sum.wrapping_add(x)));
+        tensor(&[n / 2, 1], sums.collect())
+    }))
+}
+
+/// A cosine as many times as there are rows.
+fn cosine(threshold: f64, rows: usize) -> Result<Vec<u64>> {
+    Ok(vec![constant(threshold, 2 * FRAC_BITS)?; rows])
+}
+
+/// One more column, of public numbers. Local.
+fn append(party: &Party, rows: &ArithmeticShare, column: &[u64]) -> ArithmeticShare {
+    let (n, m) = (rows.shape()[0], rows.shape()[1]);
+    let public = Share::public(party.role(), &tensor(&[n, 1], column.to_vec()));
+    let join = |rows: &Tensor<u64>, last: &Tensor<u64>| {
+        let joined =
+            slice(rows).chunks_exact(m).zip(slice(last)).flat_map(|(row, &last)| row.iter().copied().chain([last]));
+        tensor(&[n, m + 1], joined.collect())
+    };
+    rows.zip(&public, join)
+}
+
+/// What the client is to learn, or the parties to keep, still shared.
+#[derive(Debug, Clone)]
+pub enum Output {
+    /// Position of the largest number, one word for each row: shape `[rows]`.
+    Labels(Share<Boolean, u64>),
+    /// The graph's output with its fractional bits, shape `[inputs, ..]`; or cosines with 32 fractional bits, shape `[rows, 1]`.
+    Scores(ArithmeticShare),
+    /// A template, with 16 fractional bits: shape `[size]`.
+    Template(ArithmeticShare),
+}
+
+/// What may be done with an output whose session's products were checked.
+#[derive(Debug, Clone)]
+pub enum Released {
+    /// Both components of this party, for the client.
+    ToClient([Tensor<u64>; 2]),
+    /// To be kept.
+    Kept(ArithmeticShare),
+}
+
+impl Output {
+    /// A value may leave the sharing, or be used in other sessions, once the session's products have been checked.
+    pub fn release(self, _: &Verified) -> Released {
+        match self {
+            Output::Labels(labels) => Released::ToClient([labels.own().clone(), labels.next().clone()]),
+            Output::Scores(scores) => Released::ToClient([scores.own().clone(), scores.next().clone()]),
+            Output::Template(template) => Released::Kept(template),
+        }
+    }
+}

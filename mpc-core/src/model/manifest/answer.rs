@@ -1,0 +1,88 @@
+//! What becomes of a network's output.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Manifest, require};
+use crate::error::Result;
+
+/// What a model answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Task {
+    /// The emotion in a recording.
+    Emotion,
+    /// The class of an input.
+    Classify,
+    /// Who of those in the labels is speaking in a recording.
+    IdentifySpeaker,
+    /// Whether two recordings are of the same speaker.
+    VerifySpeaker,
+    /// Whose face, of those enrolled, a picture shows.
+    Face,
+}
+
+impl Task {
+    /// Whether its networks compute embeddings, which are compared, and not scores.
+    pub fn compares(self) -> bool {
+        matches!(self, Task::VerifySpeaker | Task::Face)
+    }
+}
+
+/// The answer where no score is large enough.
+pub const UNKNOWN: &str = "unknown";
+
+/// The labels of a network that compares.
+pub const VERDICTS: [&str; 2] = ["same", "different"];
+
+/// What the client learns about the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reveal {
+    /// The position of the largest output only.
+    Label,
+    /// Every output of the network.
+    Scores,
+}
+
+/// When the answer is [`UNKNOWN`]: decided inside the computation, so that nothing else is learnt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unknown {
+    /// The largest score must exceed this; of a recording the sum over its windows must exceed as many times this.
+    pub threshold: f64,
+}
+
+/// What a network that compares computes: a vector for each input. The parties bring it to length 1; two inputs are as alike as
+/// the cosine of their vectors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Embedding {
+    /// Elements of the vector.
+    pub size: usize,
+    /// The cosine from which on two inputs count as the same.
+    pub threshold: f64,
+}
+
+impl Manifest {
+    /// Checks what becomes of the network's output.
+    pub(super) fn validate_answer(&self) -> Result<()> {
+        let compares = self.task.compares();
+        let said = self.embedding.is_some() == compares;
+        require(said, "embedding", || "belongs to the tasks verify-speaker and face, which need it".into())?;
+        require(!compares || self.labels == VERDICTS, "labels", || format!("of this task are {VERDICTS:?}"))?;
+        if let Some(Embedding { size, threshold }) = self.embedding {
+            require((1..=4096).contains(&size), "embedding.size", || "must be 1 to 4096".into())?;
+            let cosine = threshold > -1.0 && threshold < 1.0;
+            require(cosine, "embedding.threshold", || "is a cosine between -1 and 1".into())?;
+        }
+        if let Some(Unknown { threshold }) = self.unknown {
+            require(!compares, "unknown", || {
+                "does not belong to networks that compare; they have embedding.threshold".into()
+            })?;
+            require(threshold.abs() <= 65536.0, "unknown.threshold", || "must be within +-65536".into())?;
+            let reserved = self.labels.iter().any(|label| label == UNKNOWN);
+            require(!reserved, "labels", || format!("{UNKNOWN:?} has a meaning of its own here"))?;
+        }
+        Ok(())
+    }
+}

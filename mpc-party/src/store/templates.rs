@@ -1,0 +1,67 @@
+//! Templates: small shares, each computed by a session and kept until a change makes it part of a gallery, or for good.
+
+use anyhow::{Context, Result};
+use mpc_core::ring::Tensor;
+use mpc_core::sharing::ArithmeticShare;
+use mpc_core::wire::codec;
+use mpc_core::wire::message::Id;
+use redb::{ReadableDatabase, ReadableTable};
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use super::seal::Name;
+use super::{Store, TEMPLATES};
+
+/// A publication of a model, and the session that has computed a template with it.
+pub type TemplateKey = (Id, Id);
+
+/// Both components of a template.
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+struct Record {
+    own: Vec<u64>,
+    next: Vec<u64>,
+}
+
+impl Store {
+    /// Keeps a template.
+    pub fn keep_template(&self, key: &TemplateKey, template: &ArithmeticShare) -> Result<()> {
+        let words = |component: &Tensor<u64>| component.iter().copied().collect();
+        let record = Record { own: words(template.own()), next: words(template.next()) };
+        let sealed = self.seal.seal(Name::Template(key), &codec::encode(&record)?)?;
+        self.write(|transaction| {
+            transaction.open_table(TEMPLATES)?.insert(key, &sealed[..])?;
+            Ok(())
+        })
+    }
+
+    /// Templates, in the order of their keys.
+    ///
+    /// # Errors
+    /// One is not there, or was changed by somebody without the key.
+    pub fn read_templates(&self, keys: &[TemplateKey]) -> Result<Vec<ArithmeticShare>> {
+        self.with(|database| {
+            let table = database.begin_read()?.open_table(TEMPLATES)?;
+            let read = |key: &TemplateKey| {
+                let sealed = table.get(key)?.context("a template is not stored here")?;
+                let record: Record = codec::decode(&self.seal.unseal(Name::Template(key), sealed.value())?)?;
+                let component = |words: &[u64]| Tensor::from_shape_vec(&[words.len()][..], words.to_vec());
+                Ok(ArithmeticShare::new(component(&record.own)?, component(&record.next)?))
+            };
+            keys.iter().map(read).collect()
+        })
+    }
+
+    /// The keys of all templates.
+    pub fn template_keys(&self) -> Result<Vec<TemplateKey>> {
+        self.with(|database| {
+            let table = database.begin_read()?.open_table(TEMPLATES)?;
+            let keys = table.iter()?.map(|entry| Ok(entry?.0.value()));
+            keys.collect()
+        })
+    }
+
+    /// Whether a template is there.
+    pub fn has_template(&self, key: &TemplateKey) -> Result<bool> {
+        self.with(|database| Ok(database.begin_read()?.open_table(TEMPLATES)?.get(key)?.is_some()))
+    }
+}

@@ -1,0 +1,171 @@
+//! Persons are enrolled at all three parties or at none, found again after a restart, and seen by their tenant alone; a store that
+//! lacks a template says so instead of finding somebody else.
+
+#[cfg(test)]
+mod common;
+
+use common::{Client, Parties, TestModel, run};
+use mpc_core::Role::{self, P0, P1, P2};
+use mpc_core::network::identity::Identity;
+use mpc_core::wire::message::{Action, Reply};
+
+/// Of three persons: the same directions at other lengths.
+const ANN: [f64; 4] = [1.5, 0.25, -1.0, 0.0];
+const BOB: [f64; 4] = [-0.5, 0.25, 1.0, 2.0];
+const EVE: [f64; 4] = [0.1, -1.5, 0.1, -1.0];
+
+fn twice(sample: [f64; 4]) -> [f64; 4] {
+    // The fourth pixel is not part of the embedding.
+    [sample[0] / 2.0, sample[1] / 2.0, sample[2] / 2.0, 1.0]
+}
+
+fn entry(identity: &Identity, more: &str) -> String {
+    let fingerprint = identity.fingerprint();
+    format!("[[clients]]\nname = \"{}\"\nfingerprints = [\"{fingerprint}\"]\n{more}\n", &fingerprint.to_string()[..20])
+}
+
+fn identities<const N: usize>() -> [Identity; N] {
+    std::array::from_fn(|i| Identity::generate(&format!("client {i}")).expect("a plain name"))
+}
+
+/// Enrols a person; the number of the change.
+async fn enrol(client: &Client, model: &TestModel, person: &str, samples: &[[f64; 4]]) -> u64 {
+    let template = client.keep(model, samples).await.expect("a template");
+    let replies = client.enrol(model, person, template).await;
+    let Reply::Changed { revision } = replies[0] else { panic!("{replies:?}") };
+    assert_eq!(replies, [(); 3].map(|()| Reply::Changed { revision }));
+    revision
+}
+
+async fn find(client: &Client, model: &TestModel, samples: &[[f64; 4]]) -> Result<Vec<u64>, Reply> {
+    let gallery = client.gallery(model).await?;
+    client.find(model, gallery.digest, samples).await
+}
+
+fn refused<T: std::fmt::Debug>(result: Result<T, Reply>, reason: &str) {
+    let refused = matches!(&result, Err(Reply::Refused { reason: got }) if got.contains(reason));
+    assert!(refused, "{reason:?} is not why: {result:?}");
+}
+
+#[test]
+fn enrolled_persons_are_found_after_a_restart_and_removed_ones_are_not() {
+    let [operator] = identities();
+    let rights = "may = [\"classify\", \"publish\", \"enrol\"]";
+    let mut parties = Parties::with_clients("templates = 2", &entry(&operator, rights));
+    let model = TestModel::comparing(1);
+    run(async {
+        let client = parties.connect(&operator).await;
+        assert_eq!(client.publish(&model).await, 1);
+        refused(find(&client, &model, &[ANN]).await, "nobody is enrolled");
+
+        assert_eq!(enrol(&client, &model, "ann", &[ANN, twice(ANN)]).await, 2);
+        assert_eq!(enrol(&client, &model, "bob", &[BOB]).await, 3);
+        let seen = client.gallery(&model).await.unwrap();
+        assert_eq!(seen.persons, ["ann", "bob"]);
+        assert_eq!(find(&client, &model, &[twice(BOB), EVE, twice(ANN)]).await, Ok(vec![1, 2, 0]));
+
+        let template = client.keep(&model, &[EVE]).await.unwrap();
+        for (person, reason) in [("ann", "enrolled already"), ("eve", "limits.templates"), (" eve", "a name has")] {
+            for reply in client.enrol(&model, person, template).await {
+                refused(Err::<(), _>(reply), reason);
+            }
+        }
+
+        Role::ALL.into_iter().for_each(|role| parties.kill(role));
+        Role::ALL.into_iter().for_each(|role| parties.restart(role));
+        let client = parties.connect(&operator).await;
+        assert_eq!(find(&client, &model, &[twice(BOB), EVE, twice(ANN)]).await, Ok(vec![1, 2, 0]));
+
+        let remove = |person: &str| Action::Remove { publication: model.publication, person: person.into() };
+        assert_eq!(client.change(remove("ann")).await, [(); 3].map(|()| Reply::Changed { revision: 4 }));
+        for reply in client.change(remove("ann")).await {
+            refused(Err::<(), _>(reply), "nobody is enrolled as");
+        }
+        refused(client.find(&model, seen.digest, &[ANN]).await, "has changed");
+        assert_eq!(find(&client, &model, &[BOB, ANN]).await, Ok(vec![0, 1]));
+        // The template that was kept before the restart still waits.
+        assert!(matches!(client.enrol(&model, "eve", template).await[0], Reply::Changed { revision: 5 }));
+        assert_eq!(find(&client, &model, &[EVE, BOB, ANN]).await, Ok(vec![1, 0, 2]));
+    });
+}
+
+#[test]
+fn only_who_may_enrols_and_tenants_do_not_see_each_other() {
+    let [operator, asks, stranger] = identities();
+    let clients = [
+        entry(&operator, "may = [\"classify\", \"publish\", \"enrol\"]"),
+        entry(&asks, ""),
+        entry(&stranger, "tenant = \"elsewhere\"\nmay = [\"classify\", \"enrol\"]"),
+    ];
+    let parties = Parties::with_clients("", &clients.concat());
+    let model = TestModel::comparing(1);
+    run(async {
+        let client = parties.connect(&operator).await;
+        client.publish(&model).await;
+        enrol(&client, &model, "ann", &[ANN]).await;
+        let gallery = client.gallery(&model).await.unwrap();
+
+        let asks = parties.connect(&asks).await;
+        assert_eq!(asks.find(&model, gallery.digest, &[ANN]).await, Ok(vec![0]));
+        refused(asks.keep(&model, &[BOB]).await, "may not enrol");
+        let template = client.keep(&model, &[BOB]).await.unwrap();
+        for reply in asks.enrol(&model, "bob", template).await {
+            refused(Err::<(), _>(reply), "may not enrol");
+        }
+
+        let stranger = parties.connect(&stranger).await;
+        refused(stranger.gallery(&model).await, "no such publication");
+        refused(stranger.find(&model, gallery.digest, &[ANN]).await, "no such publication");
+        refused(stranger.keep(&model, &[ANN]).await, "no such publication");
+        for reply in stranger.enrol(&model, "bob", template).await {
+            refused(Err::<(), _>(reply), "no such publication");
+        }
+        for reply in stranger.change(Action::Remove { publication: model.publication, person: "ann".into() }).await {
+            refused(Err::<(), _>(reply), "no such publication");
+        }
+        // What no session has computed cannot be enrolled.
+        for reply in client.enrol(&model, "bob", [9; 32]).await {
+            refused(Err::<(), _>(reply), "the template is not here");
+        }
+        assert_eq!(client.gallery(&model).await.unwrap(), gallery);
+    });
+}
+
+#[test]
+fn a_store_that_lacks_a_template_says_so_and_finds_nobody() {
+    let [operator] = identities();
+    let mut parties = Parties::with_clients("", &entry(&operator, "may = [\"classify\", \"publish\", \"enrol\"]"));
+    let model = TestModel::comparing(1);
+    run(async {
+        let client = parties.connect(&operator).await;
+        client.publish(&model).await;
+        enrol(&client, &model, "ann", &[ANN]).await;
+        let backups = [P1, P0].map(|victim| {
+            let backup = parties.folder(victim).join("backup");
+            parties.store(victim, &["backup", "--to"], &backup);
+            (victim, backup)
+        });
+        let mut revision = enrol(&client, &model, "bob", &[BOB]).await;
+        for (victim, backup) in backups {
+            parties.kill(victim);
+            parties.store(victim, &["restore", "--from"], &backup);
+            parties.restart(victim);
+            // It knows that bob is enrolled, and that it has no template of him.
+            let lacks = |problems: &[String]| problems.iter().any(|problem| problem.contains("gallery"));
+            parties.until_operator(victim, |status| status.revision == revision && lacks(&status.problems)).await;
+            let client = parties.connect(&operator).await;
+            refused(find(&client, &model, &[BOB]).await, "gallery cannot be used");
+            // Removing and enrolling again repairs it.
+            client.change(Action::Remove { publication: model.publication, person: "bob".into() }).await;
+            assert_eq!(find(&client, &model, &[BOB, ANN]).await, Ok(vec![1, 0]));
+            revision = enrol(&client, &model, "bob", &[BOB]).await;
+            assert_eq!(find(&client, &model, &[BOB, ANN]).await, Ok(vec![1, 0]));
+        }
+        assert_eq!(parties.connect(&operator).await.gallery(&model).await.unwrap().persons, ["ann", "bob"]);
+        // A party that is away when the change is decided takes it over.
+        parties.kill(P2);
+        parties.restart(P2);
+        let client = parties.connect(&operator).await;
+        assert_eq!(find(&client, &model, &[BOB, EVE]).await, Ok(vec![1, 2]));
+    });
+}
