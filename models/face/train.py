@@ -12,12 +12,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..training import command
 from ..training.data import Dataset, Model, load
 from ..training.fit import Schedule, accuracy, export, scores
+from ..training.pictures import moved, uniform
 from ..training.report import write_expected
 
 SCHEDULE = Schedule(epochs=200)
@@ -47,18 +47,8 @@ class Augment:
         self.limit = model.limit
 
     def __call__(self, x: Tensor, random: torch.Generator) -> Tensor:
-        def uniform(low: float, high: float) -> Tensor:
-            return low + (high - low) * torch.rand(len(x), generator=random)
-
-        angle, scale = uniform(-0.15, 0.15), uniform(0.88, 1.12)
-        mirror = torch.where(uniform(0, 1) < 0.5, 1.0, -1.0)
-        rows = [
-            torch.stack([mirror * scale * angle.cos(), -scale * angle.sin(), uniform(-0.12, 0.12)], 1),
-            torch.stack([mirror * scale * angle.sin(), scale * angle.cos(), uniform(-0.12, 0.12)], 1),
-        ]
-        grid = F.affine_grid(torch.stack(rows, 1), list(x.shape), align_corners=False)
-        x = F.grid_sample(x, grid, padding_mode="border", align_corners=False)
-        x = x * uniform(0.75, 1.25).view(-1, 1, 1, 1) + uniform(-0.5, 0.5).view(-1, 1, 1, 1)
+        x = moved(x, random, angle=0.15, scale=0.12, shift=0.12)
+        x = x * uniform(x, 0.75, 1.25, random) + uniform(x, -0.5, 0.5, random)
         return (x + 0.1 * torch.randn(x.shape, generator=random)).clamp(-self.limit, self.limit)
 
 

@@ -26,6 +26,7 @@ class Schedule:
     decay: float = 1e-2
     mixup: float = 0.0
     smoothing: float = 0.05
+    balanced: bool = False  # whether an epoch draws every label as often, or every sample once
     margin: float = 0.0  # what the right label's logit must be ahead by (CosFace, Wang et al., CVPR 2018)
 
 
@@ -45,8 +46,8 @@ def train(network: nn.Module, data: Dataset, samples: Tensor, augment: Augment, 
     warmup = torch.optim.lr_scheduler.OneCycleLR(optimizer, schedule.rate, total_steps=steps, pct_start=0.15)
     network.train()
     for _ in range(schedule.epochs):
-        order = samples[torch.randperm(len(samples), generator=random)]
-        for batch in order[: batches * schedule.batch].split(schedule.batch):
+        order = drawn(data.label[samples], random) if schedule.balanced else torch.randperm(len(samples), generator=random)
+        for batch in samples[order[: batches * schedule.batch]].split(schedule.batch):
             window = (torch.rand(len(batch), generator=random) * data.count[batch]).long()
             x = augment(data.windows[data.first[batch] + window], random)
             loss = mixed_loss(network, x, data.label[batch], schedule, random)
@@ -55,6 +56,11 @@ def train(network: nn.Module, data: Dataset, samples: Tensor, augment: Augment, 
             optimizer.step()
             warmup.step()
     network.eval()
+
+
+def drawn(label: Tensor, random: torch.Generator) -> Tensor:
+    """As many draws as there are labels, with replacement, every label as often."""
+    return torch.multinomial(1 / label.bincount().float()[label], len(label), replacement=True, generator=random)
 
 
 def mixed_loss(network: nn.Module, x: Tensor, label: Tensor, schedule: Schedule, random: torch.Generator) -> Tensor:
@@ -92,10 +98,10 @@ def balanced_accuracy(logits: Tensor, label: Tensor) -> float:
     return torch.stack([right[label == c].mean() for c in label.unique()]).mean().item()
 
 
-def export(network: nn.Module, example: Tensor, path: Path) -> None:
+def export(network: nn.Module, example: Tensor, path: Path, output: str = "logits") -> None:
     """Writes ONNX (opset 17) with batch normalisation folded and a free batch dimension."""
-    names = {"input_names": ["input"], "output_names": ["logits"]}
-    free = {"input": {0: "batch"}, "logits": {0: "batch"}}
+    names = {"input_names": ["input"], "output_names": [output]}
+    free = {"input": {0: "batch"}, output: {0: "batch"}}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(network.eval(), (example,), path, opset_version=17, dynamo=False, dynamic_axes=free, **names)

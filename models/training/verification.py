@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .data import Dataset
+from .data import Dataset, Model
 from .fit import scores
 
 
@@ -74,3 +75,10 @@ def equal_error(cosine: Tensor, same: Tensor) -> tuple[float, float]:
     accepts = different.flip(0).cumsum(0).flip(0) / (~same).sum()
     best = int((accepts - rejects).abs().argmin())
     return ((accepts[best] + rejects[best]) / 2).item(), cosine[order[best]].item()
+
+
+def write_threshold(model: Model, threshold: float) -> None:
+    """Puts it into the manifest."""
+    path = model.folder / "manifest.toml"
+    text = re.sub(r"(?m)^threshold = .*$", f"threshold = {threshold:.3f}", path.read_text(encoding="utf-8"))
+    path.write_text(text, encoding="utf-8")
