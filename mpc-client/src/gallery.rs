@@ -5,9 +5,8 @@
 
 use std::time::Duration;
 
-use mpc_core::inference::head::Question;
 use mpc_core::security::Mode;
-use mpc_core::wire::message::{Action, GALLERY_CHANGED, Id, Reply, Request};
+use mpc_core::wire::message::{Action, GALLERY_CHANGED, Id, Question, Reply, Request};
 use mpc_core::wire::peer::gallery_name;
 
 use crate::connect::{Client, join};

@@ -10,6 +10,7 @@ use std::io::Read;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use mpc_core::Role;
@@ -110,11 +111,7 @@ impl LocalCluster {
         mut route: impl FnMut(Role, Role, &str) -> String,
     ) -> Result<Self> {
         let identity = folder.identity("client", "local client")?;
-        let sockets = Role::ALL.map(|_| UdpSocket::bind("127.0.0.1:0").and_then(|s| Ok((s.local_addr()?, s))));
-        let mut addresses = Vec::new();
-        for socket in &sockets {
-            addresses.push(socket.as_ref().map_err(|e| failed("a port", e))?.0);
-        }
+        let addresses = [free_port()?, free_port()?, free_port()?].map(|port| format!("127.0.0.1:{port}"));
         let mut entries = Vec::new();
         for (role, address) in Role::ALL.iter().zip(&addresses) {
             let key = folder.identity(&role.to_string(), &role.to_string())?;
@@ -122,11 +119,10 @@ impl LocalCluster {
             if !store_key.exists() {
                 StoreKey::fresh().and_then(|key| key.save(&store_key)).map_err(|e| failed("a key", e))?;
             }
-            let (addresses, fingerprints) = (vec![address.to_string()], vec![key.fingerprint().to_string()]);
+            let (addresses, fingerprints) = (vec![address.clone()], vec![key.fingerprint().to_string()]);
             entries.push(PartyEntry { name: "local".into(), addresses, fingerprints });
         }
         let cluster = Cluster { parties: entries };
-        drop(sockets);
         let program = program.to_owned();
         let mut local = Self { program, parties: Vec::new(), cluster, identity, folder };
         for role in Role::ALL {
@@ -255,6 +251,18 @@ impl Drop for LocalCluster {
 fn end(party: &mut Child) {
     drop(party.kill());
     drop(party.wait());
+}
+
+/// A UDP port that nobody has. Not one that the system would give to whoever asks for any: until the party is there, another
+/// program, or a client of this one, could get it.
+fn free_port() -> Result<u16> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    const PORTS: std::ops::Range<u16> = 12_000..32_000;
+    let start = std::process::id().wrapping_mul(61) as u16;
+    let candidates = PORTS.map(|_| start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS.len() as u16);
+    let mut ports = candidates.map(|offset| PORTS.start + offset);
+    let free = ports.find(|&port| UdpSocket::bind(("127.0.0.1", port)).is_ok());
+    free.ok_or_else(|| failed("a port", "none is free"))
 }
 
 fn config_file(folder: &Path, role: Role) -> PathBuf {

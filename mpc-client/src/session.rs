@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use mpc_core::inference::head::Question;
 use mpc_core::model::manifest::{Reveal, UNKNOWN};
 use mpc_core::model::{Graph, Manifest};
 use mpc_core::network::Meter;
@@ -10,7 +9,7 @@ use mpc_core::ring::fixed::{self, FRAC_BITS};
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor};
 use mpc_core::security::Mode;
 use mpc_core::sharing::{Dealt, Share, reconstruct, share};
-use mpc_core::wire::message::{Classify, Id, Reply, Request, Stamp};
+use mpc_core::wire::message::{Classify, Id, Question, Reply, Request, Stamp};
 use ndarray::{ArrayD, IxDyn};
 
 use crate::connect::{Client, Conversation, Peer, join, join_session};

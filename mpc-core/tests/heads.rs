@@ -1,7 +1,7 @@
 //! What is made of a network's outputs, against float64: cosines, verdicts, matches, labels with a threshold, templates.
 
 use mpc_core::Party;
-use mpc_core::inference::head::{Head, Output, Question, Templates};
+use mpc_core::inference::head::{Head, Output, Templates};
 use mpc_core::inference::secure::{Weights, evaluate};
 use mpc_core::model::{Bound, Facts, Graph, Manifest, Node, Op, Source};
 use mpc_core::network::lines::Conditions;
@@ -10,6 +10,7 @@ use mpc_core::ring::{Arithmetic, Boolean, Tensor, fixed};
 use mpc_core::security::Mode;
 use mpc_core::sharing::{ArithmeticShare, Share, reconstruct};
 use mpc_core::testing::{deal, mesh, party, run_parties, three_parties};
+use mpc_core::wire::message::Question;
 use proptest::prelude::*;
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use mpc_core::error::Step;
-use mpc_core::inference::head::Question;
 use mpc_core::network::Meter;
 use mpc_core::network::lines::Conditions;
 use mpc_core::ring::Tensor;
@@ -11,7 +10,8 @@ use mpc_core::security::Mode;
 use mpc_core::sharing::{Component, Dealt, Seed, expand};
 use mpc_core::wire::codec;
 use mpc_core::wire::message::{
-    Action, Change, Classify, Id, MAX_CONTROL, ModelInfo, Reply, Request, Stamp, Upload, Versioned, model_digest,
+    Action, Change, Classify, Id, MAX_CONTROL, ModelInfo, Question, Reply, Request, Stamp, Upload, Versioned,
+    model_digest,
 };
 use mpc_core::wire::peer::{
     Catalog, Decision, Enrolled, PeerRequest, Propose, SessionHello, Verdict, gallery_digest, session_id,

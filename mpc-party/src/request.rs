@@ -7,12 +7,13 @@ use std::time::SystemTime;
 
 use mpc_core::Role;
 use mpc_core::error::Step;
-use mpc_core::inference::head::Question;
 use mpc_core::network::certificate::now;
 use mpc_core::network::endpoint::{self, close};
 use mpc_core::network::identity::Fingerprint;
 use mpc_core::network::mesh::Caller;
-use mpc_core::wire::message::{Action, Change, Classify, MAX_CONTROL, PROBE_BYTES, Reply, Request, Status, Task};
+use mpc_core::wire::message::{
+    Action, Change, Classify, MAX_CONTROL, PROBE_BYTES, Question, Reply, Request, Status, Task,
+};
 use mpc_core::wire::stream;
 use quinn::{RecvStream, SendStream};
 use serde::Serialize;

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Instant;
 
 use mpc_core::error::Error;
-use mpc_core::inference::head::{Head, Question, Released};
+use mpc_core::inference::head::{Head, Released};
 use mpc_core::inference::secure::evaluate;
 use mpc_core::link::Link;
 use mpc_core::network::identity::Fingerprint;
@@ -19,7 +19,7 @@ use mpc_core::network::{Meter, Network};
 use mpc_core::prss::Prss;
 use mpc_core::sharing::{ArithmeticShare, Dealt};
 use mpc_core::wire::codec;
-use mpc_core::wire::message::{Classify, Reply, short};
+use mpc_core::wire::message::{Classify, Question, Reply, short};
 use mpc_core::wire::peer::{Propose, SessionHello};
 use mpc_core::wire::stream;
 use mpc_core::{Party, Role};

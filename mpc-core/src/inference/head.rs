@@ -17,8 +17,6 @@
 //! Private because the parts are, and nothing is opened here: what leaves is an [`Output`], which asks for the proof that the
 //! session's products were checked.
 
-use serde::{Deserialize, Serialize};
-
 use super::clear::constant;
 use crate::error::{Error, Result};
 use crate::model::manifest::{Manifest, Reveal};
@@ -31,31 +29,9 @@ use crate::protocol::product::{matmul, mul};
 use crate::protocol::truncate::truncate;
 use crate::protocol::unit::{self, unit};
 use crate::ring::{Boolean, Tensor, fixed::FRAC_BITS};
-use crate::security::{Digests, Id, Verified};
+use crate::security::{Digests, Verified};
 use crate::sharing::{ArithmeticShare, Share, slice, tensor};
-
-/// What a client asks about its inputs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Question {
-    /// Which label each input has.
-    Label,
-    /// Whether inputs 2i and 2i + 1 are of the same person: an answer for each two.
-    Same,
-    /// Whether each input is of the person enrolled at that place of the gallery.
-    Is {
-        /// [`Gallery::digest`](crate::wire::peer::gallery_digest) of the list that the client has seen.
-        gallery: Id,
-        /// The place.
-        place: u32,
-    },
-    /// Of which person in the gallery each input is, or of none.
-    Who {
-        /// As for [`Question::Is`].
-        gallery: Id,
-    },
-    /// Nothing: keep the mean of all inputs as a template.
-    Enrol,
-}
+use crate::wire::message::Question;
 
 /// Shares of enrolled templates, and their digests, which a party computes once for all sessions.
 #[derive(Debug, Clone)]

@@ -60,7 +60,6 @@ use sha2::{Digest, Sha256};
 
 use super::codec;
 use crate::error::{Error, Result};
-use crate::inference::head::Question;
 use crate::security::Mode;
 
 pub use crate::security::Id;
@@ -201,6 +200,29 @@ impl Stamp {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|e| Error::invalid("clock", e.to_string()))?;
         Ok(Self { request, issued_s: now.as_secs() })
     }
+}
+
+/// What a client asks about its inputs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Question {
+    /// Which label each input has.
+    Label,
+    /// Whether inputs 2i and 2i + 1 are of the same person: an answer for each two.
+    Same,
+    /// Whether each input is of the person enrolled at that place of the gallery.
+    Is {
+        /// [`gallery_digest`](super::peer::gallery_digest) of the list that the client has seen.
+        gallery: Id,
+        /// The place.
+        place: u32,
+    },
+    /// Of which person in the gallery each input is, or of none.
+    Who {
+        /// As for [`Question::Is`].
+        gallery: Id,
+    },
+    /// Nothing: keep the mean of all inputs as a template.
+    Enrol,
 }
 
 /// A request to evaluate a published model, the same to all three parties.

@@ -228,8 +228,7 @@ impl Catalog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inference::head::Question;
-    use crate::wire::message::Stamp;
+    use crate::wire::message::{Question, Stamp};
 
     #[test]
     fn hello_names_the_difference() {

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use mpc_core::Role;
-use mpc_core::inference::head::Question;
 use mpc_core::network::endpoint::{caller, connect};
 use mpc_core::network::identity::Identity;
 use mpc_core::ring::{Arithmetic, Boolean, Tensor, fixed};
 use mpc_core::sharing::{Share, reconstruct, share};
 use mpc_core::wire::cluster::Cluster;
 use mpc_core::wire::codec::MAX_ENCODED;
-use mpc_core::wire::message::{Action, Change, Classify, Id, Reply, Request, Stamp, Status, Versioned};
+use mpc_core::wire::message::{Action, Change, Classify, Id, Question, Reply, Request, Stamp, Status, Versioned};
 use mpc_core::wire::stream::{self, encode_dealt};
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 

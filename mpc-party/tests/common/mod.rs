@@ -9,6 +9,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 pub(crate) use client::{Client, Conversation, finish, send_input};
@@ -52,10 +53,8 @@ impl Parties {
     /// As [`Parties::start`], with further `[[clients]]`.
     pub(crate) fn with_clients(limits: &str, clients: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let sockets = Role::ALL.map(|_| UdpSocket::bind("127.0.0.1:0").unwrap());
-        let addresses = sockets.map(|socket| socket.local_addr().unwrap().to_string());
-        let telemetry = Role::ALL.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-        let telemetry = telemetry.map(|listener| listener.local_addr().unwrap());
+        let addresses = Role::ALL.map(|_| free_address().to_string());
+        let telemetry = Role::ALL.map(|_| free_address());
         let (publisher, client) = (Identity::generate("publisher").unwrap(), Identity::generate("client").unwrap());
         let mut entries = Vec::new();
         for role in Role::ALL {
@@ -214,6 +213,17 @@ impl Drop for Parties {
             drop(process.wait());
         }
     }
+}
+
+/// A port that nobody has, over UDP and TCP. Not one that the system would give to whoever asks for any, as the clients of the
+/// tests do: until the party is there, it would be free to them.
+fn free_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = std::process::id().wrapping_mul(61) as u16;
+    let ports = (0..).map(|_| 12_000 + start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000);
+    let addresses = ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    let is_free = |address: &SocketAddr| UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok();
+    addresses.into_iter().find(is_free).expect("one of many ports")
 }
 
 pub(crate) fn program() -> &'static Path {

@@ -1,13 +1,12 @@
 //! A small model.
 
 use mpc_core::Role;
-use mpc_core::inference::head::Question;
 use mpc_core::model::{Bound, Facts, Graph, Node, Op, Source, WeightSpec};
 use mpc_core::ring::{Arithmetic, Tensor};
 use mpc_core::security::Mode;
 use mpc_core::sharing::{Dealt, share};
 use mpc_core::wire::codec;
-use mpc_core::wire::message::{Classify, Id, Stamp, Upload};
+use mpc_core::wire::message::{Classify, Id, Question, Stamp, Upload};
 use mpc_core::wire::stream::encode_dealt;
 use sha2::{Digest, Sha256};
 
