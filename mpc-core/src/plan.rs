@@ -145,8 +145,12 @@ fn most_comparisons(candidates: usize, group: usize) -> u64 {
 
 /// Bytes of the differences that are compared at once where most are, 16 each, for any conditions.
 fn compared_bytes(graph: &Graph, samples: usize, search: Option<Search>) -> u64 {
-    let pools = graph.nodes.iter().filter_map(|node| match &node.op {
+    let compared = graph.nodes.iter().filter_map(|node| match &node.op {
         Op::MaxPool(geometry) => Some((&node.facts.shape, most_comparisons(geometry.window(), MAX_POOL_GROUP))),
+        Op::Function { function, frac_bits } => {
+            let approximation = function.approximation(&graph.nodes[node.inputs[0]].facts, *frac_bits).ok()?;
+            Some((&node.facts.shape, approximation.thresholds() as u64))
+        }
         _ => None,
     });
     let bytes = |(shape, each): (&Vec<usize>, u64)| {
@@ -156,7 +160,7 @@ fn compared_bytes(graph: &Graph, samples: usize, search: Option<Search>) -> u64 
     let argmax = search.map_or(0, |Search { rows, candidates, .. }| {
         most_comparisons(candidates, MAX_ARGMAX_GROUP).max(candidates as u64).saturating_mul(16 * rows as u64)
     });
-    pools.map(bytes).max().unwrap_or(0).max(argmax)
+    compared.map(bytes).max().unwrap_or(0).max(argmax)
 }
 
 /// Bytes of all shares that a party holds when each node of the graph has been computed for `samples` samples, the

@@ -6,7 +6,7 @@ use mpc_core::inference::head::{Head, Output};
 use mpc_core::inference::secure::{self, Weights};
 use mpc_core::kernel::ConvGeometry;
 use mpc_core::model::manifest::{Bounds, Reveal};
-use mpc_core::model::{Bound, Declared, Graph, Network, Op, PoolGeometry, Source, compile, encode_weights};
+use mpc_core::model::{Bound, Declared, Function, Graph, Network, Op, PoolGeometry, Source, compile, encode_weights};
 use mpc_core::network::lines::Conditions;
 use mpc_core::ring::{Arithmetic, Boolean, Tensor, fixed};
 use mpc_core::sharing::{Share, reconstruct};
@@ -271,6 +271,8 @@ proptest! {
         let x = case.push(Op::MaxPool(pool([4, 4], [2, 2], [2, 2], [0, 0])), &[x]);
         let x = case.push(Op::Relu { rescale: 0, ceiling: Some(3.0) }, &[x]);
         let x = case.push(Op::Reshape { shape: vec![8] }, &[x]);
+        let x = case.push(Op::Function { function: Function::INVERSE_SQRT, frac_bits: 0 }, &[x]);
+        let x = case.push(Op::Function { function: Function::Exp { high: 2.0 }, frac_bits: 0 }, &[x]);
         let v = case.weight(&[8, 3]);
         case.push(Op::MatMul, &[x, v]);
         let (graph, weights) = case.compile();
@@ -301,6 +303,9 @@ proptest! {
         let x = case.push(Op::Conv(same(2, hidden, 6)), &[0, w]);
         let x = case.push(Op::Relu { rescale: 0, ceiling }, &[x]);
         let x = case.push(Op::ReduceSum { axes: vec![1, 2] }, &[x]);
+        let gate = case.push(Op::Function { function: Function::Sigmoid, frac_bits: 0 }, &[x]);
+        let root = case.push(Op::Function { function: Function::SQRT, frac_bits: 0 }, &[x]);
+        let x = case.push(Op::Mul, &[gate, root]);
         let v = case.weight(&[hidden, 5]);
         case.push(Op::MatMul, &[x, v]);
         let (mut graph, weights) = case.compile();

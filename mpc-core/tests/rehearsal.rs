@@ -8,7 +8,7 @@ use mpc_core::inference::rehearsal::{Piece, Spent, rehearse};
 use mpc_core::inference::secure::{Weights, evaluate};
 use mpc_core::kernel::ConvGeometry;
 use mpc_core::model::manifest::{Bounds, Reveal};
-use mpc_core::model::{Declared, Graph, Network, Op, PoolGeometry, compile, encode_weights};
+use mpc_core::model::{Declared, Function, Graph, Network, Op, PoolGeometry, compile, encode_weights};
 use mpc_core::network::Meter;
 use mpc_core::network::lines::{Conditions, Measured};
 use mpc_core::ring::{Arithmetic, fixed};
@@ -16,7 +16,7 @@ use mpc_core::security::Mode;
 use mpc_core::testing::{deal, mesh, party, run_parties};
 use ndarray::{ArrayD, IxDyn};
 
-/// Convolution, max-pool with a ReLU, and two labels.
+/// Convolution, max-pool with a ReLU, functions, and labels.
 fn network() -> Result<(Graph, Vec<ArrayD<f64>>)> {
     let mut network = Network::new(&[1, 4, 6])?;
     let geometry = ConvGeometry {
@@ -36,6 +36,8 @@ fn network() -> Result<(Graph, Vec<ArrayD<f64>>)> {
     let pool = PoolGeometry { input: [4, 6], kernel: [2, 2], stride: [2, 2], pad_begin: [0, 0], pad_end: [0, 0] };
     let x = network.push("pool", Op::MaxPool(pool), &[x])?;
     let x = network.push("flat", Op::Reshape { shape: vec![18] }, &[x])?;
+    let x = network.push("gate", Op::Function { function: Function::Sigmoid, frac_bits: 0 }, &[x])?;
+    let x = network.push("root", Op::Function { function: Function::INVERSE_SQRT, frac_bits: 0 }, &[x])?;
     let dense = network.weight("dense", weights(&[18, 5]))?;
     network.push("scores", Op::MatMul, &[x, dense])?;
     let declared = Declared { range: 2.0, frac_bits: 16, max_windows: None, bounds: Bounds::Proved, samples: None };

@@ -20,7 +20,8 @@ pub fn evaluate(graph: &Graph, weights: &[ArrayD<f64>], input: &ArrayD<f64>, win
     Ok(output.into_owned())
 }
 
-/// Evaluates `graph` in Z_2^64 as the parties do, but with truncations that round down; returns real numbers.
+/// Evaluates `graph` in Z_2^64 as the parties do, but with truncations that round down and functions that are
+/// rounded instead of approximated; returns real numbers.
 ///
 /// # Errors
 /// [`Error::Invalid`] where the shapes or windows are not what the graph says or an input is out of range.
@@ -105,6 +106,10 @@ impl Backend for Fixed {
             Op::Relu { rescale, ceiling } => {
                 let ceiling = ceiling.map(|c| constant(c, node.facts.frac_bits)).transpose()?;
                 each(&|x| (x >> rescale).max(0).min(ceiling.map_or(i64::MAX, |c| c as i64)))
+            }
+            Op::Function { function, frac_bits } => {
+                let value = |&x: &u64| constant(function.of(fixed::decode(x, facts.frac_bits)), *frac_bits);
+                tensor(&shape, x.iter().map(value).collect::<Result<Vec<u64>>>()?)
             }
             Op::MaxPool(geometry) => {
                 let max = |a: Tensor<u64>, b: Tensor<u64>| {

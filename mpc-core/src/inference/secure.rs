@@ -5,6 +5,7 @@ use super::head::{Head, Output};
 use super::rehearsal::Piece;
 use super::{Backend, Ready, check_input};
 use crate::error::{Error, Result, Step};
+use crate::model::function::Approximation;
 use crate::model::rearrange::{broadcast, gather_windows, rearrange};
 use crate::model::{Facts, Graph, Node, Op, PoolGeometry};
 use crate::network::lines::Conditions;
@@ -12,7 +13,7 @@ use crate::party::Party;
 use crate::plan::{Plan, Pool, width};
 use crate::protocol::product::{self, PendingLinear};
 use crate::protocol::winner::Levels;
-use crate::protocol::{pool, relu::relu, truncate::truncate};
+use crate::protocol::{pool, power::power, relu::relu, truncate::truncate};
 use crate::ring::Tensor;
 use crate::role::Role;
 use crate::security::{Digests, Id};
@@ -219,6 +220,15 @@ impl Secure<'_> {
             Op::Relu { rescale, ceiling } => {
                 let ceiling = ceiling.map(|c| constant(c, node.facts.frac_bits)).transpose()?;
                 relu(party, x, width(graph, facts), *rescale, ceiling)
+            }
+            Op::Function { function, frac_bits } => {
+                let refuse = |reason| Error::model(&node.name, node.op.name(), reason);
+                match function.approximation(facts, *frac_bits).map_err(refuse)? {
+                    Approximation::Power(exponent, octaves) => {
+                        power(party, x, exponent, octaves, facts.frac_bits, *frac_bits)
+                    }
+                    Approximation::Piecewise(table, argument) => table.evaluate(party, x, argument, *frac_bits),
+                }
             }
             op @ (Op::SumPool(_)
             | Op::ReduceSum { .. }

@@ -44,6 +44,12 @@ impl Interval {
         self.scale(other.low).hull(self.scale(other.high))
     }
 
+    /// Of the square of one number, not of the product of two.
+    fn square(self) -> Self {
+        let product = self.mul(self);
+        Self { low: product.low.max(0.0), ..product }
+    }
+
     fn hull(self, other: Self) -> Self {
         Self { low: self.low.min(other.low), high: self.high.max(other.high) }
     }
@@ -97,7 +103,8 @@ impl Range {
         }
     }
 
-    fn all(&self) -> Interval {
+    /// Everything that an element can be.
+    pub(super) fn all(&self) -> Interval {
         self.channels.iter().copied().reduce(Interval::hull).unwrap_or(Interval::ZERO)
     }
 
@@ -153,6 +160,7 @@ pub(super) fn infer(op: &Op, operands: &[Operand<'_>], form: &Form) -> Range {
             filters.enumerate().map(channel).collect()
         }
         Op::MatMul => matmul(x, operands[1].weight.expect("a weight")),
+        Op::Mul if std::ptr::eq(x.range, operands[1].range) => each(&Interval::square),
         Op::Add | Op::Sub | Op::Mul => {
             let [x, y] = [0, 1].map(|i| operands[i].range.broadcast(&operands[i].form.shape, &form.shape));
             let combine = |(x, y): (Interval, Interval)| match op {
@@ -181,6 +189,10 @@ pub(super) fn infer(op: &Op, operands: &[Operand<'_>], form: &Form) -> Range {
             });
             return Range { channels, source: if clipped { Source::Clamped } else { source } };
         }
+        Op::Function { function, frac_bits } => each(&|i| {
+            let [low, high] = function.range([i.low, i.high], ulp(*frac_bits));
+            Interval { low, high }
+        }),
         Op::MaxPool(_) => x.range.channels.clone(),
         Op::SumPool(g) => {
             let padded = g.pad_begin.iter().chain(&g.pad_end).any(|&p| p > 0);

@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::function::Function;
 use super::shape;
 use crate::error::{Error, Result};
 use crate::kernel::ConvGeometry;
@@ -182,6 +183,13 @@ pub enum Op {
         /// Most windows that an input may have.
         max: u32,
     },
+    /// A function of each element that the parties approximate.
+    Function {
+        /// Which.
+        function: Function,
+        /// Fractional bits of the result.
+        frac_bits: u32,
+    },
 }
 
 impl Op {
@@ -199,6 +207,7 @@ impl Op {
             Op::Offset { .. } => "Offset",
             Op::Rescale { .. } => "Rescale",
             Op::Relu { .. } => "Relu",
+            Op::Function { function, .. } => function.name(),
             Op::MaxPool(_) => "MaxPool",
             Op::SumPool(_) => "SumPool",
             Op::ReduceSum { .. } => "ReduceSum",
@@ -313,6 +322,9 @@ impl Graph {
         let (dropped, ceiling) = match node.op {
             Op::Rescale { bits } => (bits, None),
             Op::Relu { rescale, ceiling } => (rescale, ceiling),
+            Op::Function { function, frac_bits } => {
+                return function.approximation(operands[0], frac_bits).map(drop);
+            }
             _ => return Ok(()),
         };
         let given = operands.iter().map(|x| x.bound.bits).max().unwrap_or(0);

@@ -4,6 +4,7 @@
 //! owns the weights does all that in the clear; the parties only ever see the graph and shares of the weights.
 
 mod bounds;
+pub mod function;
 pub mod graph;
 pub mod manifest;
 mod network;
@@ -18,6 +19,7 @@ use std::path::Path;
 
 use ndarray::ArrayD;
 
+pub use function::Function;
 pub use graph::{Bound, Facts, Graph, Node, Op, PoolGeometry, Source, ValueId, WeightSpec};
 pub use manifest::Manifest;
 pub use network::Network;

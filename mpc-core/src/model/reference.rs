@@ -21,6 +21,7 @@ pub(crate) fn apply(op: &Op, operands: &[(&Batch<f64>, bool)], windows: &[u32]) 
         Op::Offset { constant } => x.mapv(|x| x + constant).into_shared(),
         Op::Rescale { .. } => x.clone(),
         Op::Relu { ceiling, .. } => x.mapv(|x| x.max(0.0).min(ceiling.unwrap_or(f64::INFINITY))).into_shared(),
+        Op::Function { function, .. } => x.mapv(|x| function.of(x)).into_shared(),
         Op::MaxPool(geometry) => {
             let max = |a: Batch<f64>, b: Batch<f64>| Zip::from(&a).and(&b).map_collect(|a, b| a.max(*b)).into_shared();
             gather_windows(geometry, x, f64::NEG_INFINITY).into_iter().reduce(max).expect("a window has elements")

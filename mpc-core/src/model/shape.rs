@@ -80,6 +80,7 @@ fn unary(op: &Op, x: &Form) -> Result<Form, String> {
             finite(ceiling.unwrap_or(0.0))?;
             with_frac(x.frac_bits.checked_sub(*rescale))?
         }
+        Op::Function { frac_bits, .. } => with_frac(Some(*frac_bits))?,
         Op::MaxPool(geometry) | Op::SumPool(geometry) => {
             let [channels, h, w] = x.shape[..] else { return Err(format!("cannot pool shape {:?}", x.shape)) };
             let [oh, ow] = check_pool(geometry, [h, w])?;

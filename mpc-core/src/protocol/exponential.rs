@@ -2,7 +2,7 @@
 //!
 //! | function | between | beyond | intervals | error |
 //! |---|---|---|---|---|
-//! | exp(min(x, high)) | high - 11 and high | 0 and exp(high) | 9 | 4e-5 exp(high) |
+//! | exp(min(x, high)), high up to 4 | -11 and high | 0 and exp(high) | 9 to 17 | 4e-5 for high = 0, 5e-4 for 4 |
 //! | 1 / (1 + exp(-x)) | -10 and 10 | 0 and 1 | 9 | 1.6e-4 |
 //! | tanh x | -5 and 5 | -1 and 1 | 9 | 3e-4 |
 //!
@@ -11,8 +11,8 @@
 
 use super::piecewise::Piecewise;
 
-/// Where the intervals of exp end, below its upper end.
-const EXP_ENDS: [f64; 10] = [-11.0, -8.75, -6.6875, -5.0, -3.6875, -2.625, -1.75, -1.0625, -0.5, 0.0];
+/// Where exp is as good as zero.
+const LOWEST: f64 = -11.0;
 
 /// Where the intervals of the logistic function end, but for the signs.
 const SIGMOID_ENDS: [f64; 5] = [10.0, 7.0, 4.375, 2.375, 0.875];
@@ -21,17 +21,26 @@ const SIGMOID_ENDS: [f64; 5] = [10.0, 7.0, 4.375, 2.375, 0.875];
 const TANH_ENDS: [f64; 5] = [5.0, 3.0, 1.75, 0.9375, 0.3125];
 
 /// The largest `high`.
-pub const MAX_HIGH: f64 = 8.0;
+pub const MAX_HIGH: f64 = 4.0;
 
-/// exp(min(x, `high`)); up to 2^-7 above `high` it may still be exp(x).
+/// exp(min(x, `high`)); up to 2^-7 above `high`, rounded up to 8 fractional bits, it may still be exp(x).
 ///
 /// # Panics
 /// If `high` is not from 0 to [`MAX_HIGH`].
 pub fn exp(high: f64) -> Piecewise {
     assert!((0.0..=MAX_HIGH).contains(&high), "exp up to {MAX_HIGH}");
     let top = natural_exp(high);
-    let bits = (0..).find(|&bits| f64::from(1u32 << bits) >= top).expect("below 2^12");
-    Piecewise::new(natural_exp, &EXP_ENDS.map(|end| high + end), [0.0, top], bits)
+    let bits = (0..).find(|&bits| f64::from(1u32 << bits) >= top).expect("below 2^6");
+    // The error of a cubic grows with the fourth power of its interval and with exp, and by the cube of the interval
+    // where c_3 has few fractional bits.
+    let narrower = natural_exp(-high / 8.0);
+    let mut ends = vec![high];
+    while let Some(&end) = ends.last().filter(|&&end| end > LOWEST) {
+        let width = (0.5 * natural_exp((high - end) / 4.0)).min(2.5) * narrower;
+        ends.push((end - width).max(LOWEST));
+    }
+    ends.reverse();
+    Piecewise::new(natural_exp, &ends, [0.0, top], bits)
 }
 
 /// 1 / (1 + exp(-x)).

@@ -1,9 +1,12 @@
 //! Relu, Clip, and the last node of a classifier.
 
-use super::Importer;
 use super::node::OnnxNode;
+use super::{Importer, Value};
 use crate::error::Result;
+use crate::model::function::Function;
 use crate::model::graph::{Op, ValueId};
+use crate::model::network::Layer;
+use crate::protocol::power::Exponent;
 
 impl Importer {
     pub(super) fn relu(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
@@ -30,6 +33,8 @@ impl Importer {
         let (low, high) = (end(self, 1, "min")?, end(self, 2, "max")?);
         match (low, high) {
             (None, None) => Ok(x),
+            // A root is not negative, and what divides by it minds its lower end.
+            (Some(low), None) if (0.0..=RESOLUTION).contains(&low) && self.is_root(x) => Ok(x),
             (Some(low), high) => {
                 let ceiling = high.map(|high| high - low);
                 if ceiling.is_some_and(|ceiling| ceiling <= 0.0) {
@@ -49,20 +54,43 @@ impl Importer {
         }
     }
 
+    /// Whether what this Softmax computes only serves to order the scores of each row of classes.
+    pub(super) fn orders_labels(&self, node: &OnnxNode<'_>) -> bool {
+        let rows = |x: &Value| matches!(x, Value::Batch(x) if self.network.shape(*x).len() == 1);
+        self.is_last(node) && self.operand(node, 0).ok().flatten().is_some_and(rows)
+    }
+
+    fn is_last(&self, node: &OnnxNode<'_>) -> bool {
+        node.proto.output.first().is_some_and(|output| self.tail.contains(output))
+    }
+
     /// Softmax and ArgMax over the classes: the label is taken from the scores, whose order they keep.
     pub(super) fn label_order(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
         node.only_attributes(&["axis", "keepdims", "select_last_index"])?;
         let x = self.batch(node, 0)?;
         let default = if node.proto.op_type == "ArgMax" { 0 } else { 1 };
         let over_classes = self.network.shape(x).len() == 1 && matches!(node.int("axis", default), 1 | -1);
-        if !over_classes || node.int("select_last_index", 0) != 0 {
-            return Err(node.error("is supported only over the classes of a [batch, classes] value"));
+        if !over_classes || !self.is_last(node) || node.int("select_last_index", 0) != 0 {
+            return Err(node.error("is supported only at the end, over the classes of a [batch, classes] value"));
         }
-        self.finished = Some(node.name.to_owned());
         Ok(x)
     }
 
-    fn offset(&mut self, node: &OnnxNode<'_>, x: ValueId, constant: f64) -> Result<ValueId> {
+    /// x + constant.
+    pub(super) fn offset(&mut self, node: &OnnxNode<'_>, x: ValueId, constant: f64) -> Result<ValueId> {
         if constant == 0.0 { Ok(x) } else { self.push(node, Op::Offset { constant }, &[x]) }
     }
+
+    fn is_root(&self, x: ValueId) -> bool {
+        match &self.network.layers[x] {
+            Layer { op: Op::Reshape { .. }, inputs, .. } => self.is_root(inputs[0]),
+            Layer { op: Op::Function { function, .. }, .. } => {
+                matches!(function, Function::Power { exponent: Exponent::Sqrt, .. })
+            }
+            _ => false,
+        }
+    }
 }
+
+/// Exporters clip a norm here before they divide by it; no fixed point knows such a number.
+const RESOLUTION: f64 = 1e-5;

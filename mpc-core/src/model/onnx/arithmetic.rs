@@ -1,10 +1,11 @@
-//! Gemm, MatMul, Add, Sub, Mul, BatchNormalization.
+//! Gemm, MatMul, Add, Sub, Mul, Div, BatchNormalization.
 
 use ndarray::{ArrayD, Axis, IxDyn};
 
 use super::node::OnnxNode;
 use super::{Importer, Value};
 use crate::error::Result;
+use crate::model::function::Function;
 use crate::model::graph::{Op, ValueId};
 
 impl Importer {
@@ -41,7 +42,13 @@ impl Importer {
         node.only_attributes(&[])?;
         let missing = || node.error("takes two operands");
         let (a, b) = (self.operand(node, 0)?.cloned(), self.operand(node, 1)?.cloned());
-        let (a, b) = (a.ok_or_else(missing)?, b.ok_or_else(missing)?);
+        let (a, mut b) = (a.ok_or_else(missing)?, b.ok_or_else(missing)?);
+        if node.proto.op_type == "Div" {
+            b = match b {
+                Value::Batch(b) => Value::Batch(self.function(node, Function::RECIPROCAL, b)?),
+                Value::Constant { value, public } => Value::Constant { value: value.mapv(f64::recip), public },
+            };
+        }
         let op = match node.proto.op_type.as_str() {
             "Add" => Op::Add,
             "Sub" => Op::Sub,

@@ -162,13 +162,6 @@ impl Importer {
         self.reshape(node, mean, kept)
     }
 
-    /// Mean over some dimensions of a sample, which disappear.
-    pub(super) fn mean(&mut self, node: &OnnxNode<'_>, x: ValueId, axes: Vec<usize>) -> Result<ValueId> {
-        let count: usize = axes.iter().map(|&axis| self.network.shape(x)[axis]).product();
-        let sum = self.push(node, Op::ReduceSum { axes }, &[x])?;
-        self.push(node, Op::Scale { factor: 1.0 / count as f64, frac_bits: 0 }, &[sum])
-    }
-
     /// Operand and window of a pool.
     fn pooled(&self, node: &OnnxNode<'_>) -> Result<(ValueId, Sliding)> {
         let x = self.batch(node, 0)?;

@@ -8,20 +8,23 @@ mod activation;
 mod arithmetic;
 mod constants;
 mod convolution;
+mod functions;
 mod node;
 pub(crate) mod proto;
 mod rearrangement;
+mod reduction;
 mod tensor;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use ndarray::ArrayD;
 use node::OnnxNode;
 use prost::Message;
 use proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 
+use super::function::Function;
 use super::graph::{MAX_NODES, ValueId};
 use super::network::Network;
 use crate::error::{Error, Result};
@@ -50,8 +53,8 @@ struct Importer {
     values: HashMap<String, Value>,
     /// Batch size that the file was exported with, where it is not symbolic.
     batch: Option<i64>,
-    /// Name of the Softmax or ArgMax that ends the network, once it was seen.
-    finished: Option<String>,
+    /// Outputs of the nodes behind the scores, such as a Softmax, which keep their order.
+    tail: HashSet<String>,
 }
 
 /// Reads a file whose input has the shape `input` per sample.
@@ -92,7 +95,7 @@ pub(super) fn import(bytes: &[u8], input: &[usize]) -> Result<Network> {
 
 /// The nodes that the output needs, in the order of the file.
 fn live<'a>(graph: &'a GraphProto, output: &'a str) -> Vec<&'a NodeProto> {
-    let mut needed = std::collections::HashSet::from([output]);
+    let mut needed = HashSet::from([output]);
     let mut live = Vec::new();
     for node in graph.node.iter().rev() {
         if node.output.iter().any(|output| needed.contains(output.as_str())) {
@@ -102,6 +105,20 @@ fn live<'a>(graph: &'a GraphProto, output: &'a str) -> Vec<&'a NodeProto> {
     }
     live.reverse();
     live
+}
+
+/// Names of what the nodes compute that end the network and only order its scores.
+fn tail(graph: &GraphProto, output: &str) -> HashSet<String> {
+    const ENDS: [&str; 5] = ["Softmax", "LogSoftmax", "ArgMax", "Identity", "Dropout"];
+    let mut tail = HashSet::new();
+    let mut last = output;
+    for node in graph.node.iter().rev().filter(|node| ENDS.contains(&node.op_type.as_str())) {
+        if node.output.first().is_some_and(|output| output == last) {
+            tail.insert(last.to_owned());
+            last = node.input.first().map_or("", String::as_str);
+        }
+    }
+    tail
 }
 
 impl Importer {
@@ -121,7 +138,7 @@ impl Importer {
         };
         let batch = check_input(input, shape)?;
         values.insert(input.name.clone(), Value::Batch(0));
-        Ok((Self { network: Network::new(shape)?, values, batch, finished: None }, &output.name))
+        Ok((Self { network: Network::new(shape)?, values, batch, tail: tail(graph, &output.name) }, &output.name))
     }
 
     fn node(&mut self, node: &OnnxNode<'_>) -> Result<Value> {
@@ -131,22 +148,31 @@ impl Importer {
         if let Some(value) = self.constant_node(node)? {
             return Ok(value);
         }
-        let ends = matches!(node.proto.op_type.as_str(), "Softmax" | "LogSoftmax" | "ArgMax" | "Identity");
-        if let (Some(last), false) = (&self.finished, ends) {
-            return Err(node.error(format!("follows {last:?}: Softmax and ArgMax are supported at the end only")));
-        }
         let id = match node.proto.op_type.as_str() {
             "Conv" => self.conv(node),
             "MaxPool" => self.max_pool(node),
             "AveragePool" => self.average_pool(node),
             "GlobalAveragePool" => self.global_average_pool(node),
-            "ReduceMean" => self.reduce_mean(node),
+            "ReduceSum" | "ReduceMean" | "ReduceMax" | "ReduceL2" => self.reduce(node),
             "Gemm" => self.gemm(node),
             "MatMul" => self.matmul(node),
-            "Add" | "Sub" | "Mul" => self.elementwise(node),
+            "Add" | "Sub" | "Mul" | "Div" => self.elementwise(node),
             "BatchNormalization" => self.batch_norm(node),
             "Relu" => self.relu(node),
             "Clip" => self.clip(node),
+            "LeakyRelu" => self.leaky_relu(node),
+            "Sigmoid" => self.function_node(node, Function::Sigmoid),
+            "Tanh" => self.function_node(node, Function::Tanh),
+            "Exp" => self.function_node(node, Function::Exp { high: f64::INFINITY }),
+            "Sqrt" => self.function_node(node, Function::SQRT),
+            "Reciprocal" => self.function_node(node, Function::RECIPROCAL),
+            "Pow" => self.pow(node),
+            "HardSigmoid" => self.hard_sigmoid_node(node),
+            "HardSwish" => self.hard_swish(node),
+            "LpNormalization" => self.lp_normalization(node),
+            "InstanceNormalization" => self.instance_normalization(node),
+            "LayerNormalization" => self.layer_normalization(node),
+            "Softmax" if !self.orders_labels(node) => self.softmax(node),
             "Softmax" | "LogSoftmax" | "ArgMax" => self.label_order(node),
             "Dropout" | "Identity" => self.batch(node, 0),
             "Flatten" => self.flatten(node),
@@ -157,9 +183,11 @@ impl Importer {
             "Pad" => self.pad(node),
             "Concat" => self.concat(node),
             _ => Err(node.error(
-                "is not supported; supported are Conv, Gemm, MatMul, Add, Sub, Mul, BatchNormalization, Relu, Clip, \
-                 MaxPool, AveragePool, GlobalAveragePool, ReduceMean, Flatten, Reshape, Squeeze, Unsqueeze, Transpose, \
-                 Pad, Concat, Dropout, Identity, Constant, and Softmax or ArgMax at the end: rewrite the model with these",
+                "is not supported; supported are Conv, Gemm, MatMul, Add, Sub, Mul, Div, Pow, Sqrt, Reciprocal, Exp, \
+                 Sigmoid, Tanh, Relu, LeakyRelu, Clip, HardSigmoid, HardSwish, Softmax, BatchNormalization, \
+                 InstanceNormalization, LayerNormalization, LpNormalization, MaxPool, AveragePool, GlobalAveragePool, \
+                 ReduceSum, ReduceMean, ReduceMax, ReduceL2, Flatten, Reshape, Squeeze, Unsqueeze, Transpose, Pad, \
+                 Concat, Dropout, Identity, Constant, and LogSoftmax or ArgMax at the end: rewrite the model with these",
             )),
         }?;
         Ok(Value::Batch(id))

@@ -1,4 +1,4 @@
-//! Flatten, Reshape, Squeeze, Unsqueeze, Transpose, Pad, Concat, ReduceMean: dimensions of ONNX tensors count
+//! Flatten, Reshape, Squeeze, Unsqueeze, Transpose, Pad, Concat: dimensions of ONNX tensors count
 //! the batch, those of samples do not.
 
 use super::Importer;
@@ -139,20 +139,8 @@ impl Importer {
         self.push(node, Op::Concat { axis: axis[0] }, &values)
     }
 
-    pub(super) fn reduce_mean(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
-        node.only_attributes(&["axes", "keepdims", "noop_with_empty_axes"])?;
-        let x = self.batch(node, 0)?;
-        let shape = self.network.shape(x).to_vec();
-        let axes = self.axes_operand(node)?.ok_or_else(|| node.error("needs constant axes"))?;
-        let mut axes = self.sample_axes(node, &axes, shape.len())?;
-        axes.sort_unstable();
-        let kept = (0..shape.len()).map(|d| if axes.contains(&d) { 1 } else { shape[d] }).collect();
-        let mean = self.mean(node, x, axes)?;
-        if node.int("keepdims", 1) != 0 { self.reshape(node, mean, kept) } else { Ok(mean) }
-    }
-
     /// Axes from operand 1 (newer opsets) or an attribute (older ones).
-    fn axes_operand(&self, node: &OnnxNode<'_>) -> Result<Option<Vec<i64>>> {
+    pub(super) fn axes_operand(&self, node: &OnnxNode<'_>) -> Result<Option<Vec<i64>>> {
         Ok(self.integers(node, 1)?.or_else(|| node.ints("axes").map(<[i64]>::to_vec)))
     }
 
@@ -167,7 +155,7 @@ impl Importer {
     }
 
     /// Likewise for dimensions of a sample of `rank` dimensions; the batch dimension is refused.
-    fn sample_axes(&self, node: &OnnxNode<'_>, axes: &[i64], rank: usize) -> Result<Vec<usize>> {
+    pub(super) fn sample_axes(&self, node: &OnnxNode<'_>, axes: &[i64], rank: usize) -> Result<Vec<usize>> {
         let with_batch = self.axes(node, axes, rank + 1)?;
         let sample: Option<Vec<usize>> = with_batch.iter().map(|axis| axis.checked_sub(1)).collect();
         sample.ok_or_else(|| node.error("must leave the batch dimension alone"))

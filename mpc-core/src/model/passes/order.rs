@@ -1,9 +1,11 @@
 //! Layers that commute change places: pooling comes before ReLU, so that fewer elements are compared, and reshapes come
-//! last, where two of them meet and merge; so do two public factors.
+//! last, where two of them meet and merge; so do two public factors, and the reciprocal of a root.
 
 use super::Builder;
 use crate::error::Result;
+use crate::model::function::Function;
 use crate::model::graph::{Op, ValueId};
+use crate::protocol::power::Exponent;
 
 /// The rewritten layer, if a rule applies to it.
 pub(super) fn reorder(builder: &mut Builder, name: &str, op: &Op, inputs: &[ValueId]) -> Result<Option<ValueId>> {
@@ -22,7 +24,19 @@ pub(super) fn reorder(builder: &mut Builder, name: &str, op: &Op, inputs: &[Valu
             let pooled = builder.append(name, op.clone(), &[inner])?;
             builder.append(&format!("{name}.relu"), relu, &[pooled]).map(Some)
         }
-        (Op::Relu { .. } | Op::Scale { .. } | Op::Offset { .. }, Some((reshape @ Op::Reshape { .. }, &[inner]))) => {
+        // 1 / max(sqrt(x), 2^l) = 1 / sqrt(max(x, 2^2l)).
+        (
+            Op::Function { function: Function::Power { exponent: Exponent::Reciprocal, low }, .. },
+            Some((&Op::Function { function: Function::Power { exponent: Exponent::Sqrt, low: least }, .. }, &[inner])),
+        ) => {
+            let low = low.saturating_mul(2).max(least);
+            let function = Function::Power { exponent: Exponent::InverseSqrt, low };
+            builder.append(name, Op::Function { function, frac_bits: 0 }, &[inner]).map(Some)
+        }
+        (
+            Op::Relu { .. } | Op::Scale { .. } | Op::Offset { .. } | Op::Function { .. },
+            Some((reshape @ Op::Reshape { .. }, &[inner])),
+        ) => {
             let reshape = reshape.clone();
             let value = builder.append(name, op.clone(), &[inner])?;
             builder.append(&format!("{name}.reshape"), reshape, &[value]).map(Some)

@@ -10,10 +10,13 @@ use ndarray::ArrayD;
 use crate::error::{Error, Result};
 use crate::model::Declared;
 use crate::model::bounds::{self, Operand, Range};
+use crate::model::function::Function;
 use crate::model::graph::{Facts, Graph, MAX_BITS, MAX_BITS_TRUNCATED, Node, Op, Source, ValueId, WeightSpec};
 use crate::model::manifest::Bounds;
 use crate::model::network::{Layer, Network};
 use crate::model::shape::{self, Form};
+use crate::protocol::power::{Exponent, Octaves};
+use crate::protocol::{exponential, piecewise};
 use crate::ring::fixed;
 
 /// Fractional bits of weights that are factors.
@@ -22,6 +25,9 @@ const WEIGHT_FRAC_BITS: u32 = fixed::FRAC_BITS;
 /// A factor may have this many more fractional bits than activations have: an average over a power of two elements
 /// needs no truncation of its own.
 const FACTOR_SLACK: u32 = 8;
+
+/// Most fractional bits of what a power is taken of.
+const MAX_FUNCTION_BITS: u32 = 24;
 
 /// Significant bits of a public factor that is no power of two.
 const FACTOR_BITS: i32 = 16;
@@ -46,6 +52,7 @@ pub(in crate::model) fn quantize(
         sources: Vec::new(),
         specs: Vec::new(),
         placed: HashMap::new(),
+        lowered: HashMap::new(),
     };
     let mut values: Vec<Option<ValueId>> = Vec::with_capacity(network.layers.len());
     for (id, layer) in network.layers.iter().enumerate() {
@@ -83,6 +90,8 @@ struct Quantizer<'a> {
     specs: Vec<WeightSpec>,
     /// Weight layers and fractional bits that have a node already.
     placed: HashMap<(usize, u32), ValueId>,
+    /// Values and how many fractional bits were dropped of them.
+    lowered: HashMap<(ValueId, u32), ValueId>,
 }
 
 impl Quantizer<'_> {
@@ -120,11 +129,56 @@ impl Quantizer<'_> {
                 let rescale = self.frac_bits(x).saturating_sub(self.frac_bits);
                 self.emit(name, Op::Relu { rescale, ceiling: *ceiling }, &[x])
             }
+            Op::Function { function, .. } => {
+                let x = first(self)?;
+                self.function(name, *function, x)
+            }
             op => {
                 let x = first(self)?;
                 self.emit(name, op.clone(), &[x])
             }
         }
+    }
+
+    /// A function, with as many fractional bits in its operand as it takes, and no more of its domain than x can be in.
+    fn function(&mut self, name: &str, function: Function, x: ValueId) -> Result<ValueId> {
+        let refuse = |reason: String| Err(Error::model(name, function.name(), reason));
+        let range = self.ranges[x].all();
+        let facts = &self.nodes[x].facts;
+        let (x, function) = match function {
+            Function::Power { exponent, low } => {
+                let least = f64::from(low).exp2();
+                if exponent == Exponent::Reciprocal && range.low < -least {
+                    return refuse(format!(
+                        "divides by what may be as low as {:.3}, as far as is known; only numbers from 2^{low} on can be \
+                         divided by: clip before",
+                        range.low
+                    ));
+                }
+                // A bit more than needed, because the truncation rounds.
+                let excess = match facts.bound.bits {
+                    bits if bits > Octaves::MAX_HIGH => bits + 1 - Octaves::MAX_HIGH,
+                    _ => 0,
+                };
+                let kept = facts.frac_bits.saturating_sub(excess).min(MAX_FUNCTION_BITS);
+                let x = self.lowered(name, x, kept)?;
+                let proved = if range.low > least { range.low.log2().floor() as i32 } else { low };
+                (x, Function::Power { exponent, low: proved.max(-(self.frac_bits(x) as i32)) })
+            }
+            Function::Exp { high } => {
+                // What is public is rounded up.
+                let high = high.min(range.high.max(0.0).ceil());
+                if high > exponential::MAX_HIGH {
+                    return refuse(format!(
+                        "is computed up to {}, but its argument may be {high}: clip before, or calibrate with samples",
+                        exponential::MAX_HIGH
+                    ));
+                }
+                (self.lowered(name, x, self.frac_bits.min(piecewise::ARGUMENT_BITS))?, Function::Exp { high })
+            }
+            _ => (self.lowered(name, x, self.frac_bits.min(piecewise::ARGUMENT_BITS))?, function),
+        };
+        self.emit(name, Op::Function { function, frac_bits: self.frac_bits }, &[x])
     }
 
     /// A product, with fewer fractional bits in its operands where the ring is too small otherwise.
@@ -187,8 +241,21 @@ impl Quantizer<'_> {
         if !facts.batched || facts.frac_bits <= frac_bits {
             return Ok(x);
         }
-        let bits = facts.frac_bits - self.frac_bits;
-        self.emit(&format!("{name}.rescale"), Op::Rescale { bits }, &[x])
+        self.lowered(name, x, self.frac_bits)
+    }
+
+    /// The value with no more than `frac_bits` fractional bits, truncated once however often it is used.
+    fn lowered(&mut self, name: &str, x: ValueId, frac_bits: u32) -> Result<ValueId> {
+        let bits = self.frac_bits(x).saturating_sub(frac_bits);
+        if bits == 0 {
+            return Ok(x);
+        }
+        if let Some(&lowered) = self.lowered.get(&(x, bits)) {
+            return Ok(lowered);
+        }
+        let lowered = self.emit(&format!("{name}.rescale"), Op::Rescale { bits }, &[x])?;
+        self.lowered.insert((x, bits), lowered);
+        Ok(lowered)
     }
 
     /// Appends a node after deriving its form and range.
