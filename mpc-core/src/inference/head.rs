@@ -7,7 +7,7 @@
 //!
 //! Embeddings:
 //!
-//! 1. ... Each row is brought to length 1 ([`unit`]).
+//! 1. ... Each row is brought to length 1 ([`unit`](fn@unit)).
 //! 2. Cosines: a matrix product, with the rows of the other inputs or with the enrolled templates. 1 round.
 //! 3. ... The threshold is one more candidate, and the largest is sought. For two candidates the answer is "same" or "different",
 //!    for many it is which template, or none.
