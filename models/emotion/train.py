@@ -8,18 +8,18 @@ The network is first trained on `train` and judged on `val`, then trained on bot
 
 from __future__ import annotations
 
-import math
+from functools import partial
 from pathlib import Path
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..training import command
 from ..training.data import Dataset, Model, load, shuffled
 from ..training.fit import Schedule, balanced_accuracy, export, scores
 from ..training.report import write_expected
+from ..training.speech import Augment, Changes
 
+AUGMENT = partial(Augment, changes=Changes())
 SCHEDULE = Schedule(epochs=120, mixup=0.3)
 CHANNELS = (16, 32, 64, 96)
 
@@ -45,51 +45,6 @@ def build(model: Model) -> nn.Sequential:
     )
 
 
-class Augment:
-    """Random changes of log-mel windows [batch, 1, bands, frames] that leave the emotion alone."""
-
-    def __init__(self, model: Model) -> None:
-        audio = model.manifest["preprocess"]
-        self.std, self.mean = audio["std"][0], audio["mean"][0]
-        self.floor = self.level(audio["floor_db"])
-        self.limit = model.limit
-
-    def level(self, decibels: float) -> float:
-        """A level as a feature value."""
-        return (decibels - self.mean) / self.std
-
-    def __call__(self, x: Tensor, random: torch.Generator) -> Tensor:
-        def uniform(low: float, high: float) -> Tensor:
-            return low + (high - low) * torch.rand(len(x), 1, 1, 1, generator=random)
-
-        x = self.warp(x, uniform)
-        gain = uniform(-3, 3) / self.std
-        x = torch.where(x > self.floor + 0.01, x + gain, x)
-        x = self.add_noise(x, self.level(-75) + uniform(0, 10) / self.std, random)
-        level = x.mean((2, 3), keepdim=True)
-        for axis, longest in ((2, 8), (3, 12)):
-            length = uniform(0, longest)
-            start = uniform(0, 1) * (x.shape[axis] - length)
-            at = torch.arange(x.shape[axis]).view([-1 if i == axis else 1 for i in range(4)])
-            x = torch.where((at >= start) & (at < start + length), level, x)
-        return x.clamp(-self.limit, self.limit)
-
-    def warp(self, x: Tensor, uniform) -> Tensor:
-        """Changes tempo, pitch and the start of the window; what comes from outside is silence."""
-        bands, frames = x.shape[2:]
-        time = torch.arange(frames).view(1, 1, 1, -1) * uniform(0.9, 1.1) + uniform(-12, 12)
-        band = torch.arange(bands).view(1, 1, -1, 1) * uniform(0.97, 1.03) + uniform(-1.5, 1.5)
-        time, band = torch.broadcast_tensors(2 * time / (frames - 1) - 1, 2 * band / (bands - 1) - 1)
-        grid = torch.stack([time, band], -1)[:, 0]
-        return F.grid_sample(x - self.floor, grid, align_corners=True) + self.floor
-
-    def add_noise(self, x: Tensor, level: Tensor, random: torch.Generator) -> Tensor:
-        """Adds the power of noise; features are decibels divided by `std`."""
-        noise = level + 0.25 * torch.randn(x.shape, generator=random)
-        unit = 10 / math.log(10) / self.std
-        return unit * torch.logaddexp(x / unit, noise / unit)
-
-
 def judged(network: nn.Module, data: Dataset, samples: Tensor) -> float:
     """Balanced accuracy, rounded."""
     return round(balanced_accuracy(scores(network, data, samples), data.label[samples]), 4)
@@ -100,10 +55,10 @@ def main() -> None:
     model = Model.read(options.model)
     data = load(options.client, model, options.data)
     figures = {}
-    network = command.fitted(build, Augment, SCHEDULE, model, data, ("train",), options)
+    network = command.fitted(build, AUGMENT, SCHEDULE, model, data, ("train",), options)
     figures["val"] = judged(network, data, data.where("val"))
     print(figures, flush=True)
-    network = command.fitted(build, Augment, SCHEDULE, model, data, ("train", "val"), options)
+    network = command.fitted(build, AUGMENT, SCHEDULE, model, data, ("train", "val"), options)
     figures["test, speakers never heard"] = judged(network, data, data.where("test"))
     print(figures, flush=True)
     export(network, data.windows[:1], model.folder / "model.onnx")
@@ -112,7 +67,7 @@ def main() -> None:
         everything = outside.where("train", "val", "test")
         figures[f"{options.outside.name}, all speakers"] = judged(network, outside, everything)
     mixed = shuffled(data, options.seed)
-    network = command.fitted(build, Augment, SCHEDULE, model, mixed, ("train", "val"), options)
+    network = command.fitted(build, AUGMENT, SCHEDULE, model, mixed, ("train", "val"), options)
     figures["test of a random split, speakers heard in training"] = judged(network, mixed, mixed.where("test"))
     print(figures, flush=True)
     write_expected(options.client, model, {"balanced accuracy": figures})
