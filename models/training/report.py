@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ class Reference:
     def __init__(self, model: Model) -> None:
         path = model.folder / "model.onnx"
         self.labels = model.labels
+        self.unknown = model.manifest.get("unknown", {}).get("threshold", -math.inf)
         self.embeds = "embedding" in model.manifest
         self.sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -30,15 +32,20 @@ class Reference:
         rows = torch.from_numpy(self.session.run(None, {"input": windows.numpy()})[0])
         return torch.stack([part.sum(0) for part in rows.split(count.tolist())])
 
-    def answers(self, files: Sequence[str], outputs: Tensor) -> list[dict]:
+    def label(self, logits: Tensor, windows: int) -> str:
+        """The answer to a sample of so many windows."""
+        best = int(logits.argmax())
+        return self.labels[best] if logits[best] > windows * self.unknown else "unknown"
+
+    def answers(self, files: Sequence[str], outputs: Tensor, count: Tensor) -> list[dict]:
         """File, label and logits of each sample; of a network that embeds, file and embedding as the network gives it."""
         answers = []
-        for file, row in zip(files, outputs, strict=True):
+        for file, row, windows in zip(files, outputs, count.tolist(), strict=True):
             numbers = [round(x, 5) for x in row.tolist()]
             if self.embeds:
                 answers.append({"file": file, "embedding": numbers})
             else:
-                answers.append({"file": file, "label": self.labels[int(row.argmax())], "logits": numbers})
+                answers.append({"file": file, "label": self.label(row, windows), "logits": numbers})
         return answers
 
 
@@ -47,7 +54,7 @@ def split_answers(model: Model, data: Dataset, split: str) -> dict:
     reference = Reference(model)
     logits = reference.logits(data.windows, data.count)
     samples = data.where(split).tolist()
-    answers = reference.answers([data.files[i] for i in samples], logits[samples])
+    answers = reference.answers([data.files[i] for i in samples], logits[samples], data.count[samples])
     return {"model": model.manifest["name"], "onnx_sha256": reference.sha256, "split": split, "results": answers}
 
 
@@ -61,7 +68,7 @@ def write_expected(client: str, model: Model, figures: dict | None = None) -> No
     answers = []
     if files:
         windows, count = features(client, model.folder, files)
-        answers = reference.answers([f"samples/{file.name}" for file in files], reference.logits(windows, count))
+        answers = reference.answers([f"samples/{file.name}" for file in files], reference.logits(windows, count), count)
     write_json(path, {"onnx_sha256": reference.sha256, "figures": figures, "samples": answers})
 
 
