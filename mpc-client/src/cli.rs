@@ -102,8 +102,16 @@ pub(crate) struct Global {
     pub(crate) timeout: Duration,
 
     /// Print one JSON object and nothing else on standard output
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Output")]
     pub(crate) json: bool,
+
+    /// Print answers as CSV, a line for each input: input, with, label, cosine, error
+    #[arg(long, global = true, conflicts_with = "json", help_heading = "Output")]
+    pub(crate) csv: bool,
+
+    /// Ask nobody: compute on this machine, in the clear, what the servers should answer. Needs the model's folder, see --models
+    #[arg(long, global = true, conflicts_with_all = ["local", "cluster"], help_heading = "Cluster")]
+    pub(crate) clear: bool,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -127,8 +135,11 @@ pub(crate) enum Command {
     /// Tell the emotion in one or several recordings
     ///
     /// Takes WAV, FLAC, MP3 and OGG of any rate and number of channels. All recordings travel as one batch. A file that
-    /// cannot be used gets an error of its own (and the exit code is 2), the others are answered.
-    #[command(after_help = "Example: mpc-client --local emotion speech.wav interview.mp3")]
+    /// cannot be used gets an error of its own (and the exit code is 2), the others are answered. A folder stands for the recordings in
+    /// it, a pattern like '*.wav' for those that match, and - for standard input.
+    #[command(
+        after_help = "Examples: mpc-client --local emotion speech.wav interview.mp3\n          mpc-client --local --csv emotion recordings/ > emotions.csv"
+    )]
     Emotion {
         /// Recordings
         #[arg(required = true, value_name = "FILE")]

@@ -90,7 +90,7 @@ impl Error {
     }
 
     /// A file that cannot be read or written.
-    pub(crate) fn file(path: &Path, error: impl std::fmt::Display) -> Self {
+    pub fn file(path: &Path, error: impl std::fmt::Display) -> Self {
         Error::Usage(format!("{}: {error}", path.display()))
     }
 }

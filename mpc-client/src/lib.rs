@@ -17,6 +17,7 @@
 //! # }
 //! ```
 
+pub mod clear;
 pub mod cluster;
 mod connect;
 pub mod error;

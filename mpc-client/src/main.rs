@@ -87,10 +87,10 @@ async fn run(Cli { global, command }: Cli) -> Result<bool> {
 
 /// Prints an answer; whether every input has one.
 fn print(global: &cli::Global, answer: &output::Answer) -> Result<bool> {
-    if global.json {
-        output::print_json(answer)?
-    } else {
-        answer.print()?
+    match (global.json, global.csv) {
+        (true, _) => output::print_json(answer)?,
+        (_, true) => answer.print_csv()?,
+        _ => answer.print()?,
     }
     Ok(answer.complete())
 }

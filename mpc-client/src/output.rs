@@ -16,8 +16,8 @@ pub(crate) struct Answer {
     pub(crate) command: &'static str,
     /// Name of the model.
     pub(crate) model: String,
-    /// Which adversary the answer is secure against.
-    pub(crate) security: Mode,
+    /// Which adversary the answer is secure against; none where nobody was asked.
+    pub(crate) security: Option<Mode>,
     /// Whether that is more than was asked for.
     #[serde(skip)]
     pub(crate) raised: bool,
@@ -79,7 +79,7 @@ impl Answer {
         Self {
             command,
             model: model.manifest.name.clone(),
-            security: security.max(model.minimum),
+            security: Some(security.max(model.minimum)),
             raised: model.minimum > security,
             results: Vec::new(),
             cost: Cost::default(),
@@ -105,19 +105,37 @@ impl Answer {
             .map_err(closed)?;
         }
         let Cost { elapsed_ms, rounds, bytes_sent } = self.cost;
-        if rounds > 0 {
+        if let (Some(security), true) = (self.security, rounds > 0) {
             let line = format!(
                 "{} answered in {:.2} s: {} rounds, {} sent by the three servers, {} security{}",
                 self.model,
                 elapsed_ms as f64 / 1000.0,
                 rounds,
                 bytes(bytes_sent.iter().sum()),
-                self.security,
+                security,
                 if self.raised { " (the model or a server demands it)" } else { "" },
             );
             writeln!(err, "{}", line.dimmed()).map_err(closed)?;
         }
         Ok(())
+    }
+}
+
+impl Answer {
+    /// Prints a table for other programs: a header, and a line for each result.
+    pub(crate) fn print_csv(&self) -> Result<()> {
+        let mut table = csv::Writer::from_writer(anstream::stdout().lock());
+        let failed = |e: csv::Error| Error::Internal(format!("standard output: {e}"));
+        table.write_record(["input", "with", "label", "cosine", "error"]).map_err(failed)?;
+        for InputResult { input, with, outcome, score } in &self.results {
+            let (label, error) = match outcome {
+                Outcome::Label(label) => (label.as_str(), ""),
+                Outcome::Error(reason) => ("", reason.as_str()),
+            };
+            let cosine = score.map(|score| score.to_string()).unwrap_or_default();
+            table.write_record([input, with.as_deref().unwrap_or(""), label, &cosine, error]).map_err(failed)?;
+        }
+        table.flush().map_err(closed)
     }
 }
 

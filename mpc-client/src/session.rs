@@ -34,8 +34,8 @@ pub struct Model {
 /// An input in fixed point, checked against the range that its model declares.
 #[derive(Clone)]
 pub struct Encoded {
-    windows: u32,
-    words: Vec<u64>,
+    pub(crate) windows: u32,
+    pub(crate) words: Vec<u64>,
 }
 
 /// What the three parties found.
@@ -43,8 +43,8 @@ pub struct Encoded {
 pub struct Evaluation {
     /// One entry an input.
     pub predictions: Vec<Prediction>,
-    /// Which adversary they are secure against.
-    pub security: Mode,
+    /// Which adversary they are secure against; none where they were computed in the clear.
+    pub security: Option<Mode>,
     /// Rounds between the parties.
     pub rounds: u64,
     /// Payload bytes that each party sent to the others.
@@ -70,11 +70,11 @@ pub(crate) struct Asked<'a> {
 }
 
 /// An answer of real numbers.
-struct Rows {
-    rows: Vec<Vec<f64>>,
-    security: Mode,
-    rounds: u64,
-    bytes_sent: [u64; 3],
+pub(crate) struct Rows {
+    pub(crate) rows: Vec<Vec<f64>>,
+    pub(crate) security: Option<Mode>,
+    pub(crate) rounds: u64,
+    pub(crate) bytes_sent: [u64; 3],
 }
 
 impl Model {
@@ -134,15 +134,9 @@ impl Client {
                 self.positions(&asked, inputs, inputs.len(), labels.len() + usize::from(unknown.is_some())).await
             }
             Reveal::Scores => {
-                let rows =
-                    self.rows(&asked, inputs, [inputs.len(), labels.len()], model.graph.output().frac_bits).await?;
-                let windows = inputs.iter().map(|input| f64::from(input.windows));
-                let thresholds =
-                    windows.map(|n| unknown.as_ref().map_or(f64::NEG_INFINITY, |unknown| n * unknown.threshold));
-                Ok(rows.map(thresholds.collect(), |scores, threshold| {
-                    let best = (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(b.cmp(&a)));
-                    best.filter(|&best| scores[best] >= threshold).unwrap_or(scores.len())
-                }))
+                let shape = [inputs.len(), labels.len()];
+                let rows = self.rows(&asked, inputs, shape, model.graph.output().frac_bits).await?;
+                Ok(rows.labels(&model.manifest, inputs))
             }
         }
     }
@@ -170,7 +164,7 @@ impl Client {
             Reveal::Label => self.positions(asked, inputs, rows, 2).await,
             Reveal::Scores => {
                 let cosines = self.rows(asked, inputs, [rows, 1], 2 * FRAC_BITS).await?;
-                Ok(cosines.map(vec![threshold; rows], |cosine, threshold| usize::from(cosine[0] < threshold)))
+                Ok(cosines.verdicts(threshold))
             }
         }
     }
@@ -190,7 +184,7 @@ impl Client {
             _ => Err(Error::Disagreement(format!("the answer is none of the {candidates} that are possible"))),
         };
         let predictions = index.iter().map(prediction).collect::<Result<_>>()?;
-        Ok(Evaluation { predictions, security, rounds, bytes_sent })
+        Ok(Evaluation { predictions, security: Some(security), rounds, bytes_sent })
     }
 
     /// An answer of real numbers.
@@ -198,7 +192,12 @@ impl Client {
         let (conversations, security) = self.admit(asked, inputs).await?;
         let (words, rounds, bytes_sent) = evaluate::<Arithmetic>(conversations, &shape).await?;
         let words: Vec<f64> = words.iter().map(|&word| fixed::decode(word, frac_bits)).collect();
-        Ok(Rows { rows: words.chunks_exact(shape[1]).map(<[f64]>::to_vec).collect(), security, rounds, bytes_sent })
+        Ok(Rows {
+            rows: words.chunks_exact(shape[1]).map(<[f64]>::to_vec).collect(),
+            security: Some(security),
+            rounds,
+            bytes_sent,
+        })
     }
 
     /// Has the parties keep the template that `inputs` make together, under the name of the session.
@@ -212,7 +211,7 @@ impl Client {
         });
         let meters = join_session(kept).await?;
         let (rounds, bytes_sent) = spent(&meters);
-        Ok((session, Evaluation { predictions: Vec::new(), security, rounds, bytes_sent }))
+        Ok((session, Evaluation { predictions: Vec::new(), security: Some(security), rounds, bytes_sent }))
     }
 
     async fn admit(&self, asked: &Asked<'_>, inputs: &[Encoded]) -> Result<([Conversation<'_>; 3], Mode)> {
@@ -222,6 +221,19 @@ impl Client {
     /// Asks the three for a session, compares its names, and leaves a share of the input with each.
     async fn admit_as(&self, asked: &Asked<'_>, inputs: &[Encoded]) -> Result<([Conversation<'_>; 3], Id, Mode)> {
         let Asked { model, question, security, timeout } = asked;
+        let name = &model.manifest.name;
+        match (model.manifest.task.compares(), question == &Question::Label) {
+            (true, true) => {
+                let how = "ask `mpc-client face` or `mpc-client verify-speaker`";
+                return Err(Error::Usage(format!("the model {name:?} compares inputs and has no labels: {how}")));
+            }
+            (false, false) => {
+                return Err(Error::Usage(format!(
+                    "the model {name:?} has labels and compares nothing: ask `mpc-client classify`"
+                )));
+            }
+            _ => {}
+        }
         let security = model.minimum.max(*security);
         let request = Request::Classify(Classify {
             stamp: Stamp::fresh()?,
@@ -250,6 +262,22 @@ impl Client {
 }
 
 impl Rows {
+    /// Scores: the label of each, or none.
+    pub(crate) fn labels(self, manifest: &Manifest, inputs: &[Encoded]) -> Evaluation {
+        let least = manifest.unknown.as_ref().map_or(f64::NEG_INFINITY, |unknown| unknown.threshold);
+        let thresholds = inputs.iter().map(|input| f64::from(input.windows) * least).collect();
+        self.map(thresholds, |scores, threshold| {
+            let best = (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(b.cmp(&a)));
+            best.filter(|&best| scores[best] >= threshold).unwrap_or(scores.len())
+        })
+    }
+
+    /// Cosines: same or different.
+    pub(crate) fn verdicts(self, threshold: f64) -> Evaluation {
+        let thresholds = vec![threshold; self.rows.len()];
+        self.map(thresholds, |cosine, threshold| usize::from(cosine[0] < threshold))
+    }
+
     /// The rows as scores, with the position that `label` finds for a row and its threshold.
     fn map(self, thresholds: Vec<f64>, label: impl Fn(&[f64], f64) -> usize) -> Evaluation {
         let Self { rows, security, rounds, bytes_sent } = self;

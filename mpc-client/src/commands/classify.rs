@@ -1,14 +1,15 @@
 //! Everything that asks about files: labels, verdicts, matches.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
-use mpc_client::preprocess::{self, Options};
-use mpc_client::{Client, Encoded, Error, Evaluation, Mode, Model, Result};
+use mpc_client::preprocess::Options;
+use mpc_client::{Client, Encoded, Error, Evaluation, Mode, Model, Prediction, Result, clear};
 
-use super::{Needed, ask, blocking};
+use super::inputs::{self, Input};
+use super::{Needed, ask, blocking, local_models};
 use crate::cli::Global;
-use crate::output::{Answer, Cost, InputResult, Outcome};
+use crate::output::{Answer, Cost, InputResult, Outcome, Progress};
 
 /// What is asked, with which model and how.
 pub(crate) struct Job<'a> {
@@ -36,48 +37,96 @@ pub(crate) enum Question<'a> {
 /// The answer where nobody enrolled matches.
 const NOBODY: &str = "nobody";
 
-/// Asks about all `files` in one session. A file that cannot be used gets an error of its own; where all files make one answer
-/// together, there is none.
-pub(crate) async fn run(global: &Global, job: Job<'_>, files: Vec<PathBuf>) -> Result<Answer> {
+/// Asks about everything that `arguments` stand for in one session. An input that cannot be used gets an error of its own; where all
+/// inputs make one answer together, there is none.
+pub(crate) async fn run(global: &Global, job: Job<'_>, arguments: Vec<PathBuf>) -> Result<Answer> {
+    if global.clear {
+        return run_in_the_clear(global, &job, arguments).await;
+    }
     let start = Instant::now();
     ask(global, Needed::One(job.model), async |client, progress| {
         let model = client.model(job.model).await?;
-        progress.say(format!("preparing {} inputs", files.len()));
-        let prepared = prepare(&model, files.clone(), job.options).await?;
+        let (inputs, prepared) = gather(&job, &model, arguments.clone(), progress).await?;
         let good: Vec<Encoded> = prepared.iter().filter_map(|input| input.as_ref().ok()).cloned().collect();
-        let together = matches!(job.question, Question::Same);
-        if let (true, Some(error)) = (together, first_error(&files, &prepared)) {
-            return Err(error);
-        }
-        let mut answer = Answer::new(job.command, &model, job.security);
-        let mut outcomes = Vec::new().into_iter();
+        let (mut answer, mut labels) = (Answer::new(job.command, &model, job.security), Vec::new());
         if !good.is_empty() {
             progress.say(format!("asking {} about {} inputs", job.model, good.len()));
-            let (labels, evaluation) = outcome(client, global, &model, &job, &good).await?;
+            let (found, evaluation) = outcome(client, global, &model, &job, &good).await?;
+            labels = found;
             if let Some(evaluation) = evaluation {
                 (answer.security, answer.cost) = (evaluation.security, Cost::of(&evaluation, start.elapsed()));
             }
-            outcomes = labels.into_iter();
         }
-        let missing = || Error::Internal("an input has no answer".into());
-        if together {
-            let (outcome, score) = outcomes.next().ok_or_else(missing)?;
-            let [first, second] =
-                [0, 1].map(|i| files.get(i).map(|file| file.display().to_string()).unwrap_or_default());
-            answer.results = vec![InputResult { input: first, with: Some(second), outcome, score }];
-        } else {
-            for (file, input) in files.iter().zip(prepared) {
-                let (outcome, score) = match input {
-                    Ok(_) => outcomes.next().ok_or_else(missing)?,
-                    Err(reason) => (Outcome::Error(reason), None),
-                };
-                answer.results.push(InputResult { input: file.display().to_string(), with: None, outcome, score });
-            }
-        }
+        answer.results = results(&job, inputs, prepared, labels)?;
         answer.cost.elapsed_ms = start.elapsed().as_millis() as u64;
         Ok(answer)
     })
     .await
+}
+
+/// The same graph on this machine, by whoever has the model's folder.
+async fn run_in_the_clear(global: &Global, job: &Job<'_>, arguments: Vec<PathBuf>) -> Result<Answer> {
+    if let Question::Who | Question::Is(_) = job.question {
+        return Err(Error::Usage("--clear knows nobody: enrolled templates are with the servers, in shares".into()));
+    }
+    let (start, progress) = (Instant::now(), Progress::start());
+    let folder = local_models(global, Needed::One(job.model))?.swap_remove(0);
+    let owned = blocking(move || Ok(mpc_core::model::Model::load(&folder)?)).await?;
+    let model = Model::owned(&owned);
+    let (inputs, prepared) = gather(job, &model, arguments, &progress).await?;
+    let good: Vec<Encoded> = prepared.iter().filter_map(|input| input.as_ref().ok()).cloned().collect();
+    let (mut answer, mut labels) = (Answer::new(job.command, &model, job.security), Vec::new());
+    if !good.is_empty() {
+        let compares = matches!(job.question, Question::Same);
+        let evaluate = move || if compares { clear::compare(&owned, &good) } else { clear::classify(&owned, &good) };
+        labels = said(&model, &blocking(evaluate).await?);
+    }
+    (answer.security, answer.raised) = (None, false);
+    answer.results = results(job, inputs, prepared, labels)?;
+    answer.cost.elapsed_ms = start.elapsed().as_millis() as u64;
+    Ok(answer)
+}
+
+/// The inputs, prepared: all of them where they make one answer together.
+async fn gather(
+    job: &Job<'_>,
+    model: &Model,
+    arguments: Vec<PathBuf>,
+    progress: &Progress,
+) -> Result<(Vec<Input>, Vec<Result<Encoded, String>>)> {
+    let inputs = inputs::expand(arguments, &model.manifest).await?;
+    progress.say(format!("preparing {} inputs", inputs.len()));
+    let prepared = match job.question {
+        Question::Same if inputs.len() != 2 => {
+            return Err(Error::Usage(format!("two recordings are compared, not {}", inputs.len())));
+        }
+        Question::Same => inputs::prepare_all(model, &inputs, job.options).await?.into_iter().map(Ok).collect(),
+        _ => inputs::prepare(model, &inputs, job.options).await?,
+    };
+    Ok((inputs, prepared))
+}
+
+/// What became of each input, or of the two that are compared.
+fn results(
+    job: &Job<'_>,
+    inputs: Vec<Input>,
+    prepared: Vec<Result<Encoded, String>>,
+    labels: Labels,
+) -> Result<Vec<InputResult>> {
+    let mut labels = labels.into_iter();
+    let mut next = || labels.next().ok_or_else(|| Error::Internal("an input has no answer".into()));
+    if let (Question::Same, [first, second]) = (&job.question, &inputs[..]) {
+        let (outcome, score) = next()?;
+        return Ok(vec![InputResult { input: first.name.clone(), with: Some(second.name.clone()), outcome, score }]);
+    }
+    let result = |(input, prepared): (Input, Result<Encoded, String>)| {
+        let (outcome, score) = match prepared {
+            Ok(_) => next()?,
+            Err(reason) => (Outcome::Error(reason), None),
+        };
+        Ok(InputResult { input: input.name, with: None, outcome, score })
+    };
+    inputs.into_iter().zip(prepared).map(result).collect()
 }
 
 type Labels = Vec<(Outcome, Option<f64>)>;
@@ -101,31 +150,15 @@ async fn outcome(
             return Ok((matches.persons.into_iter().map(person).collect(), matches.evaluation));
         }
     };
+    Ok((said(model, &evaluation), Some(evaluation)))
+}
+
+/// The labels of an evaluation, with the cosine where the model compares and reveals it.
+fn said(model: &Model, evaluation: &Evaluation) -> Labels {
     let compares = model.manifest.task.compares();
-    let label = |prediction: &mpc_client::Prediction| {
+    let label = |prediction: &Prediction| {
         let cosine = prediction.scores.as_ref().filter(|_| compares).map(|scores| scores[0]);
         (Outcome::Label(model.label(prediction).to_owned()), cosine)
     };
-    Ok((evaluation.predictions.iter().map(label).collect(), Some(evaluation)))
-}
-
-/// Files in fixed point, or for each the line that says why not.
-pub(crate) async fn prepare(
-    model: &Model,
-    files: Vec<PathBuf>,
-    options: Options,
-) -> Result<Vec<Result<Encoded, String>>> {
-    let model = model.clone();
-    blocking(move || Ok(files.iter().map(|file| prepare_one(&model, file, options)).collect())).await
-}
-
-fn prepare_one(model: &Model, file: &Path, options: Options) -> Result<Encoded, String> {
-    let prepared = preprocess::prepare(&model.manifest, file, options).map_err(|e| e.to_string())?;
-    model.encode(&prepared.features).map_err(|e| e.to_string())
-}
-
-/// The first file that cannot be used, where all are needed.
-pub(crate) fn first_error(files: &[PathBuf], prepared: &[Result<Encoded, String>]) -> Option<Error> {
-    let mut failed = files.iter().zip(prepared).filter_map(|(file, input)| Some((file, input.as_ref().err()?)));
-    failed.next().map(|(file, reason)| Error::Input(format!("{}: {reason}", file.display())))
+    evaluation.predictions.iter().map(label).collect()
 }

@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
+use mpc_client::Result;
 use mpc_client::preprocess::Options;
-use mpc_client::{Encoded, Result};
 use serde::Serialize;
 
 use super::classify::{self, Job, Question};
-use super::{Needed, ask};
+use super::{Needed, ask, inputs};
 use crate::cli::{FaceCommand, Global};
 use crate::output::{Answer, Cost, print_json, print_line};
 
@@ -38,11 +38,8 @@ pub(crate) async fn run(global: &Global, command: FaceCommand) -> Result<Done> {
             let (cost, count) = ask(global, Needed::One(&about.model), async |client, progress| {
                 let model = client.model(&about.model).await?;
                 let (options, security) = (Options { crop: about.crop }, about.trust.security.into());
-                let prepared = classify::prepare(&model, pictures.clone(), options).await?;
-                if let Some(error) = classify::first_error(&pictures, &prepared) {
-                    return Err(error);
-                }
-                let inputs: Vec<Encoded> = prepared.into_iter().flatten().collect();
+                let pictures = inputs::expand(pictures.clone(), &model.manifest).await?;
+                let inputs = inputs::prepare_all(&model, &pictures, options).await?;
                 progress.say(format!("enrolling {id}"));
                 let evaluation = client.enrol(&model, &id, &inputs, security, global.timeout).await?;
                 Ok((Cost::of(&evaluation, start.elapsed()), inputs.len()))

@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod classify;
 pub(crate) mod face;
 pub(crate) mod init;
+pub(crate) mod inputs;
 pub(crate) mod model;
 pub(crate) mod plan;
 pub(crate) mod preprocess;

@@ -20,7 +20,7 @@ use ndarray::{ArrayD, ArrayView2, Axis, IxDyn, s};
 use features::Features;
 
 /// Largest file that is read, in bytes.
-const MAX_FILE_BYTES: u64 = 256 << 20;
+pub const MAX_FILE_BYTES: u64 = 256 << 20;
 
 /// Why a file cannot become an input. Each text is one line for the person who gave the file.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,7 @@
 //! Pictures, and a model small enough to be written down here.
 
+#![allow(dead_code, reason = "shared by test programs, each of which uses a part")]
+
 use std::path::{Path, PathBuf};
 
 /// Writes a grey picture of one shade (0 black, 255 white).
@@ -39,6 +41,18 @@ pub(crate) fn brightness_model(models: &Path, name: &str, labels: [&str; 2]) -> 
     let weights: Vec<f32> = (0..64).flat_map(|_| [-1.0 / 64.0, 1.0 / 64.0]).collect();
     std::fs::write(folder.join("model.onnx"), onnx::flatten_gemm(&[1, 8, 8], 2, &weights))
         .expect("a file can be written");
+    folder
+}
+
+/// Writes the same network as one that compares: dark and bright pictures have opposite embeddings. `reveal` is what the manifest says.
+pub(crate) fn comparing_model(models: &Path, name: &str, reveal: &str) -> PathBuf {
+    let folder = brightness_model(models, name, ["same", "different"]);
+    let path = folder.join("manifest.toml");
+    let manifest = std::fs::read_to_string(&path).expect("what was just written");
+    let manifest = manifest.replace("task = \"classify\"", "task = \"face\"");
+    let manifest = manifest.replace("reveal = \"label\"", &format!("reveal = {reveal:?}"));
+    let embedding = "\n[embedding]\nsize = 2\nthreshold = 0.5\n";
+    std::fs::write(path, manifest + embedding).expect("a file can be written");
     folder
 }
 
