@@ -1,0 +1,131 @@
+//! How often models answer rightly, in the clear and on three servers: mpc-core and mpc-client used as libraries.
+//!
+//! ```sh
+//! cargo build --release --bin mpc-client
+//! cargo run --release --example accuracy -- models/face face.csv models/speaker-verify pairs.csv
+//! ```
+//!
+//! Each model is followed by a list of what to ask it: a CSV file with the columns `file` and `label`, or `first`, `second` and
+//! `same` (1 or 0) for a model that compares. `docs/accuracy.sh` makes such lists of the test splits, and the table of
+//! `docs/accuracy.md`.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use mpc_client::local::LocalCluster;
+use mpc_client::preprocess::{Options, prepare};
+use mpc_client::{Client, Dealing, Encoded, Evaluation, Mode, Model, clear};
+use mpc_core::model::manifest::VERDICTS;
+
+/// Windows in one question.
+const BATCH: usize = 24;
+
+/// Generous, because a busy machine is no failure.
+const TIMEOUT: Duration = Duration::from_secs(600);
+
+type Error = Box<dyn std::error::Error>;
+
+/// Inputs that are asked about together, and the right answer.
+struct Case {
+    inputs: Vec<Encoded>,
+    label: String,
+}
+
+/// The answers of both, in the order of the cases.
+struct Answers {
+    clear: Vec<String>,
+    secure: Vec<String>,
+    /// On the servers.
+    elapsed: Duration,
+}
+
+fn main() -> Result<(), Error> {
+    let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    if arguments.is_empty() || arguments.len() % 2 == 1 {
+        return Err("usage: accuracy MODEL LIST.csv [MODEL LIST.csv ...]".into());
+    }
+    let program = std::env::current_exe()?.ancestors().nth(2).ok_or("no folder above the program")?.join("mpc-client");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut out = anstream::stdout();
+    let mut say = |line: String| std::io::Write::write_all(&mut out, format!("{line}\n").as_bytes());
+    say("| model | asked | right in the clear | right on three servers | other answers | seconds each |".into())?;
+    say("|---|---|---|---|---|---|".into())?;
+    for pair in arguments.chunks_exact(2) {
+        let owned = mpc_core::model::Model::load(&pair[0])?;
+        let cases = cases(&Model::owned(&owned), &pair[1])?;
+        let answers = runtime.block_on(answers(&program, &owned, &cases))?;
+        let n = cases.len() as f64;
+        let right =
+            |answers: &[String]| answers.iter().zip(&cases).filter(|(answer, case)| **answer == case.label).count();
+        let other = answers.clear.iter().zip(&answers.secure).filter(|(clear, secure)| clear != secure).count();
+        say(format!(
+            "| {} | {n} | {:.4} | {:.4} | {other} | {:.2} |",
+            owned.manifest.name,
+            right(&answers.clear) as f64 / n,
+            right(&answers.secure) as f64 / n,
+            answers.elapsed.as_secs_f64() / n
+        ))?;
+    }
+    Ok(())
+}
+
+/// Asks the model itself, and three servers that are started for it, with active security.
+async fn answers(program: &Path, owned: &mpc_core::model::Model, cases: &[Case]) -> Result<Answers, Error> {
+    let mut servers = LocalCluster::start(program)?;
+    let client = servers.connect().await?;
+    client.publish(owned, &Dealing::fresh()?).await?;
+    let model = client.model(&owned.manifest.name).await?;
+    let mut answers = Answers { clear: Vec::new(), secure: Vec::new(), elapsed: Duration::ZERO };
+    for cases in cases.chunks(BATCH / model.graph.max_windows().clamp(1, BATCH as u32) as usize) {
+        let inputs: Vec<Encoded> = cases.iter().flat_map(|case| case.inputs.iter().cloned()).collect();
+        let started = Instant::now();
+        let secure = ask(&client, &model, &inputs).await?;
+        answers.elapsed += started.elapsed();
+        let clear = if model.manifest.task.compares() {
+            clear::compare(owned, &inputs)
+        } else {
+            clear::classify(owned, &inputs)
+        };
+        answers.secure.extend(labels(&model, &secure));
+        answers.clear.extend(labels(&model, &clear?));
+    }
+    client.close().await;
+    Ok(answers)
+}
+
+async fn ask(client: &Client, model: &Model, inputs: &[Encoded]) -> mpc_client::Result<Evaluation> {
+    if model.manifest.task.compares() {
+        client.compare(model, inputs, Mode::Active, TIMEOUT).await
+    } else {
+        client.classify(model, inputs, Mode::Active, TIMEOUT).await
+    }
+}
+
+fn labels(model: &Model, evaluation: &Evaluation) -> Vec<String> {
+    evaluation.predictions.iter().map(|prediction| model.label(prediction).to_owned()).collect()
+}
+
+/// What a list asks, prepared for the model.
+fn cases(model: &Model, list: &Path) -> Result<Vec<Case>, Error> {
+    let mut reader = csv::Reader::from_path(list)?;
+    let compares = model.manifest.task.compares();
+    let expected = if compares { vec!["first", "second", "same"] } else { vec!["file", "label"] };
+    if reader.headers()? != expected {
+        return Err(format!("{}: the columns must be {}", list.display(), expected.join(", ")).into());
+    }
+    let input = |file: &str| -> Result<Encoded, Error> {
+        let prepared =
+            prepare(&model.manifest, Path::new(file), Options::default()).map_err(|e| format!("{file}: {e}"))?;
+        Ok(model.encode(&prepared.features)?)
+    };
+    let case = |row: csv::Result<csv::StringRecord>| -> Result<Case, Error> {
+        let row = row?;
+        let label = match (compares, &row[expected.len() - 1]) {
+            (true, same) => VERDICTS[usize::from(same != "1")].to_owned(),
+            (false, label) => label.to_owned(),
+        };
+        let inputs = row.iter().take(expected.len() - 1).map(input).collect::<Result<_, _>>()?;
+        Ok(Case { inputs, label })
+    };
+    reader.records().map(case).collect()
+}
