@@ -13,10 +13,11 @@ use mpc_core::model::manifest::UNKNOWN;
 use ndarray::{ArrayD, ArrayView1, Axis, IxDyn};
 
 /// Name, data set, and the column of its manifest with the split.
-const MODELS: [(&str, &str, &str); 3] = [
+const MODELS: [(&str, &str, &str); 4] = [
     ("emotion", "emotion_ravdess", "split"),
     ("face", "faces_orl40", "split_id"),
     ("speaker", "emotion_ravdess", "split_id"),
+    ("speaker-words", "speaker_asc30", "split_id"),
 ];
 /// Largest difference between a logit in fixed point and in floating point, per window.
 const TOLERANCE: f64 = 0.02;
