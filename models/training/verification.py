@@ -44,12 +44,6 @@ class Trials:
         first, second, same = torch.tensor(rows).T
         return cls(first, second, same.bool())
 
-    @classmethod
-    def every(cls, data: Dataset, samples: Tensor) -> Trials:
-        """Every pair of these samples, of the same label or not."""
-        first, second = torch.combinations(samples).T
-        return cls(first, second, data.label[first] == data.label[second])
-
     def cosines(self, embedding: Tensor) -> Tensor:
         """Of the two embeddings of each pair; `embedding` is [samples, size], each of length 1."""
         return (embedding[self.first] * embedding[self.second]).sum(1)
