@@ -13,12 +13,17 @@ use mpc_core::model::manifest::UNKNOWN;
 use ndarray::{ArrayD, ArrayView1, Axis, IxDyn};
 
 /// Name, data set, and the column of its manifest with the split.
-const MODELS: [(&str, &str, &str); 4] = [
+const MODELS: [(&str, &str, &str); 5] = [
     ("emotion", "emotion_ravdess", "split"),
     ("face", "faces_orl40", "split_id"),
     ("speaker", "emotion_ravdess", "split_id"),
     ("speaker-words", "speaker_asc30", "split_id"),
+    ("xray", "xray_covid3", "split"),
 ];
+/// Models whose data set keeps many pictures in one file, so that only their samples are evaluated.
+const PACKED: [&str; 1] = ["pneumonia"];
+/// Networks that compare.
+const EMBEDDING: [&str; 1] = ["face-match"];
 /// Largest difference between a logit in fixed point and in floating point, per window.
 const TOLERANCE: f64 = 0.02;
 /// Files in one question.
@@ -42,15 +47,19 @@ fn fixed_point(model: &Model, inputs: &[Prepared]) -> ArrayD<f64> {
     clear::evaluate_fixed(&model.graph, &model.weights, &batch, &windows).expect("evaluates")
 }
 
+/// The samples of a model, and what is recorded of each.
+fn recorded(name: &str) -> Vec<(PathBuf, serde_json::Value)> {
+    let text = std::fs::read(folder(name).join("expected.json")).expect("has expected.json");
+    let expected: serde_json::Value = serde_json::from_slice(&text).expect("is JSON");
+    let samples = expected["samples"].as_array().expect("has samples").iter();
+    samples.map(|sample| (folder(name).join(sample["file"].as_str().expect("has a file")), sample.clone())).collect()
+}
+
 #[test]
 fn samples_get_the_recorded_answers() {
-    for (name, _, _) in MODELS {
-        let folder = folder(name);
-        let model = Model::load(&folder).unwrap();
-        let expected = std::fs::read(folder.join("expected.json")).unwrap();
-        let expected: serde_json::Value = serde_json::from_slice(&expected).unwrap();
-        for sample in expected["samples"].as_array().unwrap() {
-            let file = folder.join(sample["file"].as_str().unwrap());
+    for name in MODELS.map(|(name, _, _)| name).into_iter().chain(PACKED) {
+        let model = Model::load(&folder(name)).unwrap();
+        for (file, sample) in recorded(name) {
             let input = prepare(&model.manifest, &file, Options::default()).unwrap();
             let windows = input.windows as f64;
             let tolerance = TOLERANCE * windows;
@@ -63,6 +72,23 @@ fn samples_get_the_recorded_answers() {
             let known = model.manifest.unknown.as_ref().is_none_or(|least| logits[best] > windows * least.threshold);
             let label = if known { &model.manifest.labels[best] } else { UNKNOWN };
             assert_eq!(label, sample["label"].as_str().unwrap(), "{}", file.display());
+        }
+    }
+}
+
+#[test]
+fn samples_get_the_recorded_embeddings() {
+    for name in EMBEDDING {
+        let model = Model::load(&folder(name)).unwrap();
+        for (file, sample) in recorded(name) {
+            let got = fixed_point(&model, &[prepare(&model.manifest, &file, Options::default()).unwrap()]);
+            let want: Vec<f64> = sample["embedding"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+            assert_eq!(got.len(), want.len());
+            let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+            let got = got.as_slice().unwrap();
+            let cosine = dot(got, &want) / (dot(got, got) * dot(&want, &want)).sqrt();
+            eprintln!("{}: cosine with the recorded embedding 1 - {:.1e}", file.display(), 1.0 - cosine);
+            assert!(cosine > 0.999, "{}: {cosine}", file.display());
         }
     }
 }
