@@ -11,4 +11,4 @@ from ..training.fit import Schedule
 SCHEDULE = Schedule(epochs=50)
 
 if __name__ == "__main__":
-    program(__doc__, Path(__file__).parent, SCHEDULE, CHANGES)
+    program(__doc__, Path(__file__).parent, SCHEDULE, CHANGES, second="_04")

@@ -4,8 +4,8 @@ expected.json.
     python -m models.speaker.train $MPC_DATA/emotion_ravdess
 
 The same speakers are in train, val and test, in other recordings (column `split_id`). A network without a fifth of the
-speakers is trained on `train`; on `val` it says how large a score must be to be believed (`unknown.threshold` of the
-manifest). It is trained again on both, and judged on `test` with that threshold. So is the network with all speakers,
+speakers is trained on `train`; on `val` it says which score all but one in a hundred of the enrolled exceed
+(`unknown.threshold` of the manifest). It is trained again on both, and judged on `test` with that threshold. So is the network with all speakers,
 which is the one that is kept.
 
 For other speakers, copy the folder, edit the manifest's labels and pass it as --model.
@@ -23,12 +23,13 @@ from ..training.data import Model, load
 from ..training.fit import Schedule, accuracy, export, scores
 from ..training.report import write_expected
 from ..training.speech import Augment, Changes
-from ..training.unknown import enrolled_shares, left_out, named_share, threshold
+from ..training.unknown import by_session, enrolled_shares, left_out, named_share, threshold
 
 SCHEDULE = Schedule(epochs=70)
 CHANGES = Changes(shift=6, pitch=0.01, bands=0.7, gain=6, noise=(-85, -65), masks=(14, 16))
 CHANNELS = (128, 128, 192)
-ONE_IN = 5  # speakers is left out to find the threshold
+ONE_IN = 5  # speakers is left out to judge the threshold
+REJECTED = 0.01  # of the enrolled on val: whoever is enrolled should be recognised
 
 
 def build(model: Model) -> nn.Sequential:
@@ -48,8 +49,12 @@ def build(model: Model) -> nn.Sequential:
     )
 
 
-def program(description: str | None, folder: Path, schedule: Schedule, changes: Changes) -> None:
-    """Trains, judges and writes the model of a folder."""
+def program(
+    description: str | None, folder: Path, schedule: Schedule, changes: Changes, second: str | None = None
+) -> None:
+    """Trains, judges and writes the model of a folder. Where the files of a session have `second` in their names, the
+    threshold is found on these, by a network that was trained on the first session: `val` holds recordings of the same
+    sessions as `train`, which are easier than those of another day."""
     options = command.arguments(description, folder)
     model = Model.read(options.model)
     everyone = load(options.client, model, options.data, "split_id", "speaker_or_identity")
@@ -57,9 +62,11 @@ def program(description: str | None, folder: Path, schedule: Schedule, changes: 
     augment = partial(Augment, changes=changes)
     trained = partial(command.fitted, build, augment, schedule, model)
 
+    if second is not None:
+        enrolled, outside = (by_session(data, second) for data in (enrolled, outside))
     network = trained(enrolled, ("train",), options)
     inside = enrolled.where("val")
-    limit = round(threshold(network, enrolled, outside, "val"), 2)
+    limit = round(threshold(network, enrolled, "val", REJECTED), 2)
     val = {"accuracy": round(accuracy(scores(network, enrolled, inside), enrolled.label[inside]), 4)}
     val |= {"enrolled": enrolled_shares(network, enrolled, "val", limit)}
     val |= {"false accepts": named_share(network, outside, "val", limit)}

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from .data import Dataset
 from .fit import scores
-from .verification import equal_error
 
 
 def left_out(data: Dataset, one_in: int) -> tuple[Dataset, Dataset]:
@@ -19,18 +18,23 @@ def left_out(data: Dataset, one_in: int) -> tuple[Dataset, Dataset]:
     return replace(data, label=one), replace(data, label=other)
 
 
+def by_session(data: Dataset, second: str) -> Dataset:
+    """The same data, where what was to train or validate is split by session: those with `second` in their names validate."""
+    session = ["val" if second in file else "train" for file in data.files]
+    split = [new if old in {"train", "val"} else old for old, new in zip(data.split, session, strict=True)]
+    return replace(data, split=split)
+
+
 def answers(network: nn.Module, data: Dataset, samples: Tensor) -> tuple[Tensor, Tensor]:
     """The largest logit, a mean per window, and its label, of each sample."""
     return (scores(network, data, samples) / data.count[samples, None]).max(1)
 
 
-def threshold(network: nn.Module, enrolled: Dataset, outside: Dataset, split: str) -> float:
-    """The mean logit per window at which as many of the enrolled, in shares, miss their name as others get one."""
-    inside, strangers = enrolled.where(split), outside.where(split)
-    score, label = answers(network, enrolled, inside)
-    score = torch.where(label == enrolled.label[inside], score, float("-inf"))
-    score = torch.cat([score, answers(network, outside, strangers)[0]])
-    return equal_error(score, torch.arange(len(score)) < len(inside))[1]
+def threshold(network: nn.Module, enrolled: Dataset, split: str, rejected: float) -> float:
+    """The mean logit per window that all but such a share of the enrolled exceed who get their own name."""
+    samples = enrolled.where(split)
+    score, label = answers(network, enrolled, samples)
+    return torch.quantile(score[label == enrolled.label[samples]], rejected).item()
 
 
 def enrolled_shares(network: nn.Module, data: Dataset, split: str, limit: float) -> dict[str, float]:

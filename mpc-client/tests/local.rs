@@ -74,11 +74,19 @@ fn people_read_the_label_and_mistakes_exit_with_2() {
 
 #[test]
 fn the_models_of_the_project_answer_their_samples() {
-    let commands = [("emotion", "emotion", None), ("face", "classify", Some("--input"))];
+    let commands = [
+        ("emotion", "emotion", None),
+        ("face", "classify", Some("--input")),
+        ("pneumonia", "classify", Some("--input")),
+        ("xray", "classify", Some("--input")),
+        ("speaker", "identify-speaker", None),
+        ("speaker-words", "identify-speaker", None),
+    ];
     for ((model, command, option), security) in commands.into_iter().flat_map(|c| [(c, "passive"), (c, "active")]) {
         let (dir, samples) = (tempdir().unwrap(), samples(model));
         let mut program = client(dir.path());
-        program.arg("--local").arg("--models").arg(models()).args(["--json", command, "--security", security]);
+        program.arg("--local").arg("--models").arg(models()).args(["--json", command]);
+        program.args(["--model", model, "--security", security]);
         for sample in &samples {
             program.args(option).arg(&sample.file);
         }
