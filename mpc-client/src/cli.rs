@@ -10,8 +10,10 @@ use mpc_client::preprocess::Rect;
 use crate::commands::plan::{duration, rate};
 
 pub(crate) use face::FaceCommand;
+pub(crate) use gateway::GatewayArgs;
 
 mod face;
+mod gateway;
 
 /// Asks three servers for an answer about a recording or a picture that none of them sees.
 ///
@@ -50,6 +52,7 @@ Examples:
     mpc-client --cluster cluster.toml emotion a.wav b.mp3
     mpc-client --json classify --input face.png --input other.jpg
     mpc-client plan --model face                       what a question costs, and how long it takes
+    mpc-client gateway                                 the same questions over HTTP, for devices at home
 
   Put a model of your own into service
     mpc-client model publish models/emotion
@@ -208,6 +211,13 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Face(FaceCommand),
 
+    /// Answer over HTTP, for the other devices of a home that you trust
+    ///
+    /// The gateway sees what it is sent, as this program does; the three servers see nothing. Open its address in a browser for a page to
+    /// try it; /openapi.json describes the routes. With --local the three servers live as long as the gateway.
+    #[command(after_help = "Example: mpc-client --local gateway")]
+    Gateway(GatewayArgs),
+
     /// Make this client's key and certificate, and print the fingerprint that the operators need
     #[command(
         after_help = "The key never leaves the folder. Run it again to see the fingerprint; an existing key is kept, and its \
@@ -293,6 +303,7 @@ impl Command {
             Command::IdentifySpeaker { .. } => "identify-speaker",
             Command::VerifySpeaker { .. } => "verify-speaker",
             Command::Face(command) => command.name(),
+            Command::Gateway(_) => "gateway",
             Command::Init { .. } => "init",
             Command::Check => "check",
             Command::Models => "models",

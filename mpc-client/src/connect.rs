@@ -63,6 +63,11 @@ impl Client {
         Ok(Self { endpoint, parties, ahead: Semaphore::new(AHEAD as usize) })
     }
 
+    /// Whether no connection is known to be lost.
+    pub fn connected(&self) -> bool {
+        self.parties.iter().all(|peer| peer.connection.close_reason().is_none())
+    }
+
     /// What each party says of itself.
     pub async fn status(&self) -> Result<[Status; 3]> {
         join(self.parties().map(|peer| async move {

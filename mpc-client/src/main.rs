@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod gateway;
 mod output;
 
 use std::process::ExitCode;
@@ -69,6 +70,7 @@ async fn run(Cli { global, command }: Cli) -> Result<bool> {
             face::Done::Answer(answer) => print(&global, &answer),
             face::Done::Printed => Ok(true),
         },
+        Command::Gateway(args) => gateway::run(global, args).await.map(|()| true),
         Command::Init { renew } => init::run(&global, renew).map(|()| true),
         Command::Check => check::run(&global).await,
         Command::Models => model::list(&global).await.map(|()| true),

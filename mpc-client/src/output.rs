@@ -187,7 +187,7 @@ fn closed(error: std::io::Error) -> Error {
 /// A spinner on standard error that appears, on a terminal, once something takes more than a second.
 pub(crate) struct Progress {
     bar: ProgressBar,
-    _appear: AbortOnDrop,
+    _appear: Option<AbortOnDrop>,
 }
 
 struct AbortOnDrop(tokio::task::JoinHandle<()>);
@@ -209,7 +209,12 @@ impl Progress {
             appearing.set_draw_target(ProgressDrawTarget::stderr());
             appearing.enable_steady_tick(Duration::from_millis(100));
         });
-        Self { bar, _appear: AbortOnDrop(appear) }
+        Self { bar, _appear: Some(AbortOnDrop(appear)) }
+    }
+
+    /// Shows nothing, where nobody looks.
+    pub(crate) fn hidden() -> Self {
+        Self { bar: ProgressBar::hidden(), _appear: None }
     }
 
     /// Says what is being done now.

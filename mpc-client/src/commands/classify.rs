@@ -1,7 +1,7 @@
 //! Everything that asks about files: labels, verdicts, matches.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mpc_client::preprocess::Options;
 use mpc_client::{Client, Encoded, Error, Evaluation, Mode, Model, Prediction, Result, clear};
@@ -46,22 +46,56 @@ pub(crate) async fn run(global: &Global, job: Job<'_>, arguments: Vec<PathBuf>) 
     let start = Instant::now();
     ask(global, Needed::One(job.model), async |client, progress| {
         let model = client.model(job.model).await?;
-        let (inputs, prepared) = gather(&job, &model, arguments.clone(), progress).await?;
-        let good: Vec<Encoded> = prepared.iter().filter_map(|input| input.as_ref().ok()).cloned().collect();
-        let (mut answer, mut labels) = (Answer::new(job.command, &model, job.security), Vec::new());
-        if !good.is_empty() {
-            progress.say(format!("asking {} about {} inputs", job.model, good.len()));
-            let (found, evaluation) = outcome(client, global, &model, &job, &good).await?;
-            labels = found;
-            if let Some(evaluation) = evaluation {
-                (answer.security, answer.cost) = (evaluation.security, Cost::of(&evaluation, start.elapsed()));
-            }
-        }
-        answer.results = results(&job, inputs, prepared, labels)?;
-        answer.cost.elapsed_ms = start.elapsed().as_millis() as u64;
-        Ok(answer)
+        let inputs = inputs::expand(arguments.clone(), &model.manifest).await?;
+        let asking = Asking { client, model: &model, timeout: global.timeout, start };
+        asking.answer(&job, inputs, progress).await
     })
     .await
+}
+
+/// Whom a question goes to, and since when somebody waits for the answer.
+pub(crate) struct Asking<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) model: &'a Model,
+    pub(crate) timeout: Duration,
+    pub(crate) start: Instant,
+}
+
+impl Asking<'_> {
+    /// The answer about all inputs, from one session. As [`run`].
+    pub(crate) async fn answer(&self, job: &Job<'_>, inputs: Vec<Input>, progress: &Progress) -> Result<Answer> {
+        let prepared = gather(job, self.model, &inputs, progress).await?;
+        let good: Vec<Encoded> = prepared.iter().filter_map(|input| input.as_ref().ok()).cloned().collect();
+        let (mut answer, mut labels) = (Answer::new(job.command, self.model, job.security), Vec::new());
+        if !good.is_empty() {
+            progress.say(format!("asking {} about {} inputs", job.model, good.len()));
+            let (found, evaluation) = self.outcome(job, &good).await?;
+            labels = found;
+            if let Some(evaluation) = evaluation {
+                (answer.security, answer.cost) = (evaluation.security, Cost::of(&evaluation, self.start.elapsed()));
+            }
+        }
+        answer.results = results(job, inputs, prepared, labels)?;
+        answer.cost.elapsed_ms = self.start.elapsed().as_millis() as u64;
+        Ok(answer)
+    }
+
+    /// The answers to the question, with the cosine where the model reveals it.
+    async fn outcome(&self, job: &Job<'_>, inputs: &[Encoded]) -> Result<(Labels, Option<Evaluation>)> {
+        let Self { client, model, timeout, .. } = *self;
+        let security = job.security;
+        let evaluation = match job.question {
+            Question::Label => client.classify(model, inputs, security, timeout).await?,
+            Question::Same => client.compare(model, inputs, security, timeout).await?,
+            Question::Is(person) => client.confirm(model, person, inputs, security, timeout).await?,
+            Question::Who => {
+                let matches = client.find(model, inputs, security, timeout).await?;
+                let person = |person: Option<String>| (Outcome::Label(person.unwrap_or_else(|| NOBODY.into())), None);
+                return Ok((matches.persons.into_iter().map(person).collect(), matches.evaluation));
+            }
+        };
+        Ok((said(model, &evaluation), Some(evaluation)))
+    }
 }
 
 /// The same graph on this machine, by whoever has the model's folder.
@@ -73,7 +107,8 @@ async fn run_in_the_clear(global: &Global, job: &Job<'_>, arguments: Vec<PathBuf
     let folder = local_models(global, Needed::One(job.model))?.swap_remove(0);
     let owned = blocking(move || Ok(mpc_core::model::Model::load(&folder)?)).await?;
     let model = Model::owned(&owned);
-    let (inputs, prepared) = gather(job, &model, arguments, &progress).await?;
+    let inputs = inputs::expand(arguments, &model.manifest).await?;
+    let prepared = gather(job, &model, &inputs, &progress).await?;
     let good: Vec<Encoded> = prepared.iter().filter_map(|input| input.as_ref().ok()).cloned().collect();
     let (mut answer, mut labels) = (Answer::new(job.command, &model, job.security), Vec::new());
     if !good.is_empty() {
@@ -91,19 +126,17 @@ async fn run_in_the_clear(global: &Global, job: &Job<'_>, arguments: Vec<PathBuf
 async fn gather(
     job: &Job<'_>,
     model: &Model,
-    arguments: Vec<PathBuf>,
+    inputs: &[Input],
     progress: &Progress,
-) -> Result<(Vec<Input>, Vec<Result<Encoded, String>>)> {
-    let inputs = inputs::expand(arguments, &model.manifest).await?;
+) -> Result<Vec<Result<Encoded, String>>> {
     progress.say(format!("preparing {} inputs", inputs.len()));
-    let prepared = match job.question {
+    match job.question {
         Question::Same if inputs.len() != 2 => {
-            return Err(Error::Usage(format!("two recordings are compared, not {}", inputs.len())));
+            Err(Error::Usage(format!("two recordings are compared, not {}", inputs.len())))
         }
-        Question::Same => inputs::prepare_all(model, &inputs, job.options).await?.into_iter().map(Ok).collect(),
-        _ => inputs::prepare(model, &inputs, job.options).await?,
-    };
-    Ok((inputs, prepared))
+        Question::Same => Ok(inputs::prepare_all(model, inputs, job.options).await?.into_iter().map(Ok).collect()),
+        _ => inputs::prepare(model, inputs, job.options).await,
+    }
 }
 
 /// What became of each input, or of the two that are compared.
@@ -130,28 +163,6 @@ fn results(
 }
 
 type Labels = Vec<(Outcome, Option<f64>)>;
-
-/// The answers to the question, with the cosine where the model reveals it.
-async fn outcome(
-    client: &Client,
-    global: &Global,
-    model: &Model,
-    job: &Job<'_>,
-    inputs: &[Encoded],
-) -> Result<(Labels, Option<Evaluation>)> {
-    let (security, timeout) = (job.security, global.timeout);
-    let evaluation = match job.question {
-        Question::Label => client.classify(model, inputs, security, timeout).await?,
-        Question::Same => client.compare(model, inputs, security, timeout).await?,
-        Question::Is(person) => client.confirm(model, person, inputs, security, timeout).await?,
-        Question::Who => {
-            let matches = client.find(model, inputs, security, timeout).await?;
-            let person = |person: Option<String>| (Outcome::Label(person.unwrap_or_else(|| NOBODY.into())), None);
-            return Ok((matches.persons.into_iter().map(person).collect(), matches.evaluation));
-        }
-    };
-    Ok((said(model, &evaluation), Some(evaluation)))
-}
 
 /// The labels of an evaluation, with the cosine where the model compares and reveals it.
 fn said(model: &Model, evaluation: &Evaluation) -> Labels {

@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
-use mpc_client::Result;
 use mpc_client::preprocess::Options;
+use mpc_client::{Client, Mode, Model, Result};
 use serde::Serialize;
 
-use super::classify::{self, Job, Question};
-use super::{Needed, ask, inputs};
+use super::classify::{self, Asking, Job, Question};
+use super::inputs::{self, Input};
+use super::{Needed, ask};
 use crate::cli::{FaceCommand, Global};
 use crate::output::{Answer, Cost, print_json, print_line};
 
@@ -35,68 +36,101 @@ pub(crate) async fn run(global: &Global, command: FaceCommand) -> Result<Done> {
         }
         FaceCommand::Enrol { id, pictures, about } => {
             let start = Instant::now();
-            let (cost, count) = ask(global, Needed::One(&about.model), async |client, progress| {
+            let enrolled = ask(global, Needed::One(&about.model), async |client, progress| {
                 let model = client.model(&about.model).await?;
                 let (options, security) = (Options { crop: about.crop }, about.trust.security.into());
                 let pictures = inputs::expand(pictures.clone(), &model.manifest).await?;
-                let inputs = inputs::prepare_all(&model, &pictures, options).await?;
                 progress.say(format!("enrolling {id}"));
-                let evaluation = client.enrol(&model, &id, &inputs, security, global.timeout).await?;
-                Ok((Cost::of(&evaluation, start.elapsed()), inputs.len()))
+                let asking = Asking { client, model: &model, timeout: global.timeout, start };
+                enrol(&asking, &id, &pictures, options, security).await
             })
             .await?;
-            #[derive(Serialize)]
-            struct Enrolled<'a> {
-                command: &'static str,
-                model: &'a str,
-                id: &'a str,
-                pictures: usize,
-                #[serde(flatten)]
-                cost: Cost,
-            }
             if global.json {
-                let (model, id) = (&*about.model, &*id);
-                print_json(&Enrolled { command: name, model, id, pictures: count, cost })?;
+                print_json(&enrolled)?;
             } else {
-                print_line(&format!("{id} is enrolled with {count} picture{}", if count == 1 { "" } else { "s" }))?;
+                let (count, s) = (enrolled.pictures, if enrolled.pictures == 1 { "" } else { "s" });
+                print_line(&format!("{id} is enrolled with {count} picture{s}"))?;
             }
             Ok(Done::Printed)
         }
         FaceCommand::List { model } => {
-            let gallery =
-                ask(global, Needed::One(&model), async |client, _| client.gallery(&client.model(&model).await?).await)
+            let list =
+                ask(global, Needed::One(&model), async |client, _| list(client, &client.model(&model).await?).await)
                     .await?;
-            #[derive(Serialize)]
-            struct List<'a> {
-                command: &'static str,
-                model: &'a str,
-                persons: &'a [String],
-            }
             if global.json {
-                print_json(&List { command: name, model: &model, persons: &gallery.persons })?;
-            } else if gallery.persons.is_empty() {
+                print_json(&list)?;
+            } else if list.persons.is_empty() {
                 print_line("nobody is enrolled yet: `mpc-client face enrol --id NAME PICTURE`")?;
-            }
-            if !global.json {
-                gallery.persons.iter().try_for_each(|person| print_line(person))?;
+            } else {
+                list.persons.iter().try_for_each(|person| print_line(person))?;
             }
             Ok(Done::Printed)
         }
         FaceCommand::Remove { id, model } => {
-            ask(global, Needed::One(&model), async |client, _| client.remove(&client.model(&model).await?, &id).await)
-                .await?;
-            #[derive(Serialize)]
-            struct Removed<'a> {
-                command: &'static str,
-                model: &'a str,
-                id: &'a str,
-            }
+            let removed = ask(global, Needed::One(&model), async |client, _| {
+                remove(client, &client.model(&model).await?, &id).await
+            })
+            .await?;
             if global.json {
-                print_json(&Removed { command: name, model: &model, id: &id })?;
+                print_json(&removed)?;
             } else {
                 print_line(&format!("{id} is removed, and the servers have forgotten the template"))?;
             }
             Ok(Done::Printed)
         }
     }
+}
+
+/// Who was enrolled; with `--json` this is what `face enrol` prints.
+#[derive(Serialize)]
+pub(crate) struct Enrolled {
+    command: &'static str,
+    model: String,
+    id: String,
+    pictures: usize,
+    #[serde(flatten)]
+    cost: Cost,
+}
+
+/// Enrols a person with all of the pictures.
+pub(crate) async fn enrol(
+    asking: &Asking<'_>,
+    id: &str,
+    pictures: &[Input],
+    options: Options,
+    security: Mode,
+) -> Result<Enrolled> {
+    let Asking { client, model, timeout, start } = *asking;
+    let inputs = inputs::prepare_all(model, pictures, options).await?;
+    let evaluation = client.enrol(model, id, &inputs, security, timeout).await?;
+    let (cost, model) = (Cost::of(&evaluation, start.elapsed()), model.manifest.name.clone());
+    Ok(Enrolled { command: "face enrol", model, id: id.into(), pictures: inputs.len(), cost })
+}
+
+/// Who is enrolled; with `--json` this is what `face list` prints.
+#[derive(Serialize)]
+pub(crate) struct List {
+    command: &'static str,
+    model: String,
+    persons: Vec<String>,
+}
+
+/// Asks who is enrolled.
+pub(crate) async fn list(client: &Client, model: &Model) -> Result<List> {
+    let persons = client.gallery(model).await?.persons;
+    Ok(List { command: "face list", model: model.manifest.name.clone(), persons })
+}
+
+/// Who was removed; with `--json` this is what `face remove` prints.
+#[derive(Serialize)]
+pub(crate) struct Removed {
+    command: &'static str,
+    model: String,
+    id: String,
+}
+
+/// Takes a person out of the gallery.
+pub(crate) async fn remove(client: &Client, model: &Model, id: &str) -> Result<Removed> {
+    client.remove(model, id).await?;
+    Ok(Removed { command: "face remove", model: model.manifest.name.clone(), id: id.into() })
 }

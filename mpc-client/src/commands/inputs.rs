@@ -32,6 +32,11 @@ impl Input {
         Self { name: path.display().to_string(), source: Source::File(path) }
     }
 
+    /// What came without a file, under a name.
+    pub(crate) fn bytes(name: String, bytes: Vec<u8>) -> Self {
+        Self { name, source: Source::Bytes(bytes) }
+    }
+
     fn prepare(&self, manifest: &Manifest, options: Options) -> preprocess::Result<Prepared> {
         match &self.source {
             Source::File(path) => preprocess::prepare(manifest, path, options),
@@ -65,7 +70,7 @@ fn expand_one(argument: PathBuf, extensions: &[&str], mut stdin: impl Read) -> R
         let mut bytes = Vec::new();
         let read = stdin.by_ref().take(preprocess::MAX_FILE_BYTES).read_to_end(&mut bytes);
         read.map_err(|e| Error::Usage(format!("standard input: {e}")))?;
-        return Ok(vec![Input { name: STDIN.into(), source: Source::Bytes(bytes) }]);
+        return Ok(vec![Input::bytes(STDIN.into(), bytes)]);
     }
     if argument.is_dir() {
         let entries = std::fs::read_dir(&argument).map_err(|e| Error::file(&argument, e))?;
@@ -135,6 +140,6 @@ mod tests {
         std::fs::create_dir(path("empty")).unwrap();
         assert!(names(path("empty"), b"").unwrap_err().contains("ends in png, jpg"));
         let read = expand_one(STDIN.into(), &[], &b"bytes"[..]).unwrap();
-        assert_eq!(read, [Input { name: "-".into(), source: Source::Bytes(b"bytes".to_vec()) }]);
+        assert_eq!(read, [Input::bytes("-".into(), b"bytes".to_vec())]);
     }
 }

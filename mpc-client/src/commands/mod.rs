@@ -54,7 +54,8 @@ pub(crate) enum Needed<'a> {
     All,
 }
 
-async fn connect(
+/// A client of the cluster that the options name, or of one that is started here and left in `parties`.
+pub(crate) async fn connect(
     global: &Global,
     models: Needed<'_>,
     parties: &mut Option<LocalCluster>,
@@ -126,9 +127,16 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T>
     tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?
 }
 
-/// Ends when somebody presses Ctrl-C, ends the process, or the time is over.
+/// Ends when somebody stops the program, or the time is over.
 async fn stopped(timeout: Duration) -> Error {
-    let interrupted = || Error::Aborted("interrupted; the servers were told to end the session".into());
+    tokio::select! {
+        () = interrupted() => Error::Aborted("interrupted; the servers were told to end the session".into()),
+        () = tokio::time::sleep(timeout) => Error::Timeout(timeout),
+    }
+}
+
+/// Ends when somebody presses Ctrl-C or ends the process.
+pub(crate) async fn interrupted() {
     #[cfg(unix)]
     let terminated = async {
         match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
@@ -139,9 +147,8 @@ async fn stopped(timeout: Duration) -> Error {
     #[cfg(not(unix))]
     let terminated = std::future::pending::<()>();
     tokio::select! {
-        _ = tokio::signal::ctrl_c() => interrupted(),
-        () = terminated => interrupted(),
-        () = tokio::time::sleep(timeout) => Error::Timeout(timeout),
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
     }
 }
 

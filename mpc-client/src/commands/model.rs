@@ -74,7 +74,7 @@ fn kept(global: &Global) -> Result<Option<(PathBuf, mpc_client::Cluster)>> {
 
 /// With `--json` this is what `models` prints.
 #[derive(Serialize)]
-struct List {
+pub(crate) struct List {
     command: &'static str,
     models: Vec<Entry>,
     problems: Vec<String>,
@@ -97,12 +97,19 @@ struct Entry {
     publication: String,
 }
 
+impl From<Models> for List {
+    fn from(Models { served, problems }: Models) -> Self {
+        Self { command: "models", models: served.into_iter().map(entry).collect(), problems }
+    }
+}
+
 /// Lists the models that all three parties serve.
 pub(crate) async fn list(global: &Global) -> Result<()> {
-    let Models { served, problems } = ask(global, Needed::All, async |client, _| client.models().await).await?;
+    let models = ask(global, Needed::All, async |client, _| client.models().await).await?;
     if global.json {
-        return print_json(&List { command: "models", models: served.into_iter().map(entry).collect(), problems });
+        return print_json(&List::from(models));
     }
+    let Models { served, problems } = models;
     problems.iter().for_each(|problem| print_warning(problem));
     if served.is_empty() {
         return print_line("no models yet: publish one with `mpc-client model publish FOLDER`");

@@ -1,0 +1,239 @@
+//! From a request to its response.
+
+use std::convert::Infallible;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use hyper::body::Incoming;
+use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use hyper::{Request, StatusCode};
+use mpc_client::preprocess::Options;
+use mpc_client::{Client, Error, Model};
+use mpc_core::model::manifest::VERDICTS;
+use serde::Serialize;
+use serde_json::json;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::guard::Guard;
+use super::link::Link;
+use super::metrics::Metrics;
+use super::multipart;
+use super::reply::{self, Failure, Reply};
+use super::routes::{self, About, Action, Query};
+use crate::cli::GatewayArgs;
+use crate::commands::classify::{Asking, Job, Question};
+use crate::commands::inputs::Input;
+use crate::commands::{face, hex, model};
+use crate::output::{Answer, InputResult, Outcome, Progress};
+
+/// Within this time, servers that live say so.
+const ALIVE: Duration = Duration::from_secs(5);
+
+const PAGE: &str = include_str!("page.html");
+const OPEN_API: &str = include_str!("openapi.json");
+
+/// What stands in the page for a number that only this response has: scripts and styles without it do not count.
+const NONCE: &str = "{{nonce}}";
+
+/// Everything that requests share.
+pub(crate) struct Gateway {
+    pub(crate) link: Link,
+    guard: Guard,
+    metrics: Metrics,
+    /// Requests that may be worked on at a time.
+    places: Semaphore,
+    max_bytes: u64,
+    analyzer: String,
+}
+
+/// A request with a place, its files read.
+struct Work<'a> {
+    action: Action,
+    names: &'a [String],
+    query: Query,
+    files: Vec<Input>,
+    start: Instant,
+}
+
+impl Gateway {
+    pub(crate) fn new(link: Link, guard: Guard, args: GatewayArgs) -> Self {
+        let places = Semaphore::new(args.concurrent.into());
+        Self { link, guard, metrics: Metrics::new(), places, max_bytes: args.max_mib << 20, analyzer: args.analyzer_id }
+    }
+
+    /// How long a question may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.link.timeout()
+    }
+
+    /// Answers one request, whatever it is.
+    pub(crate) async fn serve(&self, request: Request<Incoming>) -> Result<Reply, Infallible> {
+        let start = Instant::now();
+        let (route, result) = match routes::find(request.method(), request.uri().path()) {
+            Ok((route, names)) => (route.template, self.route(route.action, &names, request, start).await),
+            Err(failure) => ("other", Err(failure)),
+        };
+        let mut reply = result.unwrap_or_else(Failure::reply);
+        let headers = reply.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        self.metrics.ended(route, reply.status(), start.elapsed());
+        Ok(reply)
+    }
+
+    async fn route(
+        &self,
+        action: Action,
+        names: &[String],
+        request: Request<Incoming>,
+        start: Instant,
+    ) -> Result<Reply, Failure> {
+        self.guard.admit(request.headers(), action.open())?;
+        match action {
+            Action::Page => return page(),
+            Action::OpenApi => return Ok(reply::content("application/json", OPEN_API)),
+            Action::Metrics => return self.metrics.page(),
+            Action::Health => return self.health().await,
+            _ => {}
+        }
+        let busy = |_| Failure::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too many requests at once; come back");
+        let _place = self.places.try_acquire().map_err(busy)?;
+        let query = Query::parse(request.uri().query(), action)?;
+        let files = match action {
+            Action::Models | Action::Persons | Action::Remove => Vec::new(),
+            _ => multipart::files(request, self.max_bytes).await?,
+        };
+        let work = Work { action, names, query, files, start };
+        let late = |_| Failure::from(Error::Timeout(self.timeout()));
+        timeout(self.timeout(), self.work(work)).await.map_err(late)?
+    }
+
+    /// A connected client.
+    async fn client(&self) -> Result<Rc<Client>, Failure> {
+        self.link.client().await.map_err(|error| Failure::from(error).at(StatusCode::SERVICE_UNAVAILABLE))
+    }
+
+    async fn health(&self) -> Result<Reply, Failure> {
+        let asked = timeout(ALIVE, async { Ok(self.client().await?.status().await?) });
+        let status = asked.await.unwrap_or_else(|_| Err(Error::Timeout(ALIVE).into()));
+        status.map_err(|failure: Failure| failure.at(StatusCode::SERVICE_UNAVAILABLE))?;
+        found(&json!({ "status": "ready" }))
+    }
+
+    /// Asks the servers. One that was lost meanwhile is looked for again by the next request.
+    async fn work(&self, work: Work<'_>) -> Result<Reply, Failure> {
+        let client = self.client().await?;
+        self.answer(&client, work).await.map_err(|failure| match client.connected() {
+            true => failure,
+            false => failure.at(StatusCode::SERVICE_UNAVAILABLE),
+        })
+    }
+
+    async fn answer(&self, client: &Client, work: Work<'_>) -> Result<Reply, Failure> {
+        if work.action == Action::Models {
+            return found(&model::List::from(client.models().await?));
+        }
+        let Work { action, names, query, files, start } = work;
+        let model = client.model(&query.model).await.map_err(Failure::missing)?;
+        let asking = Asking { client, model: &model, timeout: self.timeout(), start };
+        match action {
+            Action::Ask { command, question } => {
+                let question = match question {
+                    About::Label => Question::Label,
+                    About::Same => Question::Same,
+                    About::Who => Question::Who,
+                    About::Is => Question::Is(known(client, &model, query.id()?).await?),
+                };
+                found(&answer(&asking, &query, command, question, files).await?)
+            }
+            Action::Speakers => {
+                let answer = answer(&asking, &query, "verify-speaker", Question::Same, files).await?;
+                self.speakers(names, &answer)
+            }
+            Action::Enrol => {
+                let id = query.id()?;
+                found(&face::enrol(&asking, id, &files, Options::default(), query.security).await?)
+            }
+            Action::Persons => found(&face::list(client, &model).await?),
+            _ => found(&face::remove(client, &model, known(client, &model, &names[0]).await?).await?),
+        }
+    }
+
+    /// The answer about two recordings as devices of the SIFIS-Home project know it.
+    fn speakers(&self, names: &[String], answer: &Answer) -> Result<Reply, Failure> {
+        let ([first, second, requestor_id, requestor_type, request_id], [result]) = (names, &answer.results[..]) else {
+            return Err(Error::Internal("two recordings have one answer".into()).into());
+        };
+        let same = matches!(&result.outcome, Outcome::Label(label) if label == VERDICTS[0]);
+        found(&json!({ "RequestPostTopicUUID": {
+            "topic_name": "SIFIS:Privacy_Aware_Speaker_Verification_Results",
+            "topic_uuid": "Speaker_Verification_Results",
+            "value": {
+                "description": "Whether two recordings are of the same speaker, by three servers that hear neither",
+                "requestor_id": requestor_id,
+                "requestor_type": requestor_type,
+                "request_id": request_id,
+                "analyzer_id": self.analyzer,
+                "analysis_id": random()?,
+                "connected": true,
+                "first_audio_file": first,
+                "second_audio_file": second,
+                "Cosine Similarity": result.score,
+                "Result": if same { "Same Speaker" } else { "Different Speaker" },
+            },
+        }}))
+    }
+}
+
+/// The answer, unless no file could be used.
+async fn answer(
+    asking: &Asking<'_>,
+    query: &Query,
+    command: &'static str,
+    question: Question<'_>,
+    files: Vec<Input>,
+) -> Result<Answer, Failure> {
+    let (security, options) = (query.security, Options::default());
+    let job = Job { command, model: &query.model, security, options, question };
+    let answer = asking.answer(&job, files, &Progress::hidden()).await?;
+    let reasons = answer.results.iter().map(|InputResult { input, outcome, .. }| match outcome {
+        Outcome::Error(reason) => Some(format!("{input}: {reason}")),
+        Outcome::Label(_) => None,
+    });
+    match reasons.collect::<Option<Vec<_>>>() {
+        Some(reasons) => Err(Error::Input(reasons.join("; ")).into()),
+        None => Ok(answer),
+    }
+}
+
+/// The name, if somebody is enrolled under it.
+async fn known<'a>(client: &Client, model: &Model, id: &'a str) -> Result<&'a str, Failure> {
+    let missing = || Failure::missing(Error::Usage(format!("nobody is enrolled as {id:?}; GET /v1/face says who is")));
+    client.gallery(model).await?.persons.iter().any(|person| person == id).then_some(id).ok_or_else(missing)
+}
+
+fn found(answer: &impl Serialize) -> Result<Reply, Failure> {
+    Ok(reply::json(StatusCode::OK, answer))
+}
+
+/// 128 random bits.
+fn random() -> Result<String, Failure> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|e| Error::Internal(format!("random numbers: {e}")))?;
+    Ok(hex(&bytes))
+}
+
+/// The page for people, which may run its own script, talk to this gateway, and nothing else.
+fn page() -> Result<Reply, Failure> {
+    let nonce = random()?;
+    let policy = format!(
+        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; img-src blob:; \
+         media-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
+    let mut reply = reply::content("text/html; charset=utf-8", PAGE.replace(NONCE, &nonce));
+    let policy = HeaderValue::try_from(policy).map_err(|e| Error::Internal(e.to_string()))?;
+    reply.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    Ok(reply)
+}

@@ -1,0 +1,225 @@
+//! What can be asked for where.
+
+use std::borrow::Cow;
+
+use clap::ValueEnum;
+use hyper::{Method, StatusCode};
+use mpc_client::Mode;
+use percent_encoding::percent_decode_str;
+
+use super::reply::Failure;
+use crate::cli::Security;
+
+/// One thing that can be asked for.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    /// The path, with names in braces for what varies.
+    pub(crate) template: &'static str,
+    pub(crate) action: Action,
+}
+
+/// What is done about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// The page for people.
+    Page,
+    /// The description of this table.
+    OpenApi,
+    /// Whether all three servers can be reached.
+    Health,
+    Metrics,
+    /// What the cluster serves.
+    Models,
+    /// Asks the named command's question about the files.
+    Ask {
+        command: &'static str,
+        question: About,
+    },
+    /// Whether two recordings are of one speaker, in the words of the SIFIS-Home project.
+    Speakers,
+    Enrol,
+    Persons,
+    Remove,
+}
+
+/// What is asked about files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum About {
+    Label,
+    Same,
+    Who,
+    Is,
+}
+
+impl Action {
+    /// Whether nothing is told that only holders of a token may know.
+    pub(crate) fn open(self) -> bool {
+        matches!(self, Self::Page | Self::OpenApi | Self::Health)
+    }
+
+    /// The model that is asked unless the request names another one.
+    pub(crate) fn model(self) -> &'static str {
+        match self {
+            Self::Ask { command: "emotion", .. } => "emotion",
+            Self::Ask { command: "classify", .. } => "face",
+            Self::Ask { command: "identify-speaker", .. } => "speaker",
+            Self::Ask { command: "verify-speaker", .. } | Self::Speakers => "speaker-verify",
+            _ => "face-match",
+        }
+    }
+}
+
+const fn route(method: Method, template: &'static str, action: Action) -> Route {
+    Route { method, template, action }
+}
+
+const fn ask(template: &'static str, command: &'static str, question: About) -> Route {
+    route(Method::POST, template, Action::Ask { command, question })
+}
+
+/// All of them.
+pub(crate) static ROUTES: [Route; 15] = [
+    route(Method::GET, "/", Action::Page),
+    route(Method::GET, "/openapi.json", Action::OpenApi),
+    route(Method::GET, "/healthz", Action::Health),
+    route(Method::GET, "/metrics", Action::Metrics),
+    route(Method::GET, "/v1/models", Action::Models),
+    ask("/v1/emotion", "emotion", About::Label),
+    ask("/v1/classify", "classify", About::Label),
+    ask("/v1/speaker/identify", "identify-speaker", About::Label),
+    ask("/v1/speaker/verify", "verify-speaker", About::Same),
+    ask("/v1/face/match", "face match", About::Who),
+    ask("/v1/face/verify", "face verify", About::Is),
+    route(Method::POST, "/v1/face/enrol", Action::Enrol),
+    route(Method::GET, "/v1/face", Action::Persons),
+    route(Method::DELETE, "/v1/face/{id}", Action::Remove),
+    route(
+        Method::POST,
+        "/speaker_verification/{first_audio_file}/{second_audio_file}/{requestor_id}/{requestor_type}/{request_id}",
+        Action::Speakers,
+    ),
+];
+
+/// The route of a request, and what stands for the names in its template.
+pub(crate) fn find(method: &Method, path: &str) -> Result<(&'static Route, Vec<String>), Failure> {
+    let here = || ROUTES.iter().filter_map(|route| Some((route, fill(route.template, path)?)));
+    if let Some((route, names)) = here().find(|(route, _)| route.method == *method) {
+        let decoded = names.into_iter().map(|name| percent_decode_str(name).decode_utf8().map(Cow::into_owned));
+        let names = decoded.collect::<Result<_, _>>().map_err(|_| Failure::usage("the path is not UTF-8"))?;
+        return Ok((route, names));
+    }
+    let methods: Vec<&str> = here().map(|(route, _)| route.method.as_str()).collect();
+    if methods.is_empty() {
+        return Err(Failure::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "nothing is here; /openapi.json says what there is",
+        ));
+    }
+    let methods = methods.join(", ");
+    let error = format!("this path takes {methods} only");
+    Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, "method", error).allowing(methods))
+}
+
+/// What stands in `path` for the names in a template, if it fits.
+fn fill<'a>(template: &str, path: &'a str) -> Option<Vec<&'a str>> {
+    let (mut expected, mut names) = (template.split('/'), Vec::new());
+    for given in path.split('/') {
+        match expected.next()? {
+            name if name.starts_with('{') && !given.is_empty() => names.push(given),
+            exactly if exactly == given => {}
+            _ => return None,
+        }
+    }
+    expected.next().is_none().then_some(names)
+}
+
+/// What stands after the question mark.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Query {
+    pub(crate) model: String,
+    pub(crate) security: Mode,
+    id: Option<String>,
+}
+
+impl Query {
+    /// Of a request for `action`.
+    pub(crate) fn parse(query: Option<&str>, action: Action) -> Result<Self, Failure> {
+        let mut parsed = Self { model: action.model().into(), security: Mode::Active, id: None };
+        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            match &*name {
+                "model" => parsed.model = value.into_owned(),
+                "id" => parsed.id = Some(value.into_owned()),
+                "security" => {
+                    let security = Security::from_str(&value, false);
+                    parsed.security =
+                        security.map_err(|_| Failure::usage("security is passive, active or strict"))?.into();
+                }
+                _ => return Err(Failure::usage(format!("no parameter {name:?}; there are model, security and id"))),
+            }
+        }
+        Ok(parsed)
+    }
+
+    /// The person who is meant.
+    pub(crate) fn id(&self) -> Result<&str, Failure> {
+        self.id.as_deref().ok_or_else(|| Failure::usage("say which person is meant: ?id=NAME"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn paths_find_their_routes() {
+        let found = |method: Method, path: &str| match find(&method, path) {
+            Ok((route, names)) => (200, route.template, names),
+            Err(failure) => (failure.reply().status().as_u16(), "", Vec::new()),
+        };
+        assert_eq!(found(Method::GET, "/"), (200, "/", vec![]));
+        assert_eq!(found(Method::DELETE, "/v1/face/J%C3%BCrgen%2F1"), (200, "/v1/face/{id}", vec!["Jürgen/1".into()]));
+        let (status, _, names) = found(Method::POST, "/speaker_verification/a.wav/b.wav/me/NSSD/7");
+        assert_eq!((status, names.join(" ").as_str()), (200, "a.wav b.wav me NSSD 7"));
+        for path in ["", "/v1", "/v1/face/", "/v1/face/a/b", "//", "/speaker_verification/a.wav/b.wav/me/NSSD/"] {
+            assert_eq!(found(Method::DELETE, path).0, 404, "{path}");
+        }
+        assert_eq!(found(Method::GET, "/v1/classify").0, 405);
+        assert_eq!(found(Method::DELETE, "/v1/face/%FF").0, 400);
+    }
+
+    #[test]
+    fn queries_are_checked() {
+        let parse = |query| Query::parse(Some(query), Action::Enrol);
+        let query = parse("model=a%20b&security=strict&id=J%C3%BCrgen+1").unwrap();
+        assert_eq!((query.model.as_str(), query.security, query.id().unwrap()), ("a b", Mode::Strict, "Jürgen 1"));
+        assert_eq!(Query::parse(None, Action::Enrol).unwrap().id().unwrap_err().reply().status(), 400);
+        for wrong in ["security=none", "security=", "modle=face"] {
+            assert_eq!(parse(wrong).unwrap_err().reply().status(), 400, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_description_has_every_route_and_no_other() {
+        let description: Value = serde_json::from_str(include_str!("openapi.json")).unwrap();
+        let mut described = Vec::new();
+        for (path, item) in description["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                described.push(format!("{} {path}", method.to_uppercase()));
+                let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+                let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+                let in_path: Vec<&str> =
+                    parameters.iter().filter(|p| p["in"] == "path").filter_map(|p| p["name"].as_str()).collect();
+                assert_eq!(in_path, names.collect::<Vec<_>>(), "{path}");
+            }
+        }
+        let mut routes: Vec<String> =
+            ROUTES.iter().map(|route| format!("{} {}", route.method, route.template)).collect();
+        routes.sort();
+        described.sort();
+        assert_eq!(routes, described);
+    }
+}
