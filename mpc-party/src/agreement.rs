@@ -54,12 +54,13 @@ impl Agreement {
                 () = p1.next() => {}
                 () = p2.next() => {}
             }
-            loop {
+            // As long as one is not connected there is nobody to agree with; when it is, this wakes up again.
+            while mesh.is_connected(Role::P1) && mesh.is_connected(Role::P2) {
                 let settled = {
                     let _alone = shared.catalog.change().await;
                     agreement.settle(&shared).await
                 };
-                if settled.is_ok() || !mesh.is_connected(Role::P1) || !mesh.is_connected(Role::P2) {
+                if settled.is_ok() {
                     break;
                 }
                 tokio::time::sleep(PAUSE).await;
