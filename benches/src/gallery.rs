@@ -122,7 +122,7 @@ fn enrol(state: &Path, publication: Id, size: usize, persons: usize) -> Result<(
         let dealt = share::<Arithmetic, u64>(&Tensor::from_shape_vec(&[size][..], words)?)?;
         for (store, dealt) in stores.iter().zip(dealt) {
             let share = Share::new(dealt.own.expand(&[size]), dealt.next.expand(&[size]));
-            store.keep_template(&(publication, template), &share)?;
+            store.keep_template(&(publication, template), &share, &[])?;
         }
         gallery.push(Enrolled { person: format!("person {person}"), template });
     }

@@ -127,7 +127,7 @@ impl Client {
         security: Mode,
         timeout: Duration,
     ) -> Result<Evaluation> {
-        let (asked, inputs) = (Asked { model, question: Question::Label, security, timeout }, inputs);
+        let asked = Asked { model, question: Question::Label, security, timeout };
         let Manifest { labels, unknown, reveal, .. } = &model.manifest;
         match reveal {
             Reveal::Label => {

@@ -137,6 +137,8 @@ impl Catalog {
     /// # Errors
     /// Too many wait for that, or the store cannot take it.
     pub(crate) async fn keep_template(&self, key: TemplateKey, template: ArithmeticShare) -> Result<()> {
+        self.store.check_room(1 << 20)?;
+        let expired = self.expired_templates();
         {
             let mut waiting = self.waiting();
             ensure!(
@@ -145,8 +147,11 @@ impl Catalog {
             );
             waiting.insert(key, Instant::now());
         }
-        self.store.check_room(1 << 20)?;
-        self.stored(move |store| store.keep_template(&key, &template)).await
+        let kept = self.stored(move |store| store.keep_template(&key, &template, &expired)).await;
+        if kept.is_err() {
+            self.waiting().remove(&key);
+        }
+        kept
     }
 
     /// The tenant's model of a publication, if that is in service or was a moment ago.
@@ -352,10 +357,13 @@ impl Catalog {
     /// Templates that leave with the list `before`, and those that have waited too long to be on one.
     fn old_templates(&self, before: &peer::Catalog, list: &peer::Catalog) -> Vec<TemplateKey> {
         let listed: HashSet<TemplateKey> = templates(list).collect();
-        let mut waiting = self.waiting();
-        waiting.retain(|key, _| !listed.contains(key));
-        let expired = waiting.extract_if(|_, since| since.elapsed() > TEMPLATE_KEPT).map(|(key, _)| key);
-        templates(before).filter(|key| !listed.contains(key)).chain(expired).collect()
+        self.waiting().retain(|key, _| !listed.contains(key));
+        templates(before).filter(|key| !listed.contains(key)).chain(self.expired_templates()).collect()
+    }
+
+    /// Templates that have waited too long; they wait no more.
+    fn expired_templates(&self) -> Vec<TemplateKey> {
+        self.waiting().extract_if(|_, since| since.elapsed() > TEMPLATE_KEPT).map(|(key, _)| key).collect()
     }
 
     fn load_now(&self, tenant: &str, name: Option<&str>, id: &Id) -> Result<Model> {

@@ -23,14 +23,14 @@ struct Record {
 }
 
 impl Store {
-    /// Keeps a template.
-    pub fn keep_template(&self, key: &TemplateKey, template: &ArithmeticShare) -> Result<()> {
+    /// Keeps a template, and forgets others, in one step.
+    pub fn keep_template(&self, key: &TemplateKey, template: &ArithmeticShare, forget: &[TemplateKey]) -> Result<()> {
         let words = |component: &Tensor<u64>| component.iter().copied().collect();
         let record = Record { own: words(template.own()), next: words(template.next()) };
         let sealed = self.seal.seal(Name::Template(key), &codec::encode(&record)?)?;
         self.write(|transaction| {
             transaction.open_table(TEMPLATES)?.insert(key, &sealed[..])?;
-            Ok(())
+            super::forget_templates(transaction, forget)
         })
     }
 

@@ -204,7 +204,7 @@ fn templates_are_kept_sealed_and_forgotten_with_the_list_that_they_leave() {
     let template = |from: u64| ArithmeticShare::new(component(from), component(from + 10));
     let (first, second) = ((ID, [1; 32]), (ID, [2; 32]));
     for (key, from) in [(first, 100), (second, 200)] {
-        store.keep_template(&key, &template(from)).unwrap();
+        store.keep_template(&key, &template(from), &[]).unwrap();
     }
     let read = store.read_templates(&[second, first]).unwrap();
     assert_eq!((read[0].own(), read[1].next()), (&component(200), &component(110)));
