@@ -1,41 +1,38 @@
 //! Every route of the gateway, with three real servers.
 
 mod program;
+mod served;
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Instant;
 
+use futures_util::{SinkExt, StreamExt};
 use mpc_client::Dealing;
 use mpc_client::local::LocalCluster;
 use mpc_core::Role;
 use program::{client, run};
 use serde_json::{Value, json};
+use served::{DEADLINE, Running, serve};
 use support::{brightness_model, comparing_model, picture};
 use tempfile::{TempDir, tempdir};
+use tokio::net::TcpSocket;
 use tokio::runtime::Runtime;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{WebSocketStream, accept_async};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
-/// The longest that anything here takes.
-const DEADLINE: Duration = Duration::from_secs(60);
-
 /// A gateway that listens, and what it asks.
 struct Gateway {
-    program: Child,
+    program: Running,
     address: SocketAddr,
     parties: LocalCluster,
     dir: TempDir,
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        drop(self.program.kill());
-        drop(self.program.wait());
-    }
 }
 
 /// A status, the head and the body.
@@ -45,8 +42,7 @@ impl Gateway {
     /// With these models, each of which takes pictures, and further arguments.
     fn start(models: impl Fn(&Path), arguments: &[&str]) -> Self {
         let dir = tempdir().expect("a folder");
-        let program = env!("CARGO_BIN_EXE_mpc-client");
-        let mut parties = LocalCluster::start(Path::new(program)).expect("three parties");
+        let mut parties = LocalCluster::start(Path::new(env!("CARGO_BIN_EXE_mpc-client"))).expect("three parties");
         let folder = dir.path().join("models");
         models(&folder);
         runtime().block_on(async {
@@ -64,9 +60,7 @@ impl Gateway {
         for (name, shade) in [("night.png", 10), ("evening.png", 60), ("day.png", 240)] {
             picture(dir.path(), name, shade);
         }
-        let mut command = Command::new(program);
-        command.current_dir(dir.path()).env_remove("MPC_CLUSTER").env_remove("MPC_IDENTITY").stdout(Stdio::piped());
-        let (program, address) = listening(command.args(["gateway", "--listen", "127.0.0.1:0"]).args(arguments));
+        let (program, address) = serve(dir.path(), &[&["--listen", "127.0.0.1:0"], arguments].concat());
         Self { program, address, parties, dir }
     }
 
@@ -109,17 +103,22 @@ impl Gateway {
 
 const MULTIPART: &str = "Content-Type: multipart/form-data; boundary=limit\r\n";
 
+/// The next message, or none where there was a good-bye.
+async fn receive(socket: &mut WebSocketStream<tokio::net::TcpStream>) -> Option<Message> {
+    within(socket.next()).await.map(|message| message.expect("a connection"))
+}
+
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    timeout(DEADLINE, future).await.expect("in time")
+}
+
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
-/// Starts a gateway; where it listens is the first thing that it says.
-fn listening(command: &mut Command) -> (Child, SocketAddr) {
-    let mut program = command.stdout(Stdio::piped()).spawn().expect("the program runs");
-    let mut line = String::new();
-    BufReader::new(program.stdout.as_mut().expect("a pipe")).read_line(&mut line).expect("a line");
-    let address = line.trim().strip_prefix("listening on http://").expect("an address").parse().expect("an address");
-    (program, address)
+/// Asks a program to end.
+fn stop(program: &Running) {
+    assert!(Command::new("kill").arg(program.0.id().to_string()).status().expect("a program").success());
 }
 
 fn response(mut stream: TcpStream) -> Response {
@@ -241,6 +240,51 @@ fn every_question_has_a_route() {
 }
 
 #[test]
+fn an_answer_in_the_words_of_sifis_home_is_published() {
+    let runtime = runtime();
+    let _context = runtime.enter();
+    // Nobody listens yet, and nobody else can.
+    let receiver = TcpSocket::new_v4().unwrap();
+    receiver.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("ws://{}/topics", receiver.local_addr().unwrap());
+    let verifier = |models: &Path| drop(comparing_model(models, "speaker-verify", "scores"));
+    let gateway = Gateway::start(verifier, &["--publish", &url]);
+    let ask =
+        |request: &str, files| gateway.post(&format!("/speaker_verification/a.wav/b.wav/me/NSSD/{request}"), files);
+    let (status, first) = ask("1", &["evening.png", "night.png"]);
+    assert_eq!((status, gateway.post("/v1/speaker/verify", &["day.png", "night.png"]).0), (200, 200), "{first}");
+    let (status, second) = ask("2", &["day.png", "night.png"]);
+    assert_eq!((status, ask("3", &["day.png"]).0), (200, 400), "{second}");
+
+    let receiver = receiver.listen(1).unwrap();
+    let accept = async || accept_async(receiver.accept().await.unwrap().0).await.unwrap();
+    let mut socket = runtime.block_on(within(accept()));
+    for answer in [&first, &second] {
+        let Message::Text(text) = runtime.block_on(receive(&mut socket)).unwrap() else { panic!("not a text") };
+        assert_eq!(&serde_json::from_str::<Value>(&text).unwrap(), answer);
+    }
+    let (_, _, metrics) = gateway.raw("GET /metrics", "", b"");
+    let metrics = String::from_utf8(metrics).unwrap();
+    assert!(metrics.contains("mpc_gateway_published_total{outcome=\"sent\"} 2"), "{metrics}");
+
+    // What the receiver says is of no interest, but its pings are answered and its good-bye is believed.
+    runtime.block_on(async {
+        socket.send(Message::text("hello")).await.unwrap();
+        socket.send(Message::Ping("still there?".into())).await.unwrap();
+        assert_eq!(receive(&mut socket).await, Some(Message::Pong("still there?".into())));
+        socket.close(None).await.unwrap();
+        while receive(&mut socket).await.is_some() {}
+    });
+    let (_, third) = ask("4", &["day.png", "day.png"]);
+    let mut socket = runtime.block_on(within(accept()));
+    let published = runtime.block_on(receive(&mut socket)).unwrap().into_text().unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&published).unwrap(), third);
+
+    stop(&gateway.program);
+    assert!(matches!(runtime.block_on(receive(&mut socket)), Some(Message::Close(_))), "it says good-bye");
+}
+
+#[test]
 fn strangers_and_too_much_are_refused() {
     let face = |models: &Path| drop(brightness_model(models, "face", ["dark", "bright"]));
     let gateway = Gateway::start(face, &["--token-file", "tokens", "--max-mib", "1", "--concurrent", "1"]);
@@ -317,20 +361,22 @@ fn it_starts_its_own_servers_and_says_why_it_does_not_start() {
         (&["--token-file", "missing"], "missing"),
         (&["--cluster", "missing.toml"], "missing.toml"),
         (&["--csv"], "--csv"),
+        (&["--publish", "http://127.0.0.1:1"], "ws://HOST:PORT/PATH"),
+        (&["--publish", "ws:///topics"], "ws://HOST:PORT/PATH"),
+        (&["--publish", "ws://me:secret@127.0.0.1:1"], "password"),
+        (&["--publish", "wss://127.0.0.1:1"], "proxy"),
     ] {
         let (_, err, code) = run(client(dir).arg("gateway").args(arguments));
         assert!(code == 2 && err.contains(reason), "{err}");
     }
     brightness_model(&dir.join("models"), "face", ["dark", "bright"]);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mpc-client"));
-    let local = command.current_dir(dir).env_remove("MPC_MODELS").args(["--local", "gateway", "--listen", "[::1]:0"]);
-    let (mut program, address) = listening(local);
+    let (mut program, address) = serve(dir, &["--local", "--listen", "[::1]:0"]);
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream.write_all(format!("GET /v1/models HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).unwrap();
     let (status, models) = object(response(stream));
     assert_eq!((status, &models["models"][0]["name"]), (200, &json!("face")));
 
-    let stop = Command::new("kill").arg(program.id().to_string()).status().unwrap();
-    assert!(stop.success() && program.wait().unwrap().success(), "asked to end, it ends in order");
+    stop(&program);
+    assert!(program.0.wait().unwrap().success(), "asked to end, it ends in order");
 }

@@ -21,6 +21,7 @@ use super::metrics::Metrics;
 use super::multipart;
 use super::reply::{self, Failure, Reply};
 use super::routes::{self, About, Action, Query};
+use super::websocket::Publisher;
 use crate::cli::GatewayArgs;
 use crate::commands::classify::{Asking, Job, Question};
 use crate::commands::inputs::Input;
@@ -41,6 +42,7 @@ pub(crate) struct Gateway {
     pub(crate) link: Link,
     guard: Guard,
     metrics: Metrics,
+    publisher: Option<Publisher>,
     /// Requests that may be worked on at a time.
     places: Semaphore,
     max_bytes: u64,
@@ -57,9 +59,15 @@ struct Work<'a> {
 }
 
 impl Gateway {
-    pub(crate) fn new(link: Link, guard: Guard, args: GatewayArgs) -> Self {
+    pub(crate) fn new(
+        link: Link,
+        guard: Guard,
+        metrics: Metrics,
+        publisher: Option<Publisher>,
+        args: GatewayArgs,
+    ) -> Self {
         let places = Semaphore::new(args.concurrent.into());
-        Self { link, guard, metrics: Metrics::new(), places, max_bytes: args.max_mib << 20, analyzer: args.analyzer_id }
+        Self { link, guard, metrics, publisher, places, max_bytes: args.max_mib << 20, analyzer: args.analyzer_id }
     }
 
     /// How long a question may take.
@@ -161,13 +169,13 @@ impl Gateway {
         }
     }
 
-    /// The answer about two recordings as devices of the SIFIS-Home project know it.
+    /// The answer about two recordings as devices of the SIFIS-Home project know it, for whoever asked and for the WebSocket.
     fn speakers(&self, names: &[String], answer: &Answer) -> Result<Reply, Failure> {
         let ([first, second, requestor_id, requestor_type, request_id], [result]) = (names, &answer.results[..]) else {
             return Err(Error::Internal("two recordings have one answer".into()).into());
         };
         let same = matches!(&result.outcome, Outcome::Label(label) if label == VERDICTS[0]);
-        found(&json!({ "RequestPostTopicUUID": {
+        let answer = json!({ "RequestPostTopicUUID": {
             "topic_name": "SIFIS:Privacy_Aware_Speaker_Verification_Results",
             "topic_uuid": "Speaker_Verification_Results",
             "value": {
@@ -183,7 +191,11 @@ impl Gateway {
                 "Cosine Similarity": result.score,
                 "Result": if same { "Same Speaker" } else { "Different Speaker" },
             },
-        }}))
+        }});
+        if let Some(publisher) = &self.publisher {
+            publisher.publish(&answer);
+        }
+        found(&answer)
     }
 }
 

@@ -25,11 +25,17 @@ struct OfRoute {
     route: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Published {
+    outcome: &'static str,
+}
+
 /// The gateway's counters.
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<Ended, Counter>,
     took: Family<OfRoute, Histogram, fn() -> Histogram>,
+    published: Family<Published, Counter>,
 }
 
 impl Metrics {
@@ -38,13 +44,20 @@ impl Metrics {
         let took: Family<_, _, fn() -> _> = Family::new_with_constructor(|| Histogram::new(SECONDS));
         registry.register("requests", "Requests by route and status", requests.clone());
         registry.register_with_unit("request", "Time of requests by route", Unit::Seconds, took.clone());
-        Self { registry, requests, took }
+        let published = Family::default();
+        registry.register("published", "Answers for the WebSocket by what became of them", published.clone());
+        Self { registry, requests, took, published }
     }
 
     /// A request ended so.
     pub(crate) fn ended(&self, route: &'static str, status: StatusCode, took: Duration) {
         self.requests.get_or_create(&Ended { route, status: status.as_u16() }).inc();
         self.took.get_or_create(&OfRoute { route }).observe(took.as_secs_f64());
+    }
+
+    /// The counter of answers for the WebSocket that were `sent` or `dropped`.
+    pub(crate) fn published(&self, outcome: &'static str) -> Counter {
+        self.published.get_or_create_owned(&Published { outcome })
     }
 
     /// All of them, as OpenMetrics.

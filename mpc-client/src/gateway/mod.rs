@@ -10,6 +10,7 @@ mod metrics;
 mod multipart;
 mod reply;
 mod routes;
+mod websocket;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::output::{print_json, print_line, print_warning};
 use guard::Guard;
 use handle::Gateway;
 use link::Link;
+use metrics::Metrics;
 
 /// Most connections at a time, each with one request; further ones wait in the kernel.
 const CONNECTIONS: u32 = 256;
@@ -40,7 +42,8 @@ const HEAD: Duration = Duration::from_secs(10);
 /// The rest of a request is here within this time.
 const BODY: Duration = Duration::from_secs(60);
 
-/// Requests that are being answered may take this long when the gateway is stopped; and an answer to leave.
+/// Requests that are being answered may take this long when the gateway is stopped; so may what is still to be published, and an answer to
+/// leave.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Listens until somebody stops the program.
@@ -48,7 +51,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// # Errors
 /// [`Error::Usage`] where the options do not go together, a file or the address cannot be used; with `--local` also where the three servers
 /// do not start. A cluster that cannot be reached is tried again with each request.
-pub(crate) async fn run(global: Global, args: GatewayArgs) -> Result<()> {
+pub(crate) async fn run(global: Global, mut args: GatewayArgs) -> Result<()> {
     if global.clear || global.csv {
         return Err(Error::Usage(
             "the gateway asks the servers and answers in JSON: leave --clear and --csv out".into(),
@@ -58,7 +61,9 @@ pub(crate) async fn run(global: Global, args: GatewayArgs) -> Result<()> {
     let unusable = |e| Error::Usage(format!("cannot listen on {}: {e}", args.listen));
     let listener = TcpListener::bind(args.listen).await.map_err(unusable)?;
     let (json, listen) = (global.json, format!("http://{}", listener.local_addr().map_err(unusable)?));
-    let gateway = Rc::new(Gateway::new(Link::new(global), guard, args));
+    let metrics = Metrics::new();
+    let (publisher, delivery) = args.publish.take().map(|url| websocket::to(url, &metrics)).unzip();
+    let gateway = Rc::new(Gateway::new(Link::new(global), guard, metrics, publisher, args));
     let stop = interrupted();
     tokio::pin!(stop);
     let started = tokio::select! {
@@ -73,6 +78,7 @@ pub(crate) async fn run(global: Global, args: GatewayArgs) -> Result<()> {
     } else {
         print_line(&format!("listening on {listen}"))?;
     }
+    let delivery = delivery.map(|delivery| tokio::spawn(delivery.run()));
     let connections = Arc::new(Semaphore::new(CONNECTIONS as usize));
     let serve = async {
         tokio::select! {
@@ -84,6 +90,13 @@ pub(crate) async fn run(global: Global, args: GatewayArgs) -> Result<()> {
     };
     LocalSet::new().run_until(serve).await;
     gateway.link.close().await;
+    // The publisher goes with it, so that the delivery has an end.
+    drop(gateway);
+    if let Some(delivery) = delivery
+        && timeout(GRACE, delivery).await.is_err()
+    {
+        print_warning("answers were still to be published; they are lost");
+    }
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use assert_cmd::Command;
 pub(crate) fn client(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mpc-client"));
     command.current_dir(dir).env("HOME", dir).env("XDG_CONFIG_HOME", dir.join("config"));
-    for name in ["MPC_CLUSTER", "MPC_MODELS", "MPC_IDENTITY"] {
+    for name in ["MPC_CLUSTER", "MPC_MODELS", "MPC_IDENTITY", "MPC_PUBLISH"] {
         command.env_remove(name);
     }
     command

@@ -1,0 +1,138 @@
+//! Answers that are also published to a WebSocket, behind the back of whoever asked.
+
+use std::io;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use hyper::Uri;
+use prometheus_client::metrics::counter::Counter;
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::time::{sleep, timeout};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+
+use super::metrics::Metrics;
+use crate::output::print_warning;
+
+/// Answers that may wait for the WebSocket; further ones are not published.
+const WAITING: usize = 64;
+
+/// To connect, to send an answer and to say good-bye may take this long each.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// From a failure to the next attempt; twice as long after every further one, up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Largest message of the receiver in bytes. It is read and ignored, but read it must be: pings are answered then.
+const LARGEST: usize = 1 << 20;
+
+/// Takes answers, and never waits.
+pub(crate) struct Publisher {
+    queue: Sender<String>,
+    dropped: Counter,
+}
+
+/// Carries them to the WebSocket.
+pub(crate) struct Delivery {
+    url: Uri,
+    queue: Receiver<String>,
+    /// Taken from the queue, and not sent yet.
+    next: Option<String>,
+    pause: Duration,
+    sent: Counter,
+}
+
+/// Both ends of a queue of answers for the WebSocket at `url`.
+pub(crate) fn to(url: Uri, metrics: &Metrics) -> (Publisher, Delivery) {
+    let (sender, receiver) = channel(WAITING);
+    let publisher = Publisher { queue: sender, dropped: metrics.published("dropped") };
+    let sent = metrics.published("sent");
+    (publisher, Delivery { url, queue: receiver, next: None, pause: FIRST_PAUSE, sent })
+}
+
+impl Publisher {
+    /// Queues an answer; where the queue is full, counts it and says so.
+    pub(crate) fn publish(&self, answer: &Value) {
+        if self.queue.try_send(answer.to_string()).is_err() {
+            self.dropped.inc();
+            print_warning(&format!("an answer is not published: {WAITING} others still wait for the WebSocket"));
+        }
+    }
+}
+
+impl Delivery {
+    /// Sends what is queued, each answer as one text message, until the publisher is gone and nothing is left.
+    pub(crate) async fn run(mut self) {
+        while self.wait().await {
+            if let Err(error) = self.converse().await {
+                // The rest of the URL may hold a password.
+                let receiver = self.url.authority().map_or("", |authority| authority.as_str());
+                print_warning(&format!("cannot publish to {receiver}: {error}; trying again in {:?}", self.pause));
+                sleep(self.pause).await;
+                self.pause = LONGEST_PAUSE.min(2 * self.pause);
+            }
+        }
+    }
+
+    /// Waits for something to send; whether anything will come.
+    async fn wait(&mut self) -> bool {
+        if self.next.is_none() {
+            self.next = self.queue.recv().await;
+        }
+        self.next.is_some()
+    }
+
+    /// Connects, sends what there is to send, and stays for more, until the receiver or the gateway ends it.
+    async fn converse(&mut self) -> Result<(), Error> {
+        let limits = WebSocketConfig::default().max_message_size(Some(LARGEST)).max_frame_size(Some(LARGEST));
+        let connected = timeout(DEADLINE, connect_async_with_config(&self.url, Some(limits), true)).await;
+        let (mut socket, _) = connected.map_err(io::Error::from)??;
+        while let Some(answer) = &self.next {
+            timeout(DEADLINE, socket.send(Message::text(answer))).await.map_err(io::Error::from)??;
+            self.sent.inc();
+            self.next = None;
+            self.pause = FIRST_PAUSE;
+            tokio::select! {
+                _ = self.wait() => {}
+                ended = ignore(&mut socket) => return ended,
+            }
+        }
+        let good_bye = async {
+            socket.close(None).await?;
+            ignore(&mut socket).await
+        };
+        // Everything was sent: it does not matter who hangs up first.
+        drop(timeout(DEADLINE, good_bye).await);
+        Ok(())
+    }
+}
+
+/// Reads until the receiver says good-bye, and answers that.
+async fn ignore(socket: &mut WebSocketStream<MaybeTlsStream<TcpStream>>) -> Result<(), Error> {
+    while let Some(message) = socket.next().await {
+        if let Message::Close(_) = message? {
+            drop(timeout(DEADLINE, socket.flush()).await);
+            break;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_queue_drops_what_comes_last() {
+        let metrics = Metrics::new();
+        let (publisher, mut delivery) = to("ws://localhost".parse().unwrap(), &metrics);
+        (0..WAITING + 2).for_each(|i| publisher.publish(&i.into()));
+        assert_eq!(metrics.published("dropped").get(), 2);
+        let queued: Vec<String> = std::iter::from_fn(|| delivery.queue.try_recv().ok()).collect();
+        assert_eq!((queued.len(), queued[WAITING - 1].as_str()), (WAITING, "63"));
+    }
+}
