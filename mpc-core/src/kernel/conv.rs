@@ -75,13 +75,23 @@ impl ConvGeometry {
         Ok(())
     }
 
-    /// What some taps of one group see of one input: one row a tap, one column a position of the output (im2col). Taps are
-    /// numbered as in a row of the weights.
-    pub(crate) fn columns(&self, x: &[u64], group: usize, taps: Range<usize>) -> Vec<u64> {
+    /// What the taps of one group see of one input, at most `most` positions of the output at a time: which ones, and one row a
+    /// tap, one column a position (im2col). Taps are numbered as in a row of the weights.
+    pub(crate) fn columns<'x>(
+        &'x self,
+        x: &'x [u64],
+        group: usize,
+        most: usize,
+    ) -> impl Iterator<Item = (Range<usize>, Vec<u64>)> + 'x {
         let plan = Plan::new(self);
         let x = plan.pad(x);
-        let x = &x[group * (x.len() / self.groups)..];
-        plan.taps[taps].iter().flat_map(|tap| plan.positions.iter().map(move |position| x[tap + position])).collect()
+        (0..plan.positions.len()).step_by(most).map(move |first| {
+            let range = first..plan.positions.len().min(first + most);
+            let (x, positions) = (&x[group * (x.len() / self.groups)..], &plan.positions[range.clone()]);
+            let mut seen = Vec::with_capacity(plan.taps.len() * positions.len());
+            plan.taps.iter().for_each(|tap| seen.extend(positions.iter().map(|position| x[tap + position])));
+            (range, seen)
+        })
     }
 
     /// Padded size of the input, unless it overflows.

@@ -5,9 +5,14 @@
 
 use super::Kernel;
 use super::gemm::Gemm;
+#[cfg(target_arch = "x86_64")]
+use crate::ring::Word;
 
 /// Words that are summed up at a time.
 const GROUP: usize = 4;
+
+/// Words of a row that are worked on at a time, so that what is chosen for them stays in a cache.
+const BLOCK: usize = 1 << 12;
 
 /// `c += a * b` modulo 2^w, b being k x n of zeros and ones: a is m x k, c is m x n, all row-major.
 ///
@@ -20,20 +25,33 @@ pub(super) fn subset_sums<W: Gemm>(kernel: Kernel, [m, k, n]: [usize; 3], a: &[W
         && n == x86::COLUMNS
         && k > 0
     {
-        // For each group and column, the four bits as one number.
-        let mut choices = vec![W::ZERO; k.div_ceil(GROUP) * n];
-        for (choices, rows) in choices.chunks_exact_mut(n).zip(b.chunks(GROUP * n)) {
-            for (i, row) in rows.chunks_exact(n).enumerate() {
-                choices.iter_mut().zip(row).for_each(|(choice, bit)| *choice = choice.wrapping_add(bit.shl(i as u32)));
+        let mut choices = vec![W::ZERO; BLOCK.min(k).div_ceil(GROUP) * n];
+        for (block, b) in b.chunks(BLOCK * n).enumerate() {
+            kernel.run(
+                #[inline(always)]
+                || choose(b, n, &mut choices),
+            );
+            for (a, c) in a.chunks_exact(k).zip(c.chunks_exact_mut(n)) {
+                let a = &a[block * BLOCK..][..b.len() / n];
+                // SAFETY: the kernel is AVX-512.
+                unsafe { x86::add_choices(a, &choices, c) };
             }
-        }
-        for (a, c) in a.chunks_exact(k).zip(c.chunks_exact_mut(n)) {
-            // SAFETY: the kernel is AVX-512.
-            unsafe { x86::add_choices(a, &choices, c) };
         }
         return;
     }
     W::gemm(kernel, [m, k, n], a, b, c);
+}
+
+/// For each group of rows and each column, the four bits as one number.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn choose<W: Word>(rows: &[W], columns: usize, choices: &mut [W]) {
+    for (choices, rows) in choices.chunks_exact_mut(columns).zip(rows.chunks(GROUP * columns)) {
+        choices.fill(W::ZERO);
+        for (i, row) in rows.chunks_exact(columns).enumerate() {
+            choices.iter_mut().zip(row).for_each(|(choice, bit)| *choice = choice.wrapping_add(bit.shl(i as u32)));
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -100,6 +118,27 @@ mod x86 {
                 let old = _mm512_loadu_si512(c.as_ptr().cast());
                 _mm512_storeu_si512(c.as_mut_ptr().cast(), _mm512_add_epi32(old, sum));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_rows_are_worked_on_in_blocks() {
+        let (m, k, n) = (3, 2 * BLOCK + 5, 48);
+        let word = |i: usize| (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678;
+        let a: Vec<u64> = (0..m * k).map(word).collect();
+        let b: Vec<u64> = (0..k * n).map(|i| word(i) >> 40 & 1).collect();
+        let expected: Vec<u64> = (0..m * n)
+            .map(|i| (0..k).fold(7, |sum: u64, j| sum.wrapping_add(a[i / n * k + j].wrapping_mul(b[j * n + i % n]))))
+            .collect();
+        for kernel in Kernel::available() {
+            let mut c = vec![7; m * n];
+            subset_sums(kernel, [m, k, n], &a, &b, &mut c);
+            assert!(c == expected, "{kernel}");
         }
     }
 }

@@ -15,8 +15,8 @@ use crate::ring::{Arithmetic, Word};
 use crate::security::{Claim, Operands};
 use crate::sharing::slice;
 
-/// Words of an im2col matrix that are held at a time: 8 MiB.
-const PANEL: usize = 1 << 20;
+/// Words of an im2col matrix that are held at a time, so that they and the weights of their columns stay in a cache: 2 MiB.
+const PANEL: usize = 1 << 18;
 
 /// Compresses a claim and adds it to the inner product.
 ///
@@ -80,8 +80,8 @@ fn conv<E>(
         if g.groups == 1 && is_worth(batch * positions, taps) {
             // One row a position: what all taps see there.
             let seen = x.map(|x| {
-                let inputs = x.chunks_exact(x.len() / batch).map(|x| g.columns(x, group, 0..taps));
-                inputs.flat_map(|columns| transpose(&columns, positions)).collect()
+                let inputs = x.chunks_exact(x.len() / batch).flat_map(|x| g.columns(x, group, positions));
+                inputs.flat_map(|(_, columns)| transpose(&columns, positions)).collect()
             });
             let (mixed, binding) = Mixed::new(kernel, seen, s.clone(), p, c);
             inner.unlifted.push((Base::Mixed(mixed), binding));
@@ -90,10 +90,9 @@ fn conv<E>(
         let q = x.map(|x| {
             let mut q = vec![0; taps * E::WORDS];
             for (x, s) in x.chunks_exact(x.len() / batch).zip(inputs()) {
-                let height = (PANEL / positions).max(1);
-                for (first, q) in (0..taps).step_by(height).zip(q.chunks_mut(height * E::WORDS)) {
-                    let seen = g.columns(x, group, first..taps.min(first + height));
-                    E::add_weighted_sums(kernel, &seen, s, q);
+                // Enough of them to make a pass over the sums worth it.
+                for (at, seen) in g.columns(x, group, (PANEL / taps).next_multiple_of(64)) {
+                    E::add_weighted_sums(kernel, &seen, &s[at.start * E::WORDS..at.end * E::WORDS], &mut q);
                 }
             }
             q
