@@ -10,9 +10,11 @@ use mpc_client::preprocess::Rect;
 use crate::commands::plan::{duration, rate};
 
 pub(crate) use face::FaceCommand;
+pub(crate) use filter::FilterArgs;
 pub(crate) use gateway::GatewayArgs;
 
 mod face;
+mod filter;
 mod gateway;
 
 /// Asks three servers for an answer about a recording or a picture that none of them sees.
@@ -44,6 +46,7 @@ Examples:
     mpc-client --local verify-speaker a.wav b.wav
     mpc-client --local --state faces face enrol --id alice alice.png
     mpc-client --local --state faces face match who.png
+    mpc-client --local filter --kernel sharpen --input in.png --output out.png
 
   Ask a cluster that three organisations run
     mpc-client init                                    once; send the printed fingerprint to the operators
@@ -211,6 +214,13 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Face(FaceCommand),
 
+    /// Sharpen, blur or otherwise filter a picture that no server sees, with a kernel that none of them sees either
+    ///
+    /// Every pixel becomes a weighted sum of its neighbours; the kernel holds the weights. The servers learn the size of the picture and
+    /// of the kernel. Transparency stays as it is, and behind the edges the picture goes on with the values at the edge.
+    #[command(after_help = "Example: mpc-client --local filter --kernel sharpen --input in.png --output out.png")]
+    Filter(FilterArgs),
+
     /// Answer over HTTP, for the other devices of a home that you trust
     ///
     /// The gateway sees what it is sent, as this program does; the three servers see nothing. Open its address in a browser for a page to
@@ -303,6 +313,7 @@ impl Command {
             Command::IdentifySpeaker { .. } => "identify-speaker",
             Command::VerifySpeaker { .. } => "verify-speaker",
             Command::Face(command) => command.name(),
+            Command::Filter(_) => "filter",
             Command::Gateway(_) => "gateway",
             Command::Init { .. } => "init",
             Command::Check => "check",

@@ -218,9 +218,9 @@ impl Conversation<'_> {
         stream::send(&mut self.send, message).await.map_err(|e| self.peer.stream_error(&e))
     }
 
-    /// Sends a share.
-    pub(crate) async fn deal(&mut self, dealt: &Dealt<u64>) -> Result<()> {
-        stream::send_dealt(&mut self.send, dealt).await.map_err(|e| self.peer.stream_error(&e))
+    /// Sends shares.
+    pub(crate) async fn deal(&mut self, dealt: &[Dealt<u64>]) -> Result<()> {
+        deal(&mut self.send, dealt).await.map_err(|e| self.peer.stream_error(&e))
     }
 
     /// Sends bytes while it waits for the reply to them.
@@ -231,11 +231,11 @@ impl Conversation<'_> {
         reply.map_err(|e| peer.stream_error(&e))
     }
 
-    /// Sends a share while it waits for the reply to what was said before.
-    pub(crate) async fn deal_ahead(&mut self, dealt: &Dealt<u64>) -> Result<Reply> {
+    /// Sends shares while it waits for the reply to what was said before.
+    pub(crate) async fn deal_ahead(&mut self, dealt: &[Dealt<u64>]) -> Result<Reply> {
         let Self { peer, send, recv } = self;
-        // Where the party does not take the share, its replies say why.
-        let (_, reply) = tokio::join!(stream::send_dealt(send, dealt), stream::receive(recv, MAX_ENCODED));
+        // Where the party does not take them, its replies say why.
+        let (_, reply) = tokio::join!(deal(send, dealt), stream::receive(recv, MAX_ENCODED));
         reply.map_err(|e| peer.stream_error(&e))
     }
 
@@ -255,4 +255,11 @@ impl Conversation<'_> {
     pub(crate) fn peer(&self) -> &Peer {
         self.peer
     }
+}
+
+async fn deal(send: &mut SendStream, dealt: &[Dealt<u64>]) -> std::io::Result<()> {
+    for dealt in dealt {
+        stream::send_dealt(send, dealt).await?;
+    }
+    Ok(())
 }

@@ -13,7 +13,7 @@ use mpc_client::{Error, Result, local};
 
 use cli::{Cli, Command, ModelCommand};
 use commands::classify::{Job, Question};
-use commands::{check, classify, face, init, model, plan, preprocess};
+use commands::{check, classify, face, filter, init, model, plan, preprocess};
 
 /// Bad inputs among good ones: the answer was printed, with an error for each of them.
 const BAD_INPUT: u8 = 2;
@@ -70,6 +70,7 @@ async fn run(Cli { global, command }: Cli) -> Result<bool> {
             face::Done::Answer(answer) => print(&global, &answer),
             face::Done::Printed => Ok(true),
         },
+        Command::Filter(args) => filter::run(&global, &args).await.map(|()| true),
         Command::Gateway(args) => gateway::run(global, args).await.map(|()| true),
         Command::Init { renew } => init::run(&global, renew).map(|()| true),
         Command::Check => check::run(&global).await,

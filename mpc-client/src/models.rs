@@ -25,6 +25,8 @@ pub struct Models {
     pub served: Vec<Model>,
     /// One line for each model that only some of them serve, or in different publications.
     pub problems: Vec<String>,
+    /// The weakest security that all three parties allow.
+    pub minimum: Mode,
 }
 
 impl Model {
@@ -70,7 +72,7 @@ impl Client {
         }
         partly.dedup();
         let problems = partly.into_iter().map(|(name, served)| self.problem(&name, served)).collect();
-        Ok(Models { served, problems })
+        Ok(Models { served, problems, minimum })
     }
 
     fn problem(&self, name: &str, served: [bool; 3]) -> String {
@@ -94,7 +96,7 @@ impl Client {
     pub async fn model(&self, name: &str) -> Result<Model> {
         let until = Instant::now() + SWITCHING;
         loop {
-            let Models { served, problems } = self.models().await?;
+            let Models { served, problems, .. } = self.models().await?;
             if let Some(model) = served.iter().find(|model| model.manifest.name == name) {
                 return Ok(model.clone());
             }

@@ -104,20 +104,8 @@ impl Answer {
             }
             .map_err(closed)?;
         }
-        let Cost { elapsed_ms, rounds, bytes_sent } = self.cost;
-        if let (Some(security), true) = (self.security, rounds > 0) {
-            let line = format!(
-                "{} answered in {:.2} s: {} rounds, {} sent by the three servers, {} security{}",
-                self.model,
-                elapsed_ms as f64 / 1000.0,
-                rounds,
-                bytes(bytes_sent.iter().sum()),
-                security,
-                if self.raised { " (the model or a server demands it)" } else { "" },
-            );
-            writeln!(err, "{}", line.dimmed()).map_err(closed)?;
-        }
-        Ok(())
+        drop((out, err));
+        print_summary(&format!("{} answered", self.model), self.security, self.raised, &self.cost)
     }
 }
 
@@ -137,6 +125,19 @@ impl Answer {
         }
         table.flush().map_err(closed)
     }
+}
+
+/// Prints a quiet line with what `done` took, where servers were asked; whether the security was `raised` above what was asked for.
+pub(crate) fn print_summary(done: &str, security: Option<Mode>, raised: bool, cost: &Cost) -> Result<()> {
+    let Cost { elapsed_ms, rounds, bytes_sent } = cost;
+    let (Some(security), true) = (security, *rounds > 0) else { return Ok(()) };
+    let line = format!(
+        "{done} in {:.2} s: {rounds} rounds, {} sent by the three servers, {security} security{}",
+        *elapsed_ms as f64 / 1000.0,
+        bytes(bytes_sent.iter().sum()),
+        if raised { " (the model or a server demands it)" } else { "" },
+    );
+    writeln!(anstream::stderr(), "{}", line.dimmed()).map_err(closed)
 }
 
 fn bytes(n: u64) -> String {

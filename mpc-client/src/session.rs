@@ -9,7 +9,7 @@ use mpc_core::ring::fixed::{self, FRAC_BITS};
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor};
 use mpc_core::security::Mode;
 use mpc_core::sharing::{Dealt, Share, reconstruct, share};
-use mpc_core::wire::message::{Classify, Id, Question, Reply, Request, Stamp};
+use mpc_core::wire::message::{Classify, Id, Question, Reply, Request, Stamp, Subject};
 use ndarray::{ArrayD, IxDyn};
 
 use crate::connect::{Client, Conversation, Peer, join, join_session};
@@ -218,7 +218,7 @@ impl Client {
         self.admit_as(asked, inputs).await.map(|(conversations, _, security)| (conversations, security))
     }
 
-    /// Asks the three for a session, compares its names, and leaves a share of the input with each.
+    /// As [`Client::admit_request`], about a published model; with the session's name and security.
     async fn admit_as(&self, asked: &Asked<'_>, inputs: &[Encoded]) -> Result<([Conversation<'_>; 3], Id, Mode)> {
         let Asked { model, question, security, timeout } = asked;
         let name = &model.manifest.name;
@@ -235,29 +235,49 @@ impl Client {
             _ => {}
         }
         let security = model.minimum.max(*security);
-        let request = Request::Classify(Classify {
+        let request = Classify {
             stamp: Stamp::fresh()?,
-            publication: model.publication,
+            subject: Subject::Published(model.publication),
             question: question.clone(),
             windows: inputs.iter().map(|input| input.windows).collect(),
             security,
             timeout_ms: timeout.as_millis().try_into().unwrap_or(u64::MAX),
-        });
-        let input = batch(model, inputs)?;
+        };
+        let (conversations, session) = self.admit_request(request, &[batch(model, inputs)?]).await?;
+        Ok((conversations, session, security))
+    }
+
+    /// What an enclosed network computes, of this `shape`: what it took, too. `secrets` are the input and the network's weights.
+    pub(crate) async fn output(
+        &self,
+        request: Classify,
+        secrets: &[Tensor<u64>; 2],
+        shape: &[usize],
+    ) -> Result<(Tensor<u64>, u64, [u64; 3])> {
+        let (conversations, _) = self.admit_request(request, secrets).await?;
+        evaluate::<Arithmetic>(conversations, shape).await
+    }
+
+    /// Asks the three for a session, compares its names, and leaves a share of each secret with each.
+    async fn admit_request(&self, request: Classify, secrets: &[Tensor<u64>]) -> Result<([Conversation<'_>; 3], Id)> {
         // At most two components of one word an element.
-        let bytes = u32::try_from(2 * 8 * input.len()).unwrap_or(u32::MAX);
-        let ahead = self.ahead.try_acquire_many(bytes).ok();
-        let mut dealt = share::<Arithmetic, u64>(&input)?.into_iter();
+        let bytes = 2 * 8 * secrets.iter().map(Tensor::len).sum::<usize>();
+        let ahead = self.ahead.try_acquire_many(u32::try_from(bytes).unwrap_or(u32::MAX)).ok();
+        let mut dealt = [const { Vec::new() }; 3];
+        for secret in secrets {
+            dealt.iter_mut().zip(share::<Arithmetic, u64>(secret)?).for_each(|(shares, share)| shares.push(share));
+        }
+        let mut dealt = dealt.into_iter();
         let admitted = join(self.parties().map(|peer| {
             let dealt = dealt.next().expect("one for each of the three");
-            admit(peer, request.clone(), dealt, ahead.is_some())
+            admit(peer, Request::Classify(request.clone()), dealt, ahead.is_some())
         }))
         .await?;
         let sessions = admitted.each_ref().map(|(_, session)| *session);
         if sessions.iter().any(|session| *session != sessions[0]) {
             return Err(Error::Disagreement("they admitted the request under different names".into()));
         }
-        Ok((admitted.map(|(conversation, _)| conversation), sessions[0], security))
+        Ok((admitted.map(|(conversation, _)| conversation), sessions[0]))
     }
 }
 
@@ -295,9 +315,9 @@ fn spent(meters: &[Meter; 3]) -> (u64, [u64; 3]) {
     (rounds, meters.each_ref().map(|meter| meter.bytes_sent))
 }
 
-/// Asks one party for a session and leaves a share with it, `ahead` of its answer or after it. The session's name is the party's
+/// Asks one party for a session and leaves shares with it, `ahead` of its answer or after it. The session's name is the party's
 /// word.
-async fn admit(peer: &Peer, request: Request, dealt: Dealt<u64>, ahead: bool) -> Result<(Conversation<'_>, Id)> {
+async fn admit(peer: &Peer, request: Request, dealt: Vec<Dealt<u64>>, ahead: bool) -> Result<(Conversation<'_>, Id)> {
     let mut conversation = peer.ask(request).await?;
     let reply = if ahead { conversation.deal_ahead(&dealt).await? } else { conversation.reply().await? };
     let Reply::Accepted { session } = reply else { return Err(peer.unexpected(&reply)) };

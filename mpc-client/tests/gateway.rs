@@ -85,9 +85,13 @@ impl Gateway {
 
     /// The same for a request with these files.
     fn post(&self, path: &str, files: &[&str]) -> (u16, Value) {
+        object(self.send(path, files))
+    }
+
+    fn send(&self, path: &str, files: &[&str]) -> Response {
         let body = self.multipart(files);
         let headers = format!("{MULTIPART}Content-Length: {}\r\n", body.len());
-        object(self.raw(&format!("POST {path}"), &headers, &body))
+        self.raw(&format!("POST {path}"), &headers, &body)
     }
 
     fn multipart(&self, files: &[&str]) -> Vec<u8> {
@@ -182,6 +186,10 @@ fn every_question_has_a_route() {
         ("/v1/face/enrol", &["day.png"], 400, "usage"),
         ("/v1/face/enrol?id=sun", &["day.png", "text"], 400, "input"),
         ("/v1/face/verify?id=sun", &["day.png"], 404, "not-found"),
+        ("/v1/filter", &["day.png"], 400, "usage"),
+        ("/v1/filter?kernel=sharp", &["day.png"], 400, "usage"),
+        ("/v1/filter?kernel=mean", &["day.png", "day.png"], 400, "usage"),
+        ("/v1/filter?kernel=mean", &["text"], 400, "input"),
         ("/v1/nothing", &["day.png"], 404, "not-found"),
         ("/v1/models", &["day.png"], 405, "method"),
     ] {
@@ -192,6 +200,11 @@ fn every_question_has_a_route() {
     }
     let (status, head, _) = gateway.raw("PUT /v1/face", "", b"");
     assert!(status == 405 && head.contains("allow: get"), "{head}");
+
+    let (status, head, png) = gateway.send("/v1/filter?kernel=0,0,0,0,0.5,0,0,0,0", &["day.png"]);
+    assert!(status == 200 && head.contains("content-type: image/png"), "{head}");
+    let half = image::load_from_memory(&png).unwrap().into_luma8();
+    assert!(half.dimensions() == (20, 16) && half.pixels().all(|pixel| pixel[0] == 120));
 
     // Faces: enrolled, found, confirmed, removed.
     let (status, answer) = gateway.post("/v1/face/enrol?id=the%20moon", &["night.png", "evening.png"]);

@@ -19,7 +19,7 @@ use mpc_core::Role;
 use mpc_core::network::endpoint::{self, connect};
 use mpc_core::network::tls;
 use mpc_core::wire::cluster::{Cluster, PartyEntry};
-use mpc_core::wire::message::{Classify, MAX_CONTROL, Purpose, Question, Reply, Request, Stamp, Versioned};
+use mpc_core::wire::message::{Classify, MAX_CONTROL, Purpose, Question, Reply, Request, Stamp, Subject, Versioned};
 use mpc_core::wire::stream;
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, Endpoint, RecvStream, SendStream};
@@ -108,7 +108,7 @@ impl Enemy {
             7 => {
                 let request = Request::Classify(Classify {
                     stamp: Stamp::fresh().expect("random numbers"),
-                    publication: self.model.publication,
+                    subject: Subject::Published(self.model.publication),
                     question: Question::Label,
                     windows: vec![u32::MAX; 100],
                     security: Mode::Active,

@@ -10,7 +10,7 @@ use mpc_core::security::Mode;
 use mpc_core::sharing::{Component, Dealt, Seed, expand};
 use mpc_core::wire::codec;
 use mpc_core::wire::message::{
-    Action, Change, Classify, Id, MAX_CONTROL, ModelInfo, Question, Reply, Request, Stamp, Upload, Versioned,
+    Action, Change, Classify, Id, MAX_CONTROL, ModelInfo, Question, Reply, Request, Stamp, Subject, Upload, Versioned,
     model_digest,
 };
 use mpc_core::wire::peer::{
@@ -27,10 +27,9 @@ fn id(byte: u8) -> Id {
 }
 
 fn classify() -> Classify {
-    let (stamp, publication) = (Stamp { request: id(0x01), issued_s: 1_800_000_000 }, id(0x02));
     Classify {
-        stamp,
-        publication,
+        stamp: Stamp { request: id(0x01), issued_s: 1_800_000_000 },
+        subject: Subject::Published(id(0x02)),
         question: Question::Label,
         windows: vec![1, 3],
         security: Mode::Active,
@@ -77,6 +76,7 @@ fn the_document_and_the_code_agree() {
     let nonces = [id(0x20), id(0x21), id(0x22)];
     let session = session_id(&digest, &id(0x10), &nonces);
     let model = model_digest("name = \"m\"", &[1, 2, 3]);
+    let enclosed = Classify { subject: Subject::Enclosed(vec![1, 2, 3]), question: Question::Output, ..classify() };
     let info = ModelInfo { publication: id(0x02), revision: 7, manifest: "name = \"m\"".into(), graph: vec![1, 2, 3] };
     let propose = Propose { request: id(0x01), digest, client: id(0x10), tenant: "clinic".into() };
     let upload = Upload {
@@ -95,6 +95,7 @@ fn the_document_and_the_code_agree() {
     let mut expected = BTreeMap::from([
         ("status", framed(&Versioned::new(Request::Status))),
         ("classify", framed(&Versioned::new(Request::Classify(classify())))),
+        ("classify enclosed", framed(&Versioned::new(Request::Classify(enclosed)))),
         ("refused", framed(&Reply::Refused { reason: "busy".into() })),
         ("cheating", framed(&Reply::Cheating { step: Step::Products })),
         ("models", framed(&Reply::Models { minimum: Mode::Passive, models: vec![info] })),

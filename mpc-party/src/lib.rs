@@ -3,6 +3,7 @@
 mod access;
 mod admission;
 mod agreement;
+mod asked;
 mod catalog;
 mod change;
 pub mod check;

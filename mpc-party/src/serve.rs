@@ -7,13 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use mpc_core::Role;
-use mpc_core::model::Manifest;
 use mpc_core::network::endpoint::Io;
 use mpc_core::network::identity::{Fingerprint, Identity};
 use mpc_core::network::mesh::{Control, Inbox, Mesh};
 use mpc_core::party::keep_freed_memory;
 use mpc_core::security::Mode;
-use mpc_core::wire::message::Classify;
 use mpc_core::wire::peer::PeerRequest;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -64,16 +62,15 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Refuses what is weaker than this party or the model demands.
-    pub(crate) fn check_security(&self, request: &Classify, model: &Manifest) -> Result<(), String> {
+    pub(crate) fn check_security(&self, asked: Mode, model: Mode) -> Result<(), String> {
         let demands = [
             (self.minimum, "this party's operator demands (security.minimum)"),
-            (model.security, "the model's manifest demands (security)"),
+            (model, "the model's manifest demands (security)"),
         ];
-        match demands.into_iter().find(|(minimum, _)| request.security < *minimum) {
+        match demands.into_iter().find(|(minimum, _)| asked < *minimum) {
             None => Ok(()),
             Some((minimum, who)) => Err(format!(
-                "the request asks for {} security, {who} {minimum} security; ask with --security {minimum}",
-                request.security
+                "the request asks for {asked} security, {who} {minimum} security; ask with --security {minimum}"
             )),
         }
     }

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Instant;
 
 use mpc_core::error::Error;
-use mpc_core::inference::head::{Head, Released};
+use mpc_core::inference::head::Released;
 use mpc_core::inference::secure::evaluate;
 use mpc_core::link::Link;
 use mpc_core::network::identity::Fingerprint;
@@ -17,9 +17,8 @@ use mpc_core::network::lines::Conditions;
 use mpc_core::network::quic::{Cancel, QuicNetwork};
 use mpc_core::network::{Meter, Network};
 use mpc_core::prss::Prss;
-use mpc_core::sharing::{ArithmeticShare, Dealt};
 use mpc_core::wire::codec;
-use mpc_core::wire::message::{Classify, Question, Reply, short};
+use mpc_core::wire::message::{Classify, Reply, Subject, short};
 use mpc_core::wire::peer::{Propose, SessionHello};
 use mpc_core::wire::stream;
 use mpc_core::{Party, Role};
@@ -30,8 +29,7 @@ use tracing::{Instrument, Span, info, info_span};
 
 use crate::access::Principal;
 use crate::admission::Admitted;
-use crate::gallery::Gallery;
-use crate::model::Model;
+use crate::asked::{Asked, Shares};
 use crate::request::{Ended, say};
 use crate::serve::Shared;
 use crate::telemetry::metrics::Step;
@@ -66,23 +64,18 @@ async fn converse(
     recv: &mut RecvStream,
 ) -> Result<(), Ended> {
     let Record { subject, .. } = record;
-    subject.publication = Some(hex(&request.publication));
+    if let Subject::Published(publication) = &request.subject {
+        subject.publication = Some(hex(publication));
+    }
     subject.inputs = Some(request.windows.len());
     subject.windows = Some(request.windows.iter().map(|&n| u64::from(n)).sum());
     subject.security = Some(request.security);
-    let model = shared.catalog.find(&principal.tenant, &request.publication).ok_or_else(|| {
-        Ended::Refused(
-            "no such publication is in service here; it may have been replaced, ask for the models again".into(),
-        )
-    })?;
-    let name = model.description.manifest.name.clone();
+    let asked = Asked::find(&shared.catalog, &principal.tenant, &request).map_err(Ended::refused)?;
+    let name = asked.name().to_owned();
     subject.model = Some(name.clone());
     Span::current().record("model", &name);
-    shared.check_security(&request, &model.description.manifest).map_err(Ended::Refused)?;
-    let gallery = gallery(shared, &model, &request).map_err(Ended::refused)?;
-    let head = model.description.head(&request, gallery.as_deref()).map_err(Ended::refused)?;
-    let demand = model.description.demand(&request, &head, &shared.limits, principal.input_words);
-    let (shape, mib) = demand.map_err(Ended::refused)?;
+    shared.check_security(request.security, asked.minimum()).map_err(Ended::Refused)?;
+    let demand = asked.demand(&request, &shared.limits, principal.input_words).map_err(Ended::refused)?;
     let _place = principal.enter().map_err(Ended::Refused)?;
     let propose = Propose {
         request: request.stamp.request,
@@ -90,7 +83,7 @@ async fn converse(
         client: client.0,
         tenant: principal.tenant.clone(),
     };
-    let admission = shared.admission.admit(propose, shared.lines.conditions(), Some(mib));
+    let admission = shared.admission.admit(propose, shared.lines.conditions(), Some(demand.mib));
     let admitted = admission.instrument(info_span!("admission")).await;
     let admitted = admitted.map_err(|refusal| shared.not_admitted(refusal))?;
     shared.telemetry.metrics.step(&name, Step::Queue, record.age());
@@ -99,17 +92,17 @@ async fn converse(
     Span::current().record("session", short(&session));
     info!(inputs = request.windows.len(), security = %request.security, "starts");
 
-    let key = (model.publication, session);
-    let mut running = Running::start(shared, Work { model, gallery, request }, admitted).await?;
+    let key = (request.subject.publication(), session);
+    let mut running = Running::start(shared, Work { asked, request }, admitted).await?;
     say(send, &Reply::Accepted { session }).await?;
     let (wait, accepted) = (shared.limits.wait(), Instant::now());
-    let input = timeout(wait, stream::receive_dealt(recv, &shape)).instrument(info_span!("input")).await;
-    let input = input
+    let shares = timeout(wait, demand.receive(recv)).instrument(info_span!("input")).await;
+    let shares = shares
         .map_err(|_| Ended::Failed(format!("the input share did not arrive within {wait:?}")))?
         .map_err(|e| Ended::Failed(format!("the input share did not arrive: {e}")))?;
     shared.telemetry.metrics.step(&name, Step::Input, accepted.elapsed());
     let computing = Instant::now();
-    let (released, meter) = running.answer(input, &shape).instrument(info_span!("compute")).await?;
+    let (released, meter) = running.answer(shares).instrument(info_span!("compute")).await?;
     shared.telemetry.metrics.step(&name, Step::Compute, computing.elapsed());
     record.meter = Some(meter);
     info!(rounds = meter.rounds, bytes_sent = meter.bytes_sent, "computed");
@@ -126,20 +119,9 @@ async fn converse(
     stream::send_words(send, &next).await.map_err(|_| Ended::Left)
 }
 
-/// The gallery that a question names.
-fn gallery(shared: &Shared, model: &Model, request: &Classify) -> anyhow::Result<Option<Arc<Gallery>>> {
-    let (Question::Is { gallery: digest, .. } | Question::Who { gallery: digest }) = &request.question else {
-        return Ok(None);
-    };
-    let gallery = shared.catalog.gallery(model)?;
-    anyhow::ensure!(gallery.digest == *digest, "{}", mpc_core::wire::message::GALLERY_CHANGED);
-    Ok(Some(gallery))
-}
-
 /// What a session's thread works on.
 struct Work {
-    model: Arc<Model>,
-    gallery: Option<Arc<Gallery>>,
+    asked: Asked,
     request: Classify,
 }
 
@@ -148,7 +130,7 @@ type Answer = (Released, Meter);
 /// A session's thread, seen from its task. Dropped, the thread ends at its next wait.
 struct Running {
     cancel: Option<Cancel>,
-    input: Option<mpsc::Sender<ArithmeticShare>>,
+    shares: Option<mpsc::Sender<Shares>>,
     answer: oneshot::Receiver<Result<Answer, Error>>,
 }
 
@@ -156,7 +138,7 @@ impl Running {
     /// Starts the thread and waits until the three parties have told each other that they mean the same session.
     async fn start(shared: &Arc<Shared>, work: Work, admitted: Admitted) -> Result<Self, Ended> {
         let (ready, is_ready) = oneshot::channel();
-        let (input, inputs) = mpsc::channel();
+        let (shares, arriving) = mpsc::channel();
         let (done, answer) = oneshot::channel();
         let span = Span::current();
         let shared = shared.clone();
@@ -164,13 +146,13 @@ impl Running {
         let spawned = thread::Builder::new().name(name).spawn(move || {
             let _in_span = span.entered();
             let _counted = Counted::new(&shared.running);
-            let result = run(&shared, &work, &admitted, ready, &inputs);
+            let result = run(&shared, &work, &admitted, ready, &arriving);
             // Nobody listens where the session was given up.
             drop(done.send(result));
             drop(admitted);
         });
         spawned.map_err(|e| Ended::Failed(format!("no thread for the session: {e}")))?;
-        let mut running = Self { cancel: None, input: Some(input), answer };
+        let mut running = Self { cancel: None, shares: Some(shares), answer };
         match is_ready.await {
             Ok(cancel) => running.cancel = Some(cancel),
             Err(_) => return Err(running.ended().await),
@@ -178,10 +160,9 @@ impl Running {
         Ok(running)
     }
 
-    /// Hands over the input and waits for the answer.
-    async fn answer(&mut self, input: Dealt<u64>, shape: &[usize]) -> Result<Answer, Ended> {
-        let input = ArithmeticShare::new(input.own.expand(shape), input.next.expand(shape));
-        if self.input.take().is_none_or(|thread| thread.send(input).is_err()) {
+    /// Hands over what the client has shared and waits for the answer.
+    async fn answer(&mut self, shares: Shares) -> Result<Answer, Ended> {
+        if self.shares.take().is_none_or(|thread| thread.send(shares).is_err()) {
             return Err(self.ended().await);
         }
         let answer = (&mut self.answer).await.map_err(|_| Ended::panicked())?.map_err(Ended::from)?;
@@ -212,30 +193,29 @@ fn run(
     work: &Work,
     admitted: &Admitted,
     ready: oneshot::Sender<Cancel>,
-    inputs: &mpsc::Receiver<ArithmeticShare>,
+    arriving: &mpsc::Receiver<Shares>,
 ) -> Result<Answer, Error> {
     let Admitted { session, conditions, .. } = *admitted;
-    let Work { model, request, .. } = work;
+    let Work { asked, request } = work;
     let mut network = shared.mesh.session(session, shared.limits.wait())?;
-    let hello = SessionHello::new(session, request, model.description.digest, conditions);
+    let hello = SessionHello::new(session, request, asked.digest(), conditions);
     greet(&mut network, &hello).inspect_err(|error| network.abort(error))?;
     let (own, next) = network.prss_keys()?;
     let given_up = || Error::Aborted("the client left before its input was complete".into());
     ready.send(network.cancel()).map_err(|_| given_up())?;
-    let input = inputs.recv().map_err(|_| given_up())?;
+    let shares = arriving.recv().map_err(|_| given_up())?;
 
     let security = request.security.start(&hello.digest()?);
     let mut party = Party::new(Link::new(Box::new(network), Prss::new(own, next)), security);
-    compute(&mut party, work, conditions, input).inspect_err(|error| party.link().abort(error))
+    compute(&mut party, work, conditions, shares).inspect_err(|error| party.link().abort(error))
 }
 
-/// From the input share to what may leave this party.
-fn compute(party: &mut Party, work: &Work, conditions: Conditions, input: ArithmeticShare) -> Result<Answer, Error> {
-    let Work { model, gallery, request } = work;
-    let (graph, inputs) = (&model.description.graph, request.windows.len());
-    let templates = gallery.as_ref().map(|gallery| &gallery.templates);
-    let head = Head::new(&request.question, &model.description.manifest, inputs, templates)?;
-    let output = evaluate(party, graph, &model.weights, input, &request.windows, &head, conditions)?;
+/// From what the client has shared to what may leave this party.
+fn compute(party: &mut Party, work: &Work, conditions: Conditions, shares: Shares) -> Result<Answer, Error> {
+    let Work { asked, request } = work;
+    let Shares { input, enclosed } = shares;
+    let (head, weights) = (asked.head(request)?, asked.weights(enclosed.as_ref())?);
+    let output = evaluate(party, asked.graph(), weights, input, &request.windows, &head, conditions)?;
     let verified = party.verify()?;
     party.link().flush()?;
     Ok((output.release(&verified), party.meter()))

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use mpc_client::picture::Picture;
 use mpc_client::preprocess::{self, Options, Prepared};
 use mpc_client::{Encoded, Error, Model, Result};
 use mpc_core::model::Manifest;
@@ -61,6 +62,30 @@ pub(crate) async fn expand(arguments: Vec<PathBuf>, manifest: &Manifest) -> Resu
         }
         let expanded = arguments.into_iter().map(|argument| expand_one(argument, extensions, std::io::stdin().lock()));
         Ok(expanded.collect::<Result<Vec<_>>>()?.concat())
+    })
+    .await
+}
+
+/// The one file, or standard input, that an argument names.
+pub(crate) async fn one(argument: PathBuf) -> Result<Input> {
+    blocking(move || match &expand_one(argument, &["png", "jpg", "jpeg"], std::io::stdin().lock())?[..] {
+        [input] => Ok(input.clone()),
+        several => Err(Error::Usage(format!("one file at a time, not {}", several.len()))),
+    })
+    .await
+}
+
+/// An input as a picture.
+///
+/// # Errors
+/// [`Error::Input`] where it is none.
+pub(crate) async fn picture(input: Input) -> Result<Picture> {
+    blocking(move || {
+        let picture = match input.source {
+            Source::File(path) => Picture::read(&path),
+            Source::Bytes(bytes) => Picture::decode(bytes),
+        };
+        picture.map_err(|reason| Error::Input(format!("{}: {reason}", input.name)))
     })
     .await
 }

@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod classify;
 pub(crate) mod face;
+pub(crate) mod filter;
 pub(crate) mod init;
 pub(crate) mod inputs;
 pub(crate) mod model;
@@ -26,8 +27,18 @@ pub(crate) async fn ask<T>(
     models: Needed<'_>,
     work: impl AsyncFnOnce(&Client, &Progress) -> Result<T>,
 ) -> Result<T> {
+    ask_within(global.timeout, global, models, work).await
+}
+
+/// As [`ask`], with a time limit of its own.
+pub(crate) async fn ask_within<T>(
+    timeout: Duration,
+    global: &Global,
+    models: Needed<'_>,
+    work: impl AsyncFnOnce(&Client, &Progress) -> Result<T>,
+) -> Result<T> {
     let progress = Progress::start();
-    let stop = stopped(global.timeout);
+    let stop = stopped(timeout);
     tokio::pin!(stop);
     // Dropped last, when the client has said good-bye: the three local parties.
     let mut parties = None;

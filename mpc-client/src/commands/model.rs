@@ -98,7 +98,7 @@ struct Entry {
 }
 
 impl From<Models> for List {
-    fn from(Models { served, problems }: Models) -> Self {
+    fn from(Models { served, problems, .. }: Models) -> Self {
         Self { command: "models", models: served.into_iter().map(entry).collect(), problems }
     }
 }
@@ -109,7 +109,7 @@ pub(crate) async fn list(global: &Global) -> Result<()> {
     if global.json {
         return print_json(&List::from(models));
     }
-    let Models { served, problems } = models;
+    let Models { served, problems, .. } = models;
     problems.iter().for_each(|problem| print_warning(problem));
     if served.is_empty() {
         return print_line("no models yet: publish one with `mpc-client model publish FOLDER`");

@@ -24,8 +24,8 @@ use super::routes::{self, About, Action, Query};
 use super::websocket::Publisher;
 use crate::cli::GatewayArgs;
 use crate::commands::classify::{Asking, Job, Question};
-use crate::commands::inputs::Input;
-use crate::commands::{face, hex, model};
+use crate::commands::inputs::{self, Input};
+use crate::commands::{blocking, face, hex, model};
 use crate::output::{Answer, InputResult, Outcome, Progress};
 
 /// Within this time, servers that live say so.
@@ -144,6 +144,9 @@ impl Gateway {
             return found(&model::List::from(client.models().await?));
         }
         let Work { action, names, query, files, start } = work;
+        if action == Action::Filter {
+            return self.filter(client, &query, files).await;
+        }
         let model = client.model(&query.model).await.map_err(Failure::missing)?;
         let asking = Asking { client, model: &model, timeout: self.timeout(), start };
         match action {
@@ -167,6 +170,18 @@ impl Gateway {
             Action::Persons => found(&face::list(client, &model).await?),
             _ => found(&face::remove(client, &model, known(client, &model, &names[0]).await?).await?),
         }
+    }
+
+    /// A filtered picture, as PNG.
+    async fn filter(&self, client: &Client, query: &Query, files: Vec<Input>) -> Result<Reply, Failure> {
+        let kernel = query.kernel()?;
+        let Ok([file]) = <[Input; 1]>::try_from(files) else {
+            return Err(Failure::usage("one picture at a time is filtered"));
+        };
+        let picture = inputs::picture(file).await?;
+        let filtered = client.filter(&kernel, &picture, query.security, self.timeout(), |_, _| ()).await?;
+        let png = blocking(move || filtered.picture.to_png()).await?;
+        Ok(reply::content("image/png", png))
     }
 
     /// The answer about two recordings as devices of the SIFIS-Home project know it, for whoever asked and for the WebSocket.

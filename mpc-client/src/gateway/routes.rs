@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use clap::ValueEnum;
 use hyper::{Method, StatusCode};
 use mpc_client::Mode;
+use mpc_client::filter::Kernel;
 use percent_encoding::percent_decode_str;
 
 use super::reply::Failure;
@@ -38,6 +39,8 @@ pub(crate) enum Action {
     },
     /// Whether two recordings are of one speaker, in the words of the SIFIS-Home project.
     Speakers,
+    /// A picture for a picture.
+    Filter,
     Enrol,
     Persons,
     Remove,
@@ -79,7 +82,7 @@ const fn ask(template: &'static str, command: &'static str, question: About) -> 
 }
 
 /// All of them.
-pub(crate) static ROUTES: [Route; 15] = [
+pub(crate) static ROUTES: [Route; 16] = [
     route(Method::GET, "/", Action::Page),
     route(Method::GET, "/openapi.json", Action::OpenApi),
     route(Method::GET, "/healthz", Action::Health),
@@ -91,6 +94,7 @@ pub(crate) static ROUTES: [Route; 15] = [
     ask("/v1/speaker/verify", "verify-speaker", About::Same),
     ask("/v1/face/match", "face match", About::Who),
     ask("/v1/face/verify", "face verify", About::Is),
+    route(Method::POST, "/v1/filter", Action::Filter),
     route(Method::POST, "/v1/face/enrol", Action::Enrol),
     route(Method::GET, "/v1/face", Action::Persons),
     route(Method::DELETE, "/v1/face/{id}", Action::Remove),
@@ -141,22 +145,27 @@ pub(crate) struct Query {
     pub(crate) model: String,
     pub(crate) security: Mode,
     id: Option<String>,
+    kernel: Option<String>,
 }
 
 impl Query {
     /// Of a request for `action`.
     pub(crate) fn parse(query: Option<&str>, action: Action) -> Result<Self, Failure> {
-        let mut parsed = Self { model: action.model().into(), security: Mode::Active, id: None };
+        let mut parsed = Self { model: action.model().into(), security: Mode::Active, id: None, kernel: None };
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             match &*name {
                 "model" => parsed.model = value.into_owned(),
                 "id" => parsed.id = Some(value.into_owned()),
+                "kernel" => parsed.kernel = Some(value.into_owned()),
                 "security" => {
                     let security = Security::from_str(&value, false);
                     parsed.security =
                         security.map_err(|_| Failure::usage("security is passive, active or strict"))?.into();
                 }
-                _ => return Err(Failure::usage(format!("no parameter {name:?}; there are model, security and id"))),
+                _ => {
+                    let known = "model, security, id and kernel";
+                    return Err(Failure::usage(format!("no parameter {name:?}; there are {known}")));
+                }
             }
         }
         Ok(parsed)
@@ -165,6 +174,12 @@ impl Query {
     /// The person who is meant.
     pub(crate) fn id(&self) -> Result<&str, Failure> {
         self.id.as_deref().ok_or_else(|| Failure::usage("say which person is meant: ?id=NAME"))
+    }
+
+    /// The kernel of that name, or of those numbers.
+    pub(crate) fn kernel(&self) -> Result<Kernel, Failure> {
+        let kernel = self.kernel.as_deref().ok_or_else(|| Failure::usage("say which kernel: ?kernel=sharpen"))?;
+        Kernel::named(kernel).map_or_else(|| Ok(kernel.parse()?), Ok)
     }
 }
 
@@ -193,10 +208,13 @@ mod tests {
 
     #[test]
     fn queries_are_checked() {
-        let parse = |query| Query::parse(Some(query), Action::Enrol);
+        let parse = |query: &str| Query::parse(Some(query), Action::Enrol);
         let query = parse("model=a%20b&security=strict&id=J%C3%BCrgen+1").unwrap();
         assert_eq!((query.model.as_str(), query.security, query.id().unwrap()), ("a b", Mode::Strict, "Jürgen 1"));
         assert_eq!(Query::parse(None, Action::Enrol).unwrap().id().unwrap_err().reply().status(), 400);
+        for (kernel, good) in [("sharpen", true), ("0,0,0,0,1,0,0,0,0", true), ("1,2", false), ("sharp", false)] {
+            assert_eq!(parse(&format!("kernel={kernel}")).unwrap().kernel().is_ok(), good, "{kernel}");
+        }
         for wrong in ["security=none", "security=", "modle=face"] {
             assert_eq!(parse(wrong).unwrap_err().reply().status(), 400, "{wrong}");
         }

@@ -34,8 +34,8 @@ pub(super) fn pixels(parameters: &Image, shape: &[usize], bytes: Vec<u8>, crop: 
     }))
 }
 
-/// Decodes within limits and turns the picture as its orientation tag says.
-fn decode(bytes: Vec<u8>) -> Result<DynamicImage> {
+/// Decodes a PNG or JPEG within limits and turns the picture as its orientation tag says.
+pub(super) fn decode(bytes: Vec<u8>) -> Result<DynamicImage> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     if reader.format().is_none() {
         return Err(Error::Unrecognized { expected: FORMATS });

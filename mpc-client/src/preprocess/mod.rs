@@ -151,6 +151,11 @@ pub fn prepare_bytes(manifest: &Manifest, bytes: Vec<u8>, options: Options) -> R
     Ok(Prepared { windows, features })
 }
 
+/// A picture as it is, turned as its orientation tag says.
+pub(crate) fn picture(bytes: Vec<u8>) -> Result<::image::DynamicImage> {
+    if bytes.is_empty() { Err(Error::Empty) } else { caught(|| image::decode(bytes)) }
+}
+
 /// Runs a library's decoder; its panic, should the bytes cause one, is an error of this file only.
 fn caught<T>(decode: impl FnOnce() -> Result<T>) -> Result<T> {
     let decoder_panicked = |_| Error::Damaged("the decoder gave up".into());
@@ -158,7 +163,7 @@ fn caught<T>(decode: impl FnOnce() -> Result<T>) -> Result<T> {
 }
 
 /// The contents of a regular file of bounded size.
-fn read(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {

@@ -142,7 +142,7 @@ impl<'a> Head<'a> {
         };
         let threshold = Some(embedding.threshold);
         match (question, templates) {
-            (Question::Label, _) => {
+            (Question::Label | Question::Output, _) => {
                 refuse(format!("the model {:?} compares inputs; it has no labels for one alone", manifest.name))
             }
             (Question::Same, _) if inputs % 2 == 1 => refuse("inputs are compared two by two, one is left over".into()),

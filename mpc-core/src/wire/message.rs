@@ -32,7 +32,8 @@
 //!
 //! Versioned(Request::Classify)         ->
 //! dealt share of the input             ->                                    [sum of windows, sample shape...]
-//!                                      <-  Reply::Accepted | Refused         (the share is read after Accepted)
+//! dealt share of all weights           ->                                    (of an enclosed graph) as with Upload
+//!                                      <-  Reply::Accepted | Refused         (the shares are read after Accepted)
 //!                                      <-  Reply::Output | Kept | Failed | Cheating
 //!                                      <-  own, next as raw u64              (behind Output) product of its shape each
 //!
@@ -66,7 +67,7 @@ pub use crate::security::Id;
 pub use reply::{ModelInfo, Reply, Status};
 
 /// Parties and clients of different versions refuse each other.
-pub const PROTOCOL_VERSION: u16 = 5;
+pub const PROTOCOL_VERSION: u16 = 6;
 
 /// What a connection is for. Caller and party agree on it, and on the version, in the handshake (ALPN).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,7 +151,7 @@ pub enum Request {
         /// Which publication of the model.
         publication: Id,
     },
-    /// Evaluate a model on a batch of inputs.
+    /// Evaluate a network on a batch of inputs.
     Classify(Classify),
     /// Keep a share of a model's weights, which follows once the party is [`Reply::Ready`].
     Upload(Upload),
@@ -202,6 +203,26 @@ impl Stamp {
     }
 }
 
+/// What a question is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Subject {
+    /// A publication of a model, from the answer to [`Request::Models`].
+    Published(Id),
+    /// A network of the client's own, for this question only: its public graph, as encoded by `model`. The dealt share of its
+    /// weights follows that of the input.
+    Enclosed(Vec<u8>),
+}
+
+impl Subject {
+    /// The publication, or zeros, which no publication has.
+    pub fn publication(&self) -> Id {
+        match self {
+            Self::Published(publication) => *publication,
+            Self::Enclosed(_) => Id::default(),
+        }
+    }
+}
+
 /// What a client asks about its inputs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Question {
@@ -223,15 +244,17 @@ pub enum Question {
     },
     /// Nothing: keep the mean of all inputs as a template.
     Enrol,
+    /// What an enclosed network computes of each input; the only question about one.
+    Output,
 }
 
-/// A request to evaluate a published model, the same to all three parties.
+/// A request to evaluate a network, the same to all three parties.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Classify {
     /// Makes it a new one.
     pub stamp: Stamp,
-    /// Which publication of which model, from the answer to [`Request::Models`].
-    pub publication: Id,
+    /// Which network.
+    pub subject: Subject,
     /// What is asked about the inputs.
     pub question: Question,
     /// Windows per input: one entry an input, the sum is the batch dimension of the input tensor.

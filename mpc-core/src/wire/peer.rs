@@ -98,7 +98,7 @@ pub struct SessionHello {
     pub version: u16,
     /// [`session_id`].
     pub session: Id,
-    /// [`Classify::publication`].
+    /// [`Subject::publication`](super::message::Subject::publication).
     pub publication: Id,
     /// [`model_digest`](super::message::model_digest).
     pub model: Id,
@@ -119,7 +119,7 @@ impl SessionHello {
         Self {
             version: PROTOCOL_VERSION,
             session,
-            publication: request.publication,
+            publication: request.subject.publication(),
             model,
             windows: hash(b"mpc windows v1", &[&windows]),
             security: request.security,
@@ -228,13 +228,13 @@ impl Catalog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::message::{Question, Stamp};
+    use crate::wire::message::{Question, Stamp, Subject};
 
     #[test]
     fn hello_names_the_difference() {
         let request = |windows| Classify {
             stamp: Stamp { request: [1; 32], issued_s: 0 },
-            publication: [2; 32],
+            subject: Subject::Published([2; 32]),
             question: Question::Label,
             windows,
             security: Mode::Passive,

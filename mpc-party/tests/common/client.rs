@@ -5,7 +5,7 @@ use std::time::Duration;
 use mpc_core::Role;
 use mpc_core::network::endpoint::{caller, connect};
 use mpc_core::network::identity::Identity;
-use mpc_core::ring::{Arithmetic, Boolean, Tensor, fixed};
+use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, fixed};
 use mpc_core::sharing::{Share, reconstruct, share};
 use mpc_core::wire::cluster::Cluster;
 use mpc_core::wire::codec::MAX_ENCODED;
@@ -114,7 +114,8 @@ impl Client {
         self.begin_with(model.classify(samples)).await
     }
 
-    async fn begin_with(&self, request: Classify) -> Result<[Conversation; 3], Reply> {
+    /// As [`Client::begin`], with any question.
+    pub(crate) async fn begin_with(&self, request: Classify) -> Result<[Conversation; 3], Reply> {
         let mut conversations = self.ask_all(&Request::Classify(request)).await;
         let mut session = None;
         for conversation in &mut conversations {
@@ -184,16 +185,24 @@ impl Client {
 }
 
 /// The label of each of so many samples, once the input is sent.
-pub(crate) async fn finish(mut conversations: [Conversation; 3], samples: usize) -> Result<Vec<u64>, Reply> {
+pub(crate) async fn finish(conversations: [Conversation; 3], samples: usize) -> Result<Vec<u64>, Reply> {
+    output::<Boolean>(conversations, &[samples]).await
+}
+
+/// An output of that shape, once everything is sent.
+pub(crate) async fn output<D: Domain>(
+    mut conversations: [Conversation; 3],
+    expected: &[usize],
+) -> Result<Vec<u64>, Reply> {
     let mut outputs = Vec::new();
     for Conversation { recv, .. } in &mut conversations {
         match stream::receive(recv, MAX_ENCODED).await.unwrap() {
             Reply::Output { shape, meter } => {
-                assert_eq!(shape, [samples as u64]);
+                assert!(shape.iter().map(|&side| side as usize).eq(expected.iter().copied()), "{shape:?}");
                 assert!(meter.rounds > 0 && meter.bytes_sent > 0);
-                let own = stream::receive_words(recv, &[samples]).await.unwrap();
-                let next = stream::receive_words(recv, &[samples]).await.unwrap();
-                outputs.push(Share::<Boolean, u64>::new(own, next));
+                let own = stream::receive_words(recv, expected).await.unwrap();
+                let next = stream::receive_words(recv, expected).await.unwrap();
+                outputs.push(Share::<D, u64>::new(own, next));
             }
             other => return Err(other),
         }

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-pub(crate) use client::{Client, Conversation, finish, send_input};
+pub(crate) use client::{Client, Conversation, finish, output, send_input};
 pub(crate) use model::TestModel;
 use mpc_core::Role;
 use mpc_core::network::endpoint::{caller, connect, peer_fingerprint, peer_validity};

@@ -6,7 +6,7 @@ use mpc_core::ring::{Arithmetic, Tensor};
 use mpc_core::security::Mode;
 use mpc_core::sharing::{Dealt, share};
 use mpc_core::wire::codec;
-use mpc_core::wire::message::{Classify, Id, Question, Stamp, Upload};
+use mpc_core::wire::message::{Classify, Id, Question, Stamp, Subject, Upload};
 use mpc_core::wire::stream::encode_dealt;
 use sha2::{Digest, Sha256};
 
@@ -101,7 +101,7 @@ impl TestModel {
     pub(crate) fn classify(&self, samples: usize) -> Classify {
         Classify {
             stamp: Stamp::fresh().unwrap(),
-            publication: self.publication,
+            subject: Subject::Published(self.publication),
             question: Question::Label,
             windows: vec![1; samples],
             security: Mode::Active,

@@ -1,0 +1,23 @@
+//! The options of `filter`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Trust;
+
+/// How a picture is filtered.
+#[derive(Debug, Args)]
+pub(crate) struct FilterArgs {
+    /// sharpen, blur, mean, edges, emboss, sobel-x, sobel-y (3x3), blur5, sharpen5 (5x5), or a text file with 9 or 25 numbers
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) kernel: String,
+    /// The picture: PNG or JPEG, grey or in colour; - for standard input
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) input: PathBuf,
+    /// Where to write the filtered picture
+    #[arg(long, short, value_name = "FILE.png")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) trust: Trust,
+}

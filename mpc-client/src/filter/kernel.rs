@@ -1,0 +1,116 @@
+//! Kernels of filters: named ones, and those that people write down.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::Error;
+
+/// The numbers that the neighbours of a pixel are multiplied with: 3x3 or 5x5, the rows from the top. They are not mirrored, as in
+/// other programs for pictures and in networks, where this is called a convolution too.
+#[derive(Clone, PartialEq)]
+pub struct Kernel {
+    pub(super) side: usize,
+    pub(super) taps: Vec<f64>,
+}
+
+/// The largest magnitude of a number in a kernel. It is the same for all kernels, so that it tells nothing about one.
+pub(super) const RANGE: f64 = 128.0;
+
+/// Name, numbers, and what they are divided by.
+const NAMED: [(&str, &[i16], f64); 9] = [
+    ("sharpen", &[0, -1, 0, -1, 5, -1, 0, -1, 0], 1.0),
+    ("blur", &[1, 2, 1, 2, 4, 2, 1, 2, 1], 16.0),
+    ("mean", &[1, 1, 1, 1, 1, 1, 1, 1, 1], 9.0),
+    ("edges", &[-1, -1, -1, -1, 8, -1, -1, -1, -1], 1.0),
+    ("emboss", &[-2, -1, 0, -1, 1, 1, 0, 1, 2], 1.0),
+    ("sobel-x", &[-1, 0, 1, -2, 0, 2, -1, 0, 1], 1.0),
+    ("sobel-y", &[-1, -2, -1, 0, 0, 0, 1, 2, 1], 1.0),
+    ("blur5", &[1, 4, 6, 4, 1, 4, 16, 24, 16, 4, 6, 24, 36, 24, 6, 4, 16, 24, 16, 4, 1, 4, 6, 4, 1], 256.0),
+    (
+        "sharpen5",
+        &[-1, -4, -6, -4, -1, -4, -16, -24, -16, -4, -6, -24, 476, -24, -6, -4, -16, -24, -16, -4, -1, -4, -6, -4, -1],
+        256.0,
+    ),
+];
+
+impl Kernel {
+    /// A kernel of `side` rows of `side` numbers.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the side is neither 3 nor 5, or a number is not finite or beyond +-128.
+    pub fn new(taps: Vec<f64>) -> Result<Self, Error> {
+        let side = match taps.len() {
+            9 => 3,
+            25 => 5,
+            n => return Err(Error::Usage(format!("a kernel has 9 numbers (3x3) or 25 (5x5), not {n}"))),
+        };
+        match taps.iter().find(|tap| tap.is_nan() || tap.abs() > RANGE) {
+            Some(tap) => Err(Error::Usage(format!("a number of a kernel lies within +-{RANGE}, which {tap} does not"))),
+            None => Ok(Self { side, taps }),
+        }
+    }
+
+    /// The kernel of that name, if there is one.
+    pub fn named(name: &str) -> Option<Self> {
+        let (_, taps, divisor) = NAMED.into_iter().find(|(other, ..)| *other == name)?;
+        Self::new(taps.iter().map(|&tap| f64::from(tap) / divisor).collect()).ok()
+    }
+
+    /// The names there are.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        NAMED.into_iter().map(|(name, ..)| name)
+    }
+
+    /// Rows, and numbers in a row.
+    pub fn side(&self) -> usize {
+        self.side
+    }
+}
+
+impl FromStr for Kernel {
+    type Err = Error;
+
+    /// Reads numbers with spaces, commas, semicolons or line ends between them.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let words = text.split(|c: char| c.is_whitespace() || c == ',' || c == ';').filter(|word| !word.is_empty());
+        let number = |word: &str| word.parse().map_err(|_| Error::Usage(format!("{word:?} is not a number")));
+        Self::new(words.map(number).collect::<Result<_, Error>>()?)
+    }
+}
+
+impl fmt::Debug for Kernel {
+    /// Without its numbers, which are secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kernel({0}x{0})", self.side)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn named_kernels_keep_or_drop_what_is_even() {
+        for name in Kernel::names() {
+            let kernel = Kernel::named(name).unwrap();
+            let sum: f64 = kernel.taps.iter().sum();
+            let expected = if ["edges", "sobel-x", "sobel-y"].contains(&name) { 0.0 } else { 1.0 };
+            assert!((sum - expected).abs() < 1e-12, "{name}: {sum}");
+            assert_eq!(kernel.taps.len(), kernel.side * kernel.side);
+        }
+        assert_eq!(Kernel::named("nothing"), None);
+    }
+
+    #[test]
+    fn kernels_are_read_and_refused() {
+        let kernel: Kernel = "0 -1 0\n-1 5 -1\r\n0, -1; 0\n".parse().unwrap();
+        assert_eq!(Some(&kernel), Kernel::named("sharpen").as_ref());
+        assert_eq!(format!("{kernel:?}"), "Kernel(3x3)");
+        let refused = |text: &str| text.parse::<Kernel>().unwrap_err().to_string();
+        assert!(refused("1 2 3 4").contains("not 4"));
+        assert!(refused("").contains("not 0"));
+        assert!(refused("1 2 3 4 x 6 7 8 9").contains("\"x\""));
+        assert!(refused("1 2 3 4 NaN 6 7 8 9").contains("NaN"));
+        assert!(refused("1 2 3 4 128.5 6 7 8 9").contains("128.5"));
+    }
+}

@@ -1,0 +1,71 @@
+//! Pictures that are read to be changed and written again.
+
+use std::path::Path;
+
+use image::{ExtendedColorType, ImageFormat};
+
+use crate::error::{Error, Result};
+use crate::preprocess;
+
+/// A picture of 8 bits a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// In pixels.
+    pub width: usize,
+    /// In pixels.
+    pub height: usize,
+    /// Values of a pixel: 1 (grey), 2 (grey, alpha), 3 (red, green, blue) or 4 (red, green, blue, alpha).
+    pub channels: usize,
+    /// The values of each pixel one after the other, the rows from the top.
+    pub values: Vec<u8>,
+}
+
+impl Picture {
+    /// Reads a PNG or JPEG file.
+    ///
+    /// # Errors
+    /// There is no such file; and as [`Picture::decode`].
+    pub fn read(path: &Path) -> preprocess::Result<Self> {
+        Self::decode(preprocess::read(path)?)
+    }
+
+    /// A PNG or JPEG, turned as its orientation tag says. Of 16 bits a value the upper 8 are kept.
+    ///
+    /// # Errors
+    /// It is none, damaged, or too large.
+    pub fn decode(bytes: Vec<u8>) -> preprocess::Result<Self> {
+        let picture = preprocess::picture(bytes)?;
+        let (width, height) = (picture.width() as usize, picture.height() as usize);
+        let colour = picture.color();
+        let (channels, values) = match (colour.has_color(), colour.has_alpha()) {
+            (false, false) => (1, picture.into_luma8().into_raw()),
+            (false, true) => (2, picture.into_luma_alpha8().into_raw()),
+            (true, false) => (3, picture.into_rgb8().into_raw()),
+            (true, true) => (4, picture.into_rgba8().into_raw()),
+        };
+        Ok(Self { width, height, channels, values })
+    }
+
+    /// The picture as a PNG file.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where the sizes do not fit together.
+    pub fn to_png(&self) -> Result<Vec<u8>> {
+        let colour = match self.channels {
+            1 => ExtendedColorType::L8,
+            2 => ExtendedColorType::La8,
+            3 => ExtendedColorType::Rgb8,
+            _ => ExtendedColorType::Rgba8,
+        };
+        let mut png = std::io::Cursor::new(Vec::new());
+        let (width, height) = (self.width as u32, self.height as u32);
+        image::write_buffer_with_format(&mut png, &self.values, width, height, colour, ImageFormat::Png)
+            .map_err(|e| Error::Internal(format!("a picture as PNG: {e}")))?;
+        Ok(png.into_inner())
+    }
+
+    /// How many of the channels are colours, transparency left out.
+    pub(crate) fn colours(&self) -> usize {
+        if self.channels < 3 { 1 } else { 3 }
+    }
+}

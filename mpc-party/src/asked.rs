@@ -1,0 +1,199 @@
+//! What a question is about: a model in service, or a network that the client has enclosed.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use mpc_core::Error;
+use mpc_core::inference::head::Head;
+use mpc_core::inference::secure::Weights;
+use mpc_core::model::Graph;
+use mpc_core::plan::session_bytes;
+use mpc_core::security::Mode;
+use mpc_core::sharing::ArithmeticShare;
+use mpc_core::wire::message::{Classify, GALLERY_CHANGED, Id, Question, Subject, model_digest};
+use mpc_core::wire::stream;
+use quinn::RecvStream;
+
+use crate::catalog::Catalog;
+use crate::config::Limits;
+use crate::gallery::Gallery;
+use crate::model::{self, Model};
+
+/// How an enclosed network appears in logs and metrics, where every model has a name. No model has this one.
+const ENCLOSED: &str = "(enclosed)";
+
+/// A network, and what it is compared with.
+pub(crate) enum Asked {
+    /// A model in service, with the gallery that the question names.
+    Published(Arc<Model>, Option<Arc<Gallery>>),
+    /// The client's own graph, and its digest.
+    Enclosed(Arc<Graph>, Id),
+}
+
+/// What a client has shared.
+pub(crate) struct Shares {
+    pub(crate) input: ArithmeticShare,
+    /// The weights of an enclosed network.
+    pub(crate) enclosed: Option<Weights>,
+}
+
+impl Asked {
+    /// What `request` is about.
+    ///
+    /// # Errors
+    /// There is no such publication or gallery, or the graph is not valid.
+    pub(crate) fn find(catalog: &Catalog, tenant: &str, request: &Classify) -> Result<Self> {
+        match &request.subject {
+            Subject::Published(publication) => {
+                let model = catalog.find(tenant, publication).context(
+                    "no such publication is in service here; it may have been replaced, ask for the models again",
+                )?;
+                let gallery = gallery(catalog, &model, &request.question)?;
+                Ok(Self::Published(model, gallery))
+            }
+            Subject::Enclosed(encoded) => {
+                let only = "of an enclosed network there is nothing to ask for but its output";
+                ensure!(request.question == Question::Output, only);
+                Ok(Self::Enclosed(Arc::new(model::graph(encoded)?), model_digest("", encoded)))
+            }
+        }
+    }
+
+    /// For logs and metrics.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Published(model, _) => &model.description.manifest.name,
+            Self::Enclosed(..) => ENCLOSED,
+        }
+    }
+
+    /// The weakest security that the owner of the weights allows.
+    pub(crate) fn minimum(&self) -> Mode {
+        match self {
+            Self::Published(model, _) => model.description.manifest.security,
+            // The client owns them, and has chosen.
+            Self::Enclosed(..) => Mode::Passive,
+        }
+    }
+
+    /// What the parties compare before a session.
+    pub(crate) fn digest(&self) -> Id {
+        match self {
+            Self::Published(model, _) => model.description.digest,
+            Self::Enclosed(_, digest) => *digest,
+        }
+    }
+
+    /// What is evaluated.
+    pub(crate) fn graph(&self) -> &Graph {
+        match self {
+            Self::Published(model, _) => &model.description.graph,
+            Self::Enclosed(graph, _) => graph,
+        }
+    }
+
+    /// This party's share of the weights, which may be `enclosed`.
+    ///
+    /// # Errors
+    /// None in practice: the client has shared what the [demand](Asked::demand) named.
+    pub(crate) fn weights<'a>(&'a self, enclosed: Option<&'a Weights>) -> Result<&'a Weights, Error> {
+        match self {
+            Self::Published(model, _) => Ok(&model.weights),
+            Self::Enclosed(..) => enclosed.ok_or_else(|| Error::invalid("weights", "did not come with the input")),
+        }
+    }
+
+    /// What `request` asks for.
+    ///
+    /// # Errors
+    /// It does not suit the model or its gallery.
+    pub(crate) fn head(&self, request: &Classify) -> Result<Head<'_>, Error> {
+        match self {
+            Self::Published(model, gallery) => {
+                let (inputs, templates) = (request.windows.len(), gallery.as_ref().map(|gallery| &gallery.templates));
+                Head::new(&request.question, &model.description.manifest, inputs, templates)
+            }
+            Self::Enclosed(..) => Ok(Head::Scores),
+        }
+    }
+
+    /// What the client is to share for `request`, of at most so many words, and the memory that its session may need.
+    ///
+    /// # Errors
+    /// The limit that it exceeds.
+    pub(crate) fn demand(&self, request: &Classify, limits: &Limits, words: usize) -> Result<Demand> {
+        let (graph, head) = (self.graph(), self.head(request)?);
+        let most = graph.max_windows();
+        let in_range = |&n: &u32| (1..=most).contains(&n);
+        ensure!(!request.windows.is_empty(), "the request has no input");
+        ensure!(request.windows.iter().all(in_range), "an input of this model has 1 to {most} windows");
+        let batch = request.windows.iter().fold(0usize, |sum, &n| sum.saturating_add(n as usize));
+        ensure!(
+            batch <= limits.batch,
+            "{batch} windows at once, this party takes at most {} (limits.batch)",
+            limits.batch
+        );
+        let enclosed = match self {
+            Self::Published(..) => None,
+            Self::Enclosed(graph, _) => Some(graph.clone()),
+        };
+        let input = graph.input().full_shape(batch);
+        let weights = enclosed.as_deref().map_or(0, model::weight_words);
+        let shared = input.iter().fold(1usize, |product, &side| product.saturating_mul(side)).saturating_add(weights);
+        ensure!(shared <= words, "the input is larger than this client's may be (input_mib)");
+        let search = head.search(graph, request.windows.len());
+        let bytes = session_bytes(graph, batch, search, request.security).saturating_add(32 * weights as u64);
+        let mib = bytes.div_ceil(1 << 20);
+        for (allowed, whom) in
+            [(limits.session_mib, "one (limits.session_mib)"), (limits.memory_mib, "all together (limits.memory_mib)")]
+        {
+            ensure!(
+                mib <= allowed,
+                "the question needs about {mib} MiB while it is computed, this party allows {allowed} MiB for {whom}; ask \
+                 about fewer inputs at once"
+            );
+        }
+        Ok(Demand { input, enclosed, mib: u32::try_from(mib)? })
+    }
+}
+
+/// The gallery that a question names.
+fn gallery(catalog: &Catalog, model: &Model, question: &Question) -> Result<Option<Arc<Gallery>>> {
+    let (Question::Is { gallery: digest, .. } | Question::Who { gallery: digest }) = question else {
+        return Ok(None);
+    };
+    let gallery = catalog.gallery(model)?;
+    ensure!(gallery.digest == *digest, "{GALLERY_CHANGED}");
+    Ok(Some(gallery))
+}
+
+/// What a session needs.
+pub(crate) struct Demand {
+    /// Shape of the input.
+    input: Vec<usize>,
+    /// The graph whose weights the client shares too.
+    enclosed: Option<Arc<Graph>>,
+    /// Memory while it is computed.
+    pub(crate) mib: u32,
+}
+
+impl Demand {
+    /// Reads what the client shares.
+    ///
+    /// # Errors
+    /// Those of [`stream::receive_dealt`].
+    pub(crate) async fn receive(&self, recv: &mut RecvStream) -> std::io::Result<Shares> {
+        let input = stream::receive_dealt(recv, &self.input).await?;
+        let enclosed = match &self.enclosed {
+            Some(graph) => {
+                let dealt = stream::receive_dealt(recv, &[model::weight_words(graph)]).await?;
+                Some(model::weights(graph, &dealt))
+            }
+            None => None,
+        };
+        Ok(Shares {
+            input: ArithmeticShare::new(input.own.expand(&self.input), input.next.expand(&self.input)),
+            enclosed,
+        })
+    }
+}
