@@ -7,15 +7,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use mpc_client::Mode;
 use mpc_client::preprocess::Rect;
 
-use crate::commands::plan::{duration, rate};
-
 pub(crate) use face::FaceCommand;
 pub(crate) use filter::FilterArgs;
 pub(crate) use gateway::GatewayArgs;
+pub(crate) use plan::PlanArgs;
 
 mod face;
 mod filter;
 mod gateway;
+mod plan;
 
 /// Asks three servers for an answer about a recording or a picture that none of them sees.
 ///
@@ -217,8 +217,11 @@ pub(crate) enum Command {
     /// Sharpen, blur or otherwise filter a picture that no server sees, with a kernel that none of them sees either
     ///
     /// Every pixel becomes a weighted sum of its neighbours; the kernel holds the weights. The servers learn the size of the picture and
-    /// of the kernel. Transparency stays as it is, and behind the edges the picture goes on with the values at the edge.
-    #[command(after_help = "Example: mpc-client --local filter --kernel sharpen --input in.png --output out.png")]
+    /// of the kernel. Transparency stays as it is, and behind the edges the picture goes on with the values at the edge. What falls below 0
+    /// or above 255 is clipped. A large picture travels in tiles, and --timeout counts for each.
+    #[command(
+        after_help = "Examples: mpc-client --local filter --kernel sharpen --input in.png --output out.png\n          mpc-client --local filter --kernel '0 -0.5 0  -0.5 3 -0.5  0 -0.5 0' --input in.png --output out.png"
+    )]
     Filter(FilterArgs),
 
     /// Answer over HTTP, for the other devices of a home that you trust
@@ -367,30 +370,6 @@ pub(crate) enum ModelCommand {
         #[arg(value_name = "NAME")]
         name: String,
     },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PlanArgs {
-    /// Which of the cluster's models
-    #[arg(long, value_name = "NAME", default_value = "face")]
-    pub(crate) model: String,
-    /// How many inputs at once
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
-    pub(crate) inputs: u32,
-    /// Persons enrolled, for models that compare
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16_384))]
-    pub(crate) enrolled: u32,
-    /// Windows of each input, for models that cut recordings into windows
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
-    pub(crate) windows: Option<u32>,
-    /// Time between two servers and back, instead of what they have measured
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub(crate) rtt: Option<Duration>,
-    /// What a server can send per second, instead of what they have measured
-    #[arg(long, value_name = "RATE", value_parser = rate)]
-    pub(crate) rate: Option<u32>,
-    #[command(flatten)]
-    pub(crate) trust: Trust,
 }
 
 #[derive(Debug, Args)]

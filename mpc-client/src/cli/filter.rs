@@ -9,8 +9,8 @@ use super::Trust;
 /// How a picture is filtered.
 #[derive(Debug, Args)]
 pub(crate) struct FilterArgs {
-    /// sharpen, blur, mean, edges, emboss, sobel-x, sobel-y (3x3), blur5, sharpen5 (5x5), or a text file with 9 or 25 numbers
-    #[arg(long, value_name = "NAME|FILE")]
+    /// sharpen, blur, mean, edges, emboss, sobel-x, sobel-y (3x3), blur5, sharpen5 (5x5); or 9 or 25 numbers, or a text file with them
+    #[arg(long, value_name = "NAME|NUMBERS|FILE", allow_hyphen_values = true)]
     pub(crate) kernel: String,
     /// The picture: PNG or JPEG, grey or in colour; - for standard input
     #[arg(long, short, value_name = "FILE")]

@@ -66,9 +66,9 @@ pub(crate) async fn run(global: &Global, args: &FilterArgs) -> Result<()> {
     print_summary(&done, security, security.is_some_and(|security| security > asked), &cost)
 }
 
-/// The kernel of that name, or in that file.
+/// The kernel of that name, of those numbers, or in that file.
 fn kernel(name: &str) -> Result<Kernel> {
-    if let Some(kernel) = Kernel::named(name) {
+    if let Some(kernel) = Kernel::named(name).or_else(|| name.parse().ok()) {
         return Ok(kernel);
     }
     let text = std::fs::read_to_string(name).map_err(|e| {
