@@ -4,7 +4,7 @@ expected.json.
     python -m models.speaker.train $MPC_DATA/emotion_ravdess
 
 The same speakers are in train, val and test, in other recordings (column `split_id`). A network without a fifth of the
-speakers is trained on `train`; on `val` it says which score all but one in a hundred of the enrolled exceed
+speakers is trained on `train`; on `val` it says which score all but one in a hundred of the enrolled reach
 (`unknown.threshold` of the manifest). It is trained again on both, and judged on `test` with that threshold. So is the network with all speakers,
 which is the one that is kept.
 

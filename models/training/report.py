@@ -35,7 +35,7 @@ class Reference:
     def label(self, logits: Tensor, windows: int) -> str:
         """The answer to a sample of so many windows."""
         best = int(logits.argmax())
-        return self.labels[best] if logits[best] > windows * self.unknown else "unknown"
+        return self.labels[best] if logits[best] >= windows * self.unknown else "unknown"
 
     def answers(self, files: Sequence[str], outputs: Tensor, count: Tensor) -> list[dict]:
         """File, label and logits of each sample; of a network that embeds, file and embedding as the network gives it."""

@@ -31,7 +31,7 @@ def answers(network: nn.Module, data: Dataset, samples: Tensor) -> tuple[Tensor,
 
 
 def threshold(network: nn.Module, enrolled: Dataset, split: str, rejected: float) -> float:
-    """The mean logit per window that all but such a share of the enrolled exceed who get their own name."""
+    """The mean logit per window that all but such a share of the enrolled reach who get their own name."""
     samples = enrolled.where(split)
     score, label = answers(network, enrolled, samples)
     return torch.quantile(score[label == enrolled.label[samples]], rejected).item()
@@ -41,7 +41,7 @@ def enrolled_shares(network: nn.Module, data: Dataset, split: str, limit: float)
     """Shares of the samples of enrolled persons that get their name, no name and another one's."""
     samples = data.where(split)
     score, label = answers(network, data, samples)
-    named, right = score > limit, label == data.label[samples]
+    named, right = score >= limit, label == data.label[samples]
     shares = {"right": named & right, "unknown": ~named, "another": named & ~right}
     return {answer: round(share.double().mean().item(), 4) for answer, share in shares.items()}
 
@@ -49,4 +49,4 @@ def enrolled_shares(network: nn.Module, data: Dataset, split: str, limit: float)
 def named_share(network: nn.Module, outside: Dataset, split: str, limit: float) -> float:
     """Share of the samples of persons who are not enrolled that get somebody's name: false accepts."""
     score, _ = answers(network, outside, outside.where(split))
-    return round((score > limit).double().mean().item(), 4)
+    return round((score >= limit).double().mean().item(), 4)

@@ -84,7 +84,7 @@ impl Templates {
 pub enum Head<'a> {
     /// The outputs themselves.
     Scores,
-    /// The position of each row's largest score; one more than the last where none exceeds `unknown` times the windows of the input.
+    /// The position of each row's largest score; one more than the last where none reaches `unknown` times the windows of the input.
     Label {
         /// The threshold.
         unknown: Option<f64>,

@@ -48,7 +48,7 @@ pub enum Reveal {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Unknown {
-    /// The largest score must exceed this; of a recording the sum over its windows must exceed as many times this.
+    /// The largest score must be at least this; of a recording the sum over its windows at least as many times this.
     pub threshold: f64,
 }
 
