@@ -10,7 +10,7 @@ use mpc_client::{Dealing, Mode};
 use mpc_core::inference::clear;
 use mpc_core::model::Model;
 use mpc_core::model::manifest::UNKNOWN;
-use ndarray::{ArrayD, ArrayView1, Axis, IxDyn};
+use ndarray::{Array1, ArrayD, ArrayView1, Axis, IxDyn};
 
 /// Name, data set, and the column of its manifest with the split.
 const MODELS: [(&str, &str, &str); 5] = [
@@ -22,8 +22,9 @@ const MODELS: [(&str, &str, &str); 5] = [
 ];
 /// Models whose data set keeps many pictures in one file, so that only their samples are evaluated.
 const PACKED: [&str; 1] = ["pneumonia"];
-/// Networks that compare.
-const EMBEDDING: [&str; 1] = ["face-match"];
+/// Networks that compare, and the data sets whose pairs they are asked about.
+const EMBEDDING: [(&str, &[&str]); 2] =
+    [("face-match", &["faces_orl40"]), ("speaker-verify", &["speaker_asc30", "speaker_hyke83"])];
 /// Largest difference between a logit in fixed point and in floating point, per window.
 const TOLERANCE: f64 = 0.02;
 /// Files in one question.
@@ -35,11 +36,28 @@ fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../models").join(name)
 }
 
+/// The folder of the data sets, where there is one.
+fn data_sets() -> Option<PathBuf> {
+    let data = std::env::var_os("MPC_DATA").map(PathBuf::from);
+    if data.is_none() {
+        eprintln!("skipped: $MPC_DATA is not set");
+    }
+    data
+}
+
 fn argmax(logits: ArrayView1<f64>) -> usize {
     (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).expect("has logits")
 }
 
-/// Logits in fixed point, one row per file.
+fn cosine(a: &Array1<f64>, b: &Array1<f64>) -> f64 {
+    a.dot(b) / (a.dot(a) * b.dot(b)).sqrt()
+}
+
+fn prepared(model: &Model, files: &[PathBuf]) -> Vec<Prepared> {
+    files.iter().map(|file| prepare(&model.manifest, file, Options::default()).expect("is readable")).collect()
+}
+
+/// Outputs in fixed point, one row per file.
 fn fixed_point(model: &Model, inputs: &[Prepared]) -> ArrayD<f64> {
     let views: Vec<_> = inputs.iter().map(|input| input.features.view()).collect();
     let batch = ndarray::concatenate(Axis(0), &views).expect("same shapes").mapv(f64::from);
@@ -69,7 +87,7 @@ fn samples_get_the_recorded_answers() {
             }
             let logits = logits.index_axis(Axis(0), 0).into_dimensionality().unwrap();
             let best = argmax(logits);
-            let known = model.manifest.unknown.as_ref().is_none_or(|least| logits[best] > windows * least.threshold);
+            let known = model.manifest.unknown.as_ref().is_none_or(|least| logits[best] >= windows * least.threshold);
             let label = if known { &model.manifest.labels[best] } else { UNKNOWN };
             assert_eq!(label, sample["label"].as_str().unwrap(), "{}", file.display());
         }
@@ -78,15 +96,13 @@ fn samples_get_the_recorded_answers() {
 
 #[test]
 fn samples_get_the_recorded_embeddings() {
-    for name in EMBEDDING {
+    for (name, _) in EMBEDDING {
         let model = Model::load(&folder(name)).unwrap();
         for (file, sample) in recorded(name) {
             let got = fixed_point(&model, &[prepare(&model.manifest, &file, Options::default()).unwrap()]);
             let want: Vec<f64> = sample["embedding"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
             assert_eq!(got.len(), want.len());
-            let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-            let got = got.as_slice().unwrap();
-            let cosine = dot(got, &want) / (dot(got, got) * dot(&want, &want)).sqrt();
+            let cosine = cosine(&got.flatten().into_owned(), &want.into());
             eprintln!("{}: cosine with the recorded embedding 1 - {:.1e}", file.display(), 1.0 - cosine);
             assert!(cosine > 0.999, "{}: {cosine}", file.display());
         }
@@ -95,16 +111,10 @@ fn samples_get_the_recorded_embeddings() {
 
 #[test]
 fn the_test_split_agrees_with_another_evaluator() {
-    let Some(data) = std::env::var_os("MPC_DATA").map(PathBuf::from) else {
-        eprintln!("skipped: $MPC_DATA is not set");
-        return;
-    };
+    let Some(data) = data_sets() else { return };
     for (name, set, column) in MODELS {
         let model = Model::load(&folder(name)).unwrap();
-        let inputs: Vec<Prepared> = test_split(&data.join(set), column)
-            .iter()
-            .map(|file| prepare(&model.manifest, file, Options::default()).unwrap())
-            .collect();
+        let inputs = prepared(&model, &test_split(&data.join(set), column));
         let got = fixed_point(&model, &inputs);
         let reference = rten::Model::load_file(folder(name).join("model.onnx")).unwrap();
         let (mut agree, mut largest) = (0, 0.0f64);
@@ -115,6 +125,36 @@ fn the_test_split_agrees_with_another_evaluator() {
         }
         eprintln!("{name}: {agree} of {} labels agree, largest logit error {largest:.6}", inputs.len());
         assert!(agree as f64 >= 0.995 * inputs.len() as f64);
+    }
+}
+
+#[test]
+fn trials_get_the_verdicts_of_another_evaluator() {
+    let Some(data) = data_sets() else { return };
+    for (name, sets) in EMBEDDING {
+        let model = Model::load(&folder(name)).unwrap();
+        let threshold = model.manifest.embedding.as_ref().expect("compares").threshold;
+        let reference = rten::Model::load_file(folder(name).join("model.onnx")).unwrap();
+        for set in sets {
+            let files = test_split(&data.join(set), "split");
+            let inputs = prepared(&model, &files);
+            let fixed: Vec<_> =
+                fixed_point(&model, &inputs).outer_iter().map(|row| row.flatten().into_owned()).collect();
+            let floating: Vec<_> = inputs.iter().map(|input| floating_point(&reference, &input.features)).collect();
+            let (trials, mut agree, mut largest) = (trials(&data.join(set)), 0, 0.0f64);
+            for pair in &trials {
+                let place = |file| files.iter().position(|other| other == file).expect("is in the test split");
+                let [a, b] = pair.each_ref().map(place);
+                let [got, want] = [&fixed, &floating].map(|embeddings| cosine(&embeddings[a], &embeddings[b]));
+                agree += usize::from((got >= threshold) == (want >= threshold));
+                largest = largest.max((got - want).abs());
+            }
+            eprintln!(
+                "{name}: {agree} of {} verdicts on {set} agree, largest error of a cosine {largest:.6}",
+                trials.len()
+            );
+            assert!(agree as f64 >= 0.995 * trials.len() as f64);
+        }
     }
 }
 
@@ -160,8 +200,15 @@ fn test_split(folder: &Path, column: &str) -> Vec<PathBuf> {
     fields.filter(|fields| fields[column] == "test").map(|fields| folder.join(fields[0])).collect()
 }
 
-/// The sum over the windows of the logits that rten computes.
-fn floating_point(model: &rten::Model, features: &ArrayD<f32>) -> ndarray::Array1<f64> {
+/// The pairs of a data set's test trials.
+fn trials(folder: &Path) -> Vec<[PathBuf; 2]> {
+    let mut reader = csv::Reader::from_path(folder.join("trials_test.csv")).expect("has trials_test.csv");
+    let rows = reader.records().map(|row| row.expect("has as many fields as the header"));
+    rows.map(|row| [0, 1].map(|i| folder.join(&row[i]))).collect()
+}
+
+/// The sum over the windows of the outputs that rten computes.
+fn floating_point(model: &rten::Model, features: &ArrayD<f32>) -> Array1<f64> {
     let input =
         rten::Value::from_shape(features.shape(), features.iter().copied().collect::<Vec<_>>()).expect("same size");
     let rten::Value::FloatTensor(logits) = model.run_one(input.into(), None).expect("runs") else {
