@@ -13,14 +13,15 @@ asked=()
 list() {
   local model=$1 data=$2
   shift 2
-  "$python" -m models.training.lists "$MPC_DATA/$data" "$@" -o "$lists/$model"
-  asked+=("models/$model" "$lists/$model/list.csv")
+  "$python" -m models.training.lists "$MPC_DATA/$data" "$@" -o "$lists/$model/$data.csv"
+  asked+=("models/$model" "$lists/$model/$data.csv")
 }
 
 list emotion emotion_ravdess
 list speaker emotion_ravdess --column split_id --target speaker_or_identity
 list speaker-words speaker_asc30 --column split_id --target speaker_or_identity
 list speaker-verify speaker_asc30 --trials --every 5
+list speaker-verify speaker_hyke83 --trials --every 5
 list face faces_orl40 --column split_id
 list face-match faces_orl40 --trials --every 2
 list pneumonia xray_pneumoniamnist

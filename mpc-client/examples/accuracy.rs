@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Each model is followed by a list of what to ask it: a CSV file with the columns `file` and `label`, or `first`, `second` and
-//! `same` (1 or 0) for a model that compares. `docs/accuracy.sh` makes such lists of the test splits, and the table of
-//! `docs/accuracy.md`.
+//! `same` (1 or 0) for a model that compares. `docs/accuracy.sh` makes such lists of the test splits, named after the data sets,
+//! and the table of `docs/accuracy.md`.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -28,6 +28,8 @@ type Error = Box<dyn std::error::Error>;
 /// Inputs that are asked about together, and the right answer.
 struct Case {
     inputs: Vec<Encoded>,
+    /// Of all its inputs.
+    windows: usize,
     label: String,
 }
 
@@ -48,8 +50,8 @@ fn main() -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut out = anstream::stdout();
     let mut say = |line: String| std::io::Write::write_all(&mut out, format!("{line}\n").as_bytes());
-    say("| model | asked | right in the clear | right on three servers | other answers | seconds each |".into())?;
-    say("|---|---|---|---|---|---|".into())?;
+    say("| model | data | asked | right in the clear | right on three servers | other answers | seconds each |".into())?;
+    say("|---|---|---|---|---|---|---|".into())?;
     for pair in arguments.chunks_exact(2) {
         let owned = mpc_core::model::Model::load(&pair[0])?;
         let cases = cases(&Model::owned(&owned), &pair[1])?;
@@ -59,8 +61,9 @@ fn main() -> Result<(), Error> {
             |answers: &[String]| answers.iter().zip(&cases).filter(|(answer, case)| **answer == case.label).count();
         let other = answers.clear.iter().zip(&answers.secure).filter(|(clear, secure)| clear != secure).count();
         say(format!(
-            "| {} | {n} | {:.4} | {:.4} | {other} | {:.2} |",
+            "| {} | {} | {n} | {:.4} | {:.4} | {other} | {:.2} |",
             owned.manifest.name,
+            pair[1].file_stem().unwrap_or_default().display(),
             right(&answers.clear) as f64 / n,
             right(&answers.secure) as f64 / n,
             answers.elapsed.as_secs_f64() / n
@@ -76,7 +79,8 @@ async fn answers(program: &Path, owned: &mpc_core::model::Model, cases: &[Case])
     client.publish(owned, &Dealing::fresh()?).await?;
     let model = client.model(&owned.manifest.name).await?;
     let mut answers = Answers { clear: Vec::new(), secure: Vec::new(), elapsed: Duration::ZERO };
-    for cases in cases.chunks(BATCH / model.graph.max_windows().clamp(1, BATCH as u32) as usize) {
+    let most = cases.iter().map(|case| case.windows).max().unwrap_or(1);
+    for cases in cases.chunks((BATCH / most).max(1)) {
         let inputs: Vec<Encoded> = cases.iter().flat_map(|case| case.inputs.iter().cloned()).collect();
         let started = Instant::now();
         let secure = ask(&client, &model, &inputs).await?;
@@ -113,19 +117,18 @@ fn cases(model: &Model, list: &Path) -> Result<Vec<Case>, Error> {
     if reader.headers()? != expected {
         return Err(format!("{}: the columns must be {}", list.display(), expected.join(", ")).into());
     }
-    let input = |file: &str| -> Result<Encoded, Error> {
-        let prepared =
-            prepare(&model.manifest, Path::new(file), Options::default()).map_err(|e| format!("{file}: {e}"))?;
-        Ok(model.encode(&prepared.features)?)
-    };
+    let input =
+        |file: &str| prepare(&model.manifest, Path::new(file), Options::default()).map_err(|e| format!("{file}: {e}"));
     let case = |row: csv::Result<csv::StringRecord>| -> Result<Case, Error> {
         let row = row?;
         let label = match (compares, &row[expected.len() - 1]) {
             (true, same) => VERDICTS[usize::from(same != "1")].to_owned(),
             (false, label) => label.to_owned(),
         };
-        let inputs = row.iter().take(expected.len() - 1).map(input).collect::<Result<_, _>>()?;
-        Ok(Case { inputs, label })
+        let prepared = row.iter().take(expected.len() - 1).map(input).collect::<Result<Vec<_>, _>>()?;
+        let windows = prepared.iter().map(|input| input.windows).sum();
+        let inputs = prepared.iter().map(|input| model.encode(&input.features)).collect::<Result<_, _>>()?;
+        Ok(Case { inputs, windows, label })
     };
     reader.records().map(case).collect()
 }
