@@ -9,11 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .data import Model
+from .data import Dataset, Model
 
 UNIT = 10 / math.log(10)  # decibels per factor e of power
 KNOTS = 6  # of a random curve over the bands
-TAPS = 8  # of an echo, in frames
 
 
 @dataclass(frozen=True)
@@ -27,9 +26,6 @@ class Changes:
     gain: float = 3.0  # dB
     noise: tuple[float, float] = (-75.0, -65.0)  # level in dB
     masks: tuple[float, float] = (8.0, 12.0)  # bands and frames that are hidden
-    colour: float = 0.0  # dB, standard deviation of a smooth curve over the bands: another microphone
-    echo: float = 0.0  # share of the windows with an echo: another room
-    babble: float = 0.0  # share of the windows with another speaker 8 to 20 dB below the mean
     cut: float = 0.0  # share of the windows that end early, after half or more
 
 
@@ -56,17 +52,9 @@ class Augment:
         if change.cut:
             ends = x.shape[3] * torch.where(uniform(0, 1) < change.cut, uniform(0.5, 1), 1.0)
             x = torch.where(torch.arange(x.shape[3]) < ends, x, self.floor)
-        if change.echo:
-            x = self.echo(x, uniform)
-        gain = uniform(-change.gain, change.gain) / self.std
-        if change.colour:
-            gain = gain + self.curve(x, random)
-        x = torch.where(x > self.floor + 0.01, x + gain, x)
+        x = self.louder(x, uniform(-change.gain, change.gain))
         low, high = change.noise
         x = self.add_noise(x, self.level(low) + uniform(0, high - low) / self.std, random)
-        if change.babble:
-            quieter = x[torch.randperm(len(x), generator=random)] - uniform(8, 20) / self.std
-            x = torch.where(uniform(0, 1) < change.babble, self.sum_of_powers(x, quieter), x)
         return self.mask(x, uniform).clamp(-self.limit, self.limit)
 
     def warp(self, x: Tensor, uniform) -> Tensor:
@@ -84,29 +72,15 @@ class Augment:
         grid = torch.stack([time, band], -1)[:, 0].expand(len(x), -1, -1, -1)
         return F.grid_sample(x - self.floor, grid, align_corners=True) + self.floor
 
-    def echo(self, x: Tensor, uniform) -> Tensor:
-        """Adds delayed power, which decays by a factor e in one to five frames."""
-        strength = torch.where(uniform(0, 1) < self.changes.echo, uniform(0.1, 0.6), 0.0)
-        decay = torch.exp(-1 / uniform(1, 5))
-        power = torch.exp(x * self.std / UNIT)
-        total = power
-        for delay in range(1, TAPS):
-            total = total + strength * decay**delay * F.pad(power, (delay, 0))[..., : x.shape[3]]
-        return total.log() * UNIT / self.std
-
-    def curve(self, x: Tensor, random: torch.Generator) -> Tensor:
-        """A smooth random curve over the bands for each window."""
-        knots = torch.randn(len(x), 1, KNOTS, 1, generator=random) * self.changes.colour / self.std
-        return F.interpolate(knots, (x.shape[2], 1), mode="bilinear", align_corners=True)
+    def louder(self, x: Tensor, decibels: Tensor) -> Tensor:
+        """Raises the level of what is no silence."""
+        return torch.where(x > self.floor + 0.01, x + decibels / self.std, x)
 
     def add_noise(self, x: Tensor, level: Tensor, random: torch.Generator) -> Tensor:
-        """Adds noise of this level, which varies a little from value to value."""
-        return self.sum_of_powers(x, level + 0.25 * torch.randn(x.shape, generator=random))
-
-    def sum_of_powers(self, x: Tensor, y: Tensor) -> Tensor:
-        """Both sounds at once; features are decibels divided by `std`."""
-        unit = UNIT / self.std
-        return unit * torch.logaddexp(x / unit, y / unit)
+        """Adds the power of noise of this level, which varies a little from value to value."""
+        unit = UNIT / self.std  # features are decibels divided by `std`
+        noise = level + 0.25 * torch.randn(x.shape, generator=random)
+        return unit * torch.logaddexp(x / unit, noise / unit)
 
     def mask(self, x: Tensor, uniform) -> Tensor:
         """Hides some bands and some frames behind the mean (SpecAugment, Park et al., Interspeech 2019)."""
@@ -137,3 +111,11 @@ def other_voice(windows: Tensor, factor: float, model: Model) -> Tensor:
     bands = [(mel(hertz(low + step * (b + 1)) / factor) - low) / step - 1 for b in range(audio["bands"])]
     time = torch.arange(windows.shape[3], dtype=torch.float32)
     return Augment(model, Changes()).sample(windows, torch.tensor(bands).view(1, 1, -1, 1), time.view(1, 1, 1, -1))
+
+
+def other_lines(data: Dataset, decibels: float, model: Model, random: torch.Generator) -> Tensor:
+    """The windows as if each label's were recorded over a line of its own: levels changed by a smooth random curve over
+    the bands with this standard deviation."""
+    knots = torch.randn(int(data.label.max()) + 1, 1, KNOTS, 1, generator=random) * decibels
+    curves = F.interpolate(knots, (data.windows.shape[2], 1), mode="bilinear", align_corners=True)
+    return Augment(model, Changes()).louder(data.windows, curves[data.label.repeat_interleave(data.count)])
