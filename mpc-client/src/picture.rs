@@ -10,14 +10,12 @@ use crate::preprocess;
 /// A picture of 8 bits a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
-    /// In pixels.
-    pub width: usize,
-    /// In pixels.
-    pub height: usize,
+    pub(crate) width: usize,
+    pub(crate) height: usize,
     /// Values of a pixel: 1 (grey), 2 (grey, alpha), 3 (red, green, blue) or 4 (red, green, blue, alpha).
-    pub channels: usize,
+    pub(crate) channels: usize,
     /// The values of each pixel one after the other, the rows from the top.
-    pub values: Vec<u8>,
+    pub(crate) values: Vec<u8>,
 }
 
 impl Picture {
@@ -46,10 +44,15 @@ impl Picture {
         Ok(Self { width, height, channels, values })
     }
 
+    /// Width and height in pixels.
+    pub fn size(&self) -> [usize; 2] {
+        [self.width, self.height]
+    }
+
     /// The picture as a PNG file.
     ///
     /// # Errors
-    /// [`Error::Internal`] where the sizes do not fit together.
+    /// None in practice: [`Error::Internal`] where the library refuses what it has read.
     pub fn to_png(&self) -> Result<Vec<u8>> {
         let colour = match self.channels {
             1 => ExtendedColorType::L8,

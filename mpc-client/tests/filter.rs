@@ -93,14 +93,14 @@ fn mistakes_are_told_before_anybody_is_asked() {
     for (files, expected) in [
         (["sharp", "in.png", "out.png"], "sharpen, blur"),
         (["short.txt", "in.png", "out.png"], "short.txt"),
+        (["1 2 3", "in.png", "out.png"], "not 3"),
         (["sharpen", "missing.png", "out.png"], "missing.png"),
         (["sharpen", "text.png", "out.png"], "text.png"),
         (["sharpen", "in.png", "out.jpg"], "PNG"),
         (["sharpen", "in.png", "nowhere/out.png"], "nowhere"),
     ] {
         // Without --local and without a cluster: whoever is asked for does not exist.
-        let options: &[&str] = if expected == "nowhere" { &["--clear"] } else { &[] };
-        let (_, err, code) = filter(dir, options, files);
+        let (_, err, code) = filter(dir, &[], files);
         assert!(code == 2 && err.contains(expected), "{files:?}: {code}, {err}");
     }
     let (_, err, code) = filter(dir, &["--csv"], ["sharpen", "in.png", "out.png"]);

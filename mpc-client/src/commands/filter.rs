@@ -1,5 +1,7 @@
 //! `filter`: a picture in, a picture out.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::time::Instant;
 
@@ -10,6 +12,9 @@ use serde::Serialize;
 use super::{Needed, ask_within, blocking, inputs};
 use crate::cli::{FilterArgs, Global};
 use crate::output::{Cost, Progress, print_json, print_summary};
+
+/// Most bytes of a kernel's file that are read.
+const MAX_KERNEL: u64 = 1 << 16;
 
 /// What was written; with `--json` this is printed.
 #[derive(Serialize)]
@@ -38,6 +43,10 @@ pub(crate) async fn run(global: &Global, args: &FilterArgs) -> Result<()> {
         let reason = "only PNG keeps every value as it is: give --output a name that ends in .png";
         return Err(Error::Usage(format!("{}: {reason}", args.output.display())));
     }
+    let folder = args.output.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        return Err(Error::Usage(format!("{}: there is no such folder to write to", folder.display())));
+    }
     let (start, kernel) = (Instant::now(), kernel(&args.kernel)?);
     let picture = inputs::picture(inputs::one(args.input.clone()).await?).await?;
     let filtered = if global.clear {
@@ -54,7 +63,7 @@ pub(crate) async fn run(global: &Global, args: &FilterArgs) -> Result<()> {
         .await?
     };
     let Filtered { picture, tiles, security, rounds, bytes_sent } = filtered;
-    let (width, height, output) = (picture.width, picture.height, args.output.clone());
+    let ([width, height], output) = (picture.size(), args.output.clone());
     let write = move || std::fs::write(&output, picture.to_png()?).map_err(|e| Error::file(&output, e));
     blocking(write).await?;
     let cost = Cost { elapsed_ms: start.elapsed().as_millis() as u64, rounds, bytes_sent };
@@ -68,12 +77,10 @@ pub(crate) async fn run(global: &Global, args: &FilterArgs) -> Result<()> {
 
 /// The kernel of that name, of those numbers, or in that file.
 fn kernel(name: &str) -> Result<Kernel> {
-    if let Some(kernel) = Kernel::named(name).or_else(|| name.parse().ok()) {
-        return Ok(kernel);
-    }
-    let text = std::fs::read_to_string(name).map_err(|e| {
-        let names: Vec<_> = Kernel::names().collect();
-        Error::Usage(format!("there is no kernel {name:?}, only {}; nor a file of that name: {e}", names.join(", ")))
-    })?;
-    text.parse().map_err(|e| Error::Usage(format!("{name}: {e}")))
+    name.parse().or_else(|reason: Error| {
+        let mut text = String::new();
+        let read = File::open(name).and_then(|file| file.take(MAX_KERNEL).read_to_string(&mut text));
+        read.map_err(|e| Error::Usage(format!("{reason}; nor can a file of that name be read: {e}")))?;
+        text.parse().map_err(|e| Error::Usage(format!("{name}: {e}")))
+    })
 }

@@ -34,10 +34,10 @@ const NAMED: [(&str, &[i16], f64); 9] = [
 ];
 
 impl Kernel {
-    /// A kernel of `side` rows of `side` numbers.
+    /// From its 9 or 25 numbers, the rows from the top.
     ///
     /// # Errors
-    /// [`Error::Usage`] where the side is neither 3 nor 5, or a number is not finite or beyond +-128.
+    /// [`Error::Usage`] where there are more or less, or a number is not finite or beyond +-128.
     pub fn new(taps: Vec<f64>) -> Result<Self, Error> {
         let side = match taps.len() {
             9 => 3,
@@ -51,29 +51,31 @@ impl Kernel {
     }
 
     /// The kernel of that name, if there is one.
-    pub fn named(name: &str) -> Option<Self> {
+    pub(super) fn named(name: &str) -> Option<Self> {
         let (_, taps, divisor) = NAMED.into_iter().find(|(other, ..)| *other == name)?;
         Self::new(taps.iter().map(|&tap| f64::from(tap) / divisor).collect()).ok()
     }
 
     /// The names there are.
-    pub fn names() -> impl Iterator<Item = &'static str> {
+    pub(super) fn names() -> impl Iterator<Item = &'static str> {
         NAMED.into_iter().map(|(name, ..)| name)
-    }
-
-    /// Rows, and numbers in a row.
-    pub fn side(&self) -> usize {
-        self.side
     }
 }
 
 impl FromStr for Kernel {
     type Err = Error;
 
-    /// Reads numbers with spaces, commas, semicolons or line ends between them.
+    /// A name, or numbers with spaces, commas, semicolons or line ends between them.
     fn from_str(text: &str) -> Result<Self, Error> {
+        if let Some(kernel) = Self::named(text) {
+            return Ok(kernel);
+        }
         let words = text.split(|c: char| c.is_whitespace() || c == ',' || c == ';').filter(|word| !word.is_empty());
-        let number = |word: &str| word.parse().map_err(|_| Error::Usage(format!("{word:?} is not a number")));
+        let number = |word: &str| {
+            let names = || Self::names().collect::<Vec<_>>().join(", ");
+            let unknown = |_| Error::Usage(format!("{word:?} is no number, and none of the kernels {}", names()));
+            word.parse().map_err(unknown)
+        };
         Self::new(words.map(number).collect::<Result<_, Error>>()?)
     }
 }
@@ -104,11 +106,12 @@ mod tests {
     #[test]
     fn kernels_are_read_and_refused() {
         let kernel: Kernel = "0 -1 0\n-1 5 -1\r\n0, -1; 0\n".parse().unwrap();
-        assert_eq!(Some(&kernel), Kernel::named("sharpen").as_ref());
+        assert_eq!(kernel, "sharpen".parse().unwrap());
         assert_eq!(format!("{kernel:?}"), "Kernel(3x3)");
         let refused = |text: &str| text.parse::<Kernel>().unwrap_err().to_string();
         assert!(refused("1 2 3 4").contains("not 4"));
         assert!(refused("").contains("not 0"));
+        assert!(refused("sharp").contains("sharpen, blur"));
         assert!(refused("1 2 3 4 x 6 7 8 9").contains("\"x\""));
         assert!(refused("1 2 3 4 NaN 6 7 8 9").contains("NaN"));
         assert!(refused("1 2 3 4 128.5 6 7 8 9").contains("128.5"));

@@ -179,7 +179,7 @@ impl Query {
     /// The kernel of that name, or of those numbers.
     pub(crate) fn kernel(&self) -> Result<Kernel, Failure> {
         let kernel = self.kernel.as_deref().ok_or_else(|| Failure::usage("say which kernel: ?kernel=sharpen"))?;
-        Kernel::named(kernel).map_or_else(|| Ok(kernel.parse()?), Ok)
+        Ok(kernel.parse()?)
     }
 }
 
