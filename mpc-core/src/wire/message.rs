@@ -67,7 +67,7 @@ pub use crate::security::Id;
 pub use reply::{ModelInfo, Reply, Status};
 
 /// Parties and clients of different versions refuse each other.
-pub const PROTOCOL_VERSION: u16 = 6;
+pub const PROTOCOL_VERSION: u16 = 7;
 
 /// What a connection is for. Caller and party agree on it, and on the version, in the handshake (ALPN).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
