@@ -53,7 +53,7 @@ fn main() -> Result<()> {
     let publication = runtime.block_on(async {
         let mut servers = LocalCluster::kept(&program, state.path())?;
         let client = servers.connect().await?;
-        let published = client.publish(&model, &Dealing::fresh()?).await?;
+        let published = client.publish(&model, &Dealing::fresh()?, false).await?;
         client.close().await;
         anyhow::Ok(published.publication)
     })?;

@@ -76,7 +76,7 @@ fn main() -> Result<(), Error> {
 async fn answers(program: &Path, owned: &mpc_core::model::Model, cases: &[Case]) -> Result<Answers, Error> {
     let mut servers = LocalCluster::start(program)?;
     let client = servers.connect().await?;
-    client.publish(owned, &Dealing::fresh()?).await?;
+    client.publish(owned, &Dealing::fresh()?, false).await?;
     let model = client.model(&owned.manifest.name).await?;
     let mut answers = Answers { clear: Vec::new(), secure: Vec::new(), elapsed: Duration::ZERO };
     let most = cases.iter().map(|case| case.windows).max().unwrap_or(1);

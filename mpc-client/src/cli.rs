@@ -349,6 +349,9 @@ pub(crate) enum ModelCommand {
         /// Deal new shares, even if the same model was published before
         #[arg(long)]
         anew: bool,
+        /// Replace a model although persons are enrolled with it, and forget them
+        #[arg(long)]
+        forget_gallery: bool,
     },
 
     /// List the models that the cluster serves, as `mpc-client models` does
@@ -369,6 +372,9 @@ pub(crate) enum ModelCommand {
         /// Name of the model
         #[arg(value_name = "NAME")]
         name: String,
+        /// Retire it although persons are enrolled with it, and forget them
+        #[arg(long)]
+        forget_gallery: bool,
     },
 }
 

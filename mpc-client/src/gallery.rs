@@ -8,6 +8,7 @@ use std::time::Duration;
 use mpc_core::security::Mode;
 use mpc_core::wire::message::{Action, GALLERY_CHANGED, Id, Question, Reply, Request};
 use mpc_core::wire::peer::gallery_name;
+use serde::Serialize;
 
 use crate::connect::{Client, join};
 use crate::error::{Error, Result};
@@ -24,7 +25,19 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub struct Gallery {
     /// Names, by place.
     pub persons: Vec<String>,
+    /// Whose template a server has lost, because its store is older than the gallery or damaged. Nothing can be asked about the
+    /// gallery until they are removed; then they can be enrolled again.
+    pub lost: Vec<Lost>,
     digest: Id,
+}
+
+/// A person whose template a server has lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lost {
+    /// The name in the gallery.
+    pub person: String,
+    /// Which servers.
+    pub servers: Vec<String>,
 }
 
 /// Who was found.
@@ -47,13 +60,15 @@ impl Client {
         for _ in 0..ATTEMPTS {
             let lists = self.parties().map(|peer| async move {
                 match peer.ask(Request::Gallery { publication }).await?.reply().await? {
-                    Reply::Gallery { persons, digest } => Ok(Gallery { persons, digest }),
+                    Reply::Gallery { persons, digest, lacking } => Ok(((persons, digest), lacking)),
                     other => Err(peer.unexpected(&other)),
                 }
             });
-            let [p0, p1, p2] = join(lists).await?;
+            let [(p0, lacking0), (p1, lacking1), (p2, lacking2)] = join(lists).await?;
             if p0 == p1 && p1 == p2 {
-                return Ok(p0);
+                let (persons, digest) = p0;
+                let lost = self.lost(&persons, [lacking0, lacking1, lacking2]);
+                return Ok(Gallery { persons, lost, digest });
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -87,6 +102,28 @@ impl Client {
         let publication = model.publication;
         self.change(Action::Enrol { publication, person: person.to_owned(), template }).await?;
         Ok(evaluation)
+    }
+
+    /// Whom the three servers lack, by their places.
+    fn lost(&self, persons: &[String], lacking: [Vec<u32>; 3]) -> Vec<Lost> {
+        let lost = |(person, place): (&String, u32)| {
+            let at = self.parties().into_iter().zip(&lacking).filter(|(_, lacking)| lacking.contains(&place));
+            let servers: Vec<String> = at.map(|(peer, _)| peer.label().to_owned()).collect();
+            (!servers.is_empty()).then(|| Lost { person: person.clone(), servers })
+        };
+        persons.iter().zip(0..).filter_map(lost).collect()
+    }
+
+    /// Takes everybody out of the gallery whose template a server has lost; their names. They can be enrolled again.
+    ///
+    /// # Errors
+    /// As [`Client::gallery`] and [`Client::remove`].
+    pub async fn remove_lost(&self, model: &Model) -> Result<Vec<String>> {
+        let lost = self.gallery(model).await?.lost;
+        for Lost { person, .. } in &lost {
+            self.remove(model, person).await?;
+        }
+        Ok(lost.into_iter().map(|lost| lost.person).collect())
     }
 
     /// Takes a person out of the gallery and has the parties forget the template.

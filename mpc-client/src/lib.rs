@@ -32,7 +32,7 @@ mod session;
 
 pub use connect::Client;
 pub use error::{Error, Result};
-pub use gallery::{Gallery, Matches};
+pub use gallery::{Gallery, Lost, Matches};
 pub use models::Models;
 pub use mpc_core::network::identity::Identity;
 pub use mpc_core::security::Mode;

@@ -77,10 +77,12 @@ async fn run(Cli { global, command }: Cli) -> Result<bool> {
         Command::Models => model::list(&global).await.map(|()| true),
         Command::Plan(args) => plan::run(&global, args).await.map(|()| true),
         Command::Model(command) => match command {
-            ModelCommand::Publish { folder, anew } => model::publish(&global, &folder, anew).await,
+            ModelCommand::Publish { folder, anew, forget_gallery } => {
+                model::publish(&global, folder, anew, forget_gallery).await
+            }
             ModelCommand::List => model::list(&global).await,
             ModelCommand::Show { name } => model::show(&global, &name).await,
-            ModelCommand::Retire { name } => model::retire(&global, &name).await,
+            ModelCommand::Retire { name, forget_gallery } => model::retire(&global, &name, forget_gallery).await,
         }
         .map(|()| true),
         Command::Preprocess(args) => preprocess::run(&global, &args),

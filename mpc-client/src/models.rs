@@ -5,7 +5,7 @@ use std::time::Duration;
 use mpc_core::model::{Graph, Manifest};
 use mpc_core::security::Mode;
 use mpc_core::wire::codec;
-use mpc_core::wire::message::{Action, Change, ModelInfo, Reply, Request, Stamp};
+use mpc_core::wire::message::{Action, Change, Id, ModelInfo, Reply, Request, Stamp};
 use tokio::time::{Instant, sleep};
 
 use crate::connect::{Client, join, join_session};
@@ -45,13 +45,7 @@ impl Client {
     /// # Errors
     /// [`Error::Disagreement`] where they tell different things about one publication.
     pub async fn models(&self) -> Result<Models> {
-        let lists = self.parties().map(|peer| async move {
-            match peer.ask(Request::Models).await?.reply().await? {
-                Reply::Models { minimum, models } => Ok((minimum, models)),
-                other => Err(peer.unexpected(&other)),
-            }
-        });
-        let lists = join(lists).await?;
+        let lists = self.lists().await?;
         let minimum = lists.iter().map(|(minimum, _)| *minimum).max().unwrap_or_default();
         let lists = lists.map(|(_, models)| models);
         let (mut served, mut partly): (Vec<Model>, Vec<(String, [bool; 3])>) = Default::default();
@@ -73,6 +67,27 @@ impl Client {
         partly.dedup();
         let problems = partly.into_iter().map(|(name, served)| self.problem(&name, served)).collect();
         Ok(Models { served, problems, minimum })
+    }
+
+    /// What at least two parties have in service for this client. With one corrupt party at most, an honest one says so.
+    pub(crate) async fn publications(&self) -> Result<Vec<Id>> {
+        let lists = self.lists().await?.map(|(_, models)| models);
+        let mut listed: Vec<Id> = lists.iter().flatten().map(|info| info.publication).collect();
+        listed.sort_unstable();
+        listed.dedup();
+        listed.retain(|id| lists.iter().filter(|list| list.iter().any(|info| info.publication == *id)).count() >= 2);
+        Ok(listed)
+    }
+
+    /// What each party says it allows and has in service.
+    async fn lists(&self) -> Result<[(Mode, Vec<ModelInfo>); 3]> {
+        let lists = self.parties().map(|peer| async move {
+            match peer.ask(Request::Models).await?.reply().await? {
+                Reply::Models { minimum, models } => Ok((minimum, models)),
+                other => Err(peer.unexpected(&other)),
+            }
+        });
+        join(lists).await
     }
 
     fn problem(&self, name: &str, served: [bool; 3]) -> String {
@@ -109,12 +124,13 @@ impl Client {
         }
     }
 
-    /// Takes the model of that name out of service and has the parties forget its shares. The number of the change.
+    /// Takes the model of that name out of service and has the parties forget its shares, and with `forget_gallery` the persons
+    /// enrolled with it. The number of the change.
     ///
     /// # Errors
-    /// [`Error::Refused`] where there is none, or this client may not.
-    pub async fn retire(&self, name: &str) -> Result<u64> {
-        self.change(Action::Retire { model: name.to_owned() }).await
+    /// [`Error::Refused`] where there is none, this client may not, or persons are enrolled and are not to be forgotten.
+    pub async fn retire(&self, name: &str, forget_gallery: bool) -> Result<u64> {
+        self.change(Action::Retire { model: name.to_owned(), forget_gallery }).await
     }
 
     /// Has all three make a change; its number.

@@ -35,7 +35,7 @@ async fn cheating_exits_with_5_names_the_check_and_nobody() {
     picture(dir, "day.png", 240);
     let model = Model::load(&brightness_model(dir, "face", ["dark", "bright"])).unwrap();
     let client_of_all = parties.connect().await.unwrap();
-    let published = client_of_all.publish(&model, &Dealing::fresh().unwrap()).await.unwrap();
+    let published = client_of_all.publish(&model, &Dealing::fresh().unwrap(), false).await.unwrap();
     // P1's share ends with a word in full.
     parties.kill(Role::P1);
     falsify(&parties, Role::P1, &published.publication);

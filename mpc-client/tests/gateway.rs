@@ -49,7 +49,7 @@ impl Gateway {
             let client = parties.connect().await.expect("three connected parties");
             for entry in std::fs::read_dir(folder).expect("the models") {
                 let model = mpc_core::model::Model::load(&entry.expect("a model").path()).expect("a good model");
-                client.publish(&model, &Dealing::fresh().expect("randomness")).await.expect("a publication");
+                client.publish(&model, &Dealing::fresh().expect("randomness"), false).await.expect("a publication");
             }
             client.close().await;
         });

@@ -232,7 +232,7 @@ async fn hostile_connections_do_not_keep_the_parties_from_serving() {
     let client = Arc::new(parties.connect().await.unwrap());
     let folder = tempfile::tempdir().unwrap();
     let model = mpc_core::model::Model::load(&brightness_model(folder.path(), "face", ["dark", "bright"])).unwrap();
-    client.publish(&model, &Dealing::fresh().unwrap()).await.unwrap();
+    client.publish(&model, &Dealing::fresh().unwrap(), false).await.unwrap();
     let model = client.model("face").await.unwrap();
     let file = picture(folder.path(), "day.png", 240);
     let input =

@@ -36,7 +36,7 @@ async fn questions(client: &Client) -> Vec<Question> {
     let mut questions = Vec::new();
     for name in ["emotion", "face"] {
         let dealing = Dealing::fresh().expect("random numbers");
-        client.publish(&load(&models().join(name)), &dealing).await.expect("published");
+        client.publish(&load(&models().join(name)), &dealing, false).await.expect("published");
         let model = client.model(name).await.expect("in service");
         for sample in samples(name) {
             let prepared = preprocess::prepare(&model.manifest, &sample.file, Default::default());

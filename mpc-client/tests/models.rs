@@ -176,7 +176,7 @@ fn both_security_modes_answer_the_test_split_alike() {
         let mut parties = LocalCluster::start(Path::new(env!("CARGO_BIN_EXE_mpc-client"))).unwrap();
         let client = parties.connect().await.unwrap();
         for (name, model, inputs) in sets {
-            client.publish(&model, &Dealing::fresh().unwrap()).await.unwrap();
+            client.publish(&model, &Dealing::fresh().unwrap(), false).await.unwrap();
             let model = client.model(name).await.unwrap();
             for batch in inputs.chunks(BATCH) {
                 let batch: Vec<_> = batch.iter().map(|features| model.encode(features).unwrap()).collect();

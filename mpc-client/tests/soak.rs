@@ -65,9 +65,9 @@ impl Question {
 /// Publishes two models; pictures and recordings with known answers are the questions.
 async fn questions(client: &Client, folder: &Path) -> Vec<Question> {
     let model = mpc_core::model::Model::load(&brightness_model(folder, "face", ["dark", "bright"])).expect("a model");
-    client.publish(&model, &Dealing::fresh().expect("random numbers")).await.expect("published");
+    client.publish(&model, &Dealing::fresh().expect("random numbers"), false).await.expect("published");
     let emotion = mpc_core::model::Model::load(&models().join("emotion")).expect("a model");
-    client.publish(&emotion, &Dealing::fresh().expect("random numbers")).await.expect("published");
+    client.publish(&emotion, &Dealing::fresh().expect("random numbers"), false).await.expect("published");
     let pictures = [(10, "dark"), (240, "bright")]
         .map(|(shade, label)| ("face", picture(folder, &format!("{label}.png"), shade), label.to_owned()));
     let recordings = samples("emotion").into_iter().map(|sample| ("emotion", sample.file, sample.label));

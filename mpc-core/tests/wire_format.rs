@@ -86,7 +86,8 @@ fn the_document_and_the_code_agree() {
         length: 66,
         digest: id(0x04),
     };
-    let change = Change { stamp: classify().stamp, action: Action::Activate { publication: id(0x02) } };
+    let change =
+        Change { stamp: classify().stamp, action: Action::Activate { publication: id(0x02), forget_gallery: false } };
     let ann = Enrolled { person: "ann".into(), template: id(0x03) };
     let gallery = gallery_digest(&id(0x02), std::slice::from_ref(&ann));
     let action = Action::Enrol { publication: id(0x02), person: ann.person, template: ann.template };
@@ -107,7 +108,7 @@ fn the_document_and_the_code_agree() {
         ("changed", framed(&Reply::Changed { revision: 7 })),
         ("kept", framed(&Reply::Kept { meter: Meter { rounds: 40, bytes_sent: 1_000_000 } })),
         ("gallery request", framed(&Versioned::new(Request::Gallery { publication: id(0x02) }))),
-        ("gallery", framed(&Reply::Gallery { persons: vec!["ann".into()], digest: gallery })),
+        ("gallery", framed(&Reply::Gallery { persons: vec!["ann".into()], digest: gallery, lacking: vec![0] })),
         ("enrol", framed(&Versioned::new(Request::Change(enrol)))),
         ("catalog", framed(&Versioned::new(PeerRequest::Catalog(catalog)))),
         ("propose", framed(&Versioned::new(PeerRequest::Propose(propose)))),

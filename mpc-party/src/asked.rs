@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use mpc_core::Error;
 use mpc_core::inference::head::Head;
 use mpc_core::inference::secure::Weights;
@@ -110,8 +110,8 @@ impl Asked {
     pub(crate) fn head(&self, request: &Classify) -> Result<Head<'_>, Error> {
         match self {
             Self::Published(model, gallery) => {
-                let (inputs, templates) = (request.windows.len(), gallery.as_ref().map(|gallery| &gallery.templates));
-                Head::new(&request.question, &model.description.manifest, inputs, templates)
+                let templates = gallery.as_ref().and_then(|gallery| gallery.templates.as_ref());
+                Head::new(&request.question, &model.description.manifest, request.windows.len(), templates)
             }
             Self::Enclosed(..) => Ok(Head::Scores),
         }
@@ -157,13 +157,16 @@ impl Asked {
     }
 }
 
-/// The gallery that a question names.
+/// The gallery that a question names, with all its templates.
 fn gallery(catalog: &Catalog, model: &Model, question: &Question) -> Result<Option<Arc<Gallery>>> {
     let (Question::Is { gallery: digest, .. } | Question::Who { gallery: digest }) = question else {
         return Ok(None);
     };
     let gallery = catalog.gallery(model)?;
     ensure!(gallery.digest == *digest, "{GALLERY_CHANGED}");
+    if let Some(problem) = gallery.problem() {
+        bail!(problem);
+    }
     Ok(Some(gallery))
 }
 

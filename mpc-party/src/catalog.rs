@@ -114,16 +114,19 @@ impl Catalog {
             if let Some(reason) = inner.missing.get(&id) {
                 return Some(format!("{name}: {reason}; publish it again, or restore a backup"));
             }
-            let reason = inner.galleries.get(&id)?.as_ref().err()?;
+            let reason = match inner.galleries.get(&id)? {
+                Ok(gallery) => gallery.problem()?,
+                Err(reason) => reason.clone(),
+            };
             Some(format!("{name}: the gallery cannot be used: {reason}"))
         };
         inner.list.entries.iter().filter_map(problem).collect()
     }
 
-    /// The gallery of a model in service.
+    /// The gallery of a model in service; its templates may be lacking.
     ///
     /// # Errors
-    /// Why it cannot be used, with what to do.
+    /// The model compares nothing, or the store cannot be read.
     pub(crate) fn gallery(&self, model: &Model) -> Result<Arc<Gallery>> {
         match self.lock().galleries.get(&model.publication) {
             Some(Ok(gallery)) => Ok(gallery.clone()),
@@ -217,23 +220,24 @@ impl Catalog {
     /// The action is not possible here: no such publication or model, or no room.
     pub(crate) fn after(&self, tenant: &str, action: &Action) -> Result<Option<peer::Catalog>> {
         match action {
-            Action::Activate { publication } => {
+            Action::Activate { publication, forget_gallery } => {
                 let (header, _) = self.store.read(publication)?;
                 ensure!(header.complete && header.tenant == tenant, "this publication is not stored here");
                 let name = Manifest::parse(&header.manifest)?.name;
-                let inner = self.lock();
-                if inner.models.contains_key(publication) {
+                if self.is_listed(publication) {
                     return Ok(None);
                 }
+                let inner = self.lock();
+                may_forget(&inner.list, tenant, &name, *forget_gallery)?;
                 let next = inner.list.with(tenant, &name, Some(*publication));
                 let most = self.limits.models;
                 ensure!(next.entries.len() <= most, "this party serves {most} models already (limits.models)");
                 Ok(Some(next))
             }
-            Action::Retire { model } => {
+            Action::Retire { model, forget_gallery } => {
                 let inner = self.lock();
-                let named = |entry: &&peer::Entry| entry.tenant == tenant && entry.model == *model;
-                ensure!(inner.list.entries.iter().any(|entry| named(&entry)), "there is no model {model:?} in service");
+                ensure!(in_service(&inner.list, tenant, model).is_some(), "there is no model {model:?} in service");
+                may_forget(&inner.list, tenant, model, *forget_gallery)?;
                 Ok(Some(inner.list.with(tenant, model, None)))
             }
             Action::Enrol { publication, person, template } => {
@@ -280,10 +284,8 @@ impl Catalog {
         let is_done = |_: &u64| {
             let inner = self.lock();
             match action {
-                Action::Activate { publication } => inner.models.contains_key(publication),
-                Action::Retire { model } => {
-                    !inner.list.entries.iter().any(|entry| entry.tenant == tenant && entry.model == *model)
-                }
+                Action::Activate { publication, .. } => inner.models.contains_key(publication),
+                Action::Retire { model, .. } => in_service(&inner.list, tenant, model).is_none(),
                 Action::Enrol { publication, person, template } => {
                     has_person(&inner.list, publication, person, Some(template))
                 }
@@ -341,12 +343,12 @@ impl Catalog {
         let gallery = |entry: &peer::Entry| {
             let embedding = models.get(&entry.publication)?.description.manifest.embedding.as_ref()?;
             let before = self.lock().galleries.get(&entry.publication).and_then(|known| known.as_ref().ok().cloned());
-            let same = before.as_ref().filter(|before| before.enrolled == entry.gallery).cloned();
+            let whole = |before: &&Arc<Gallery>| before.enrolled == entry.gallery && before.templates.is_some();
             let load = || Gallery::load(&self.store, entry, embedding.size, before.as_deref()).map(Arc::new);
-            let loaded = same.map_or_else(load, Ok).map_err(|error| {
-                format!("{error:#}; restore a backup of this store, or remove and enrol again who was enrolled since the last one")
-            });
-            if let Err(reason) = &loaded {
+            let loaded =
+                before.as_ref().filter(whole).cloned().map_or_else(load, Ok).map_err(|error| format!("{error:#}"));
+            let problem = loaded.as_ref().map_or_else(|reason| Some(reason.clone()), |gallery| gallery.problem());
+            if let Some(reason) = problem {
                 tracing::error!(tenant = entry.tenant, model = entry.model, "the gallery cannot be used: {reason}");
             }
             Some((entry.publication, loaded))
@@ -404,6 +406,22 @@ impl Catalog {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A tenant's model of that name.
+fn in_service<'a>(list: &'a peer::Catalog, tenant: &str, model: &str) -> Option<&'a peer::Entry> {
+    list.entries.iter().find(|entry| entry.tenant == tenant && entry.model == model)
+}
+
+/// A model leaves service together with its gallery only if its publisher says so.
+fn may_forget(list: &peer::Catalog, tenant: &str, model: &str, forget_gallery: bool) -> Result<()> {
+    let enrolled = in_service(list, tenant, model).map_or(0, |entry| entry.gallery.len());
+    let s = if enrolled == 1 { "" } else { "s" };
+    ensure!(
+        enrolled == 0 || forget_gallery,
+        "{enrolled} person{s} enrolled with the model {model:?} would be forgotten: their templates belong to the publication in service"
+    );
+    Ok(())
 }
 
 /// The templates in the galleries of a list.

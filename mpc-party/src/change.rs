@@ -41,11 +41,11 @@ pub(crate) async fn change(
     send: &mut SendStream,
 ) -> Result<(), Ended> {
     match &change.action {
-        Action::Activate { publication } => {
+        Action::Activate { publication, .. } => {
             record.subject.publication = Some(hex(publication));
             record.subject.model = shared.catalog.name(&principal.tenant, publication);
         }
-        Action::Retire { model } => record.subject.model = Some(model.clone()),
+        Action::Retire { model, .. } => record.subject.model = Some(model.clone()),
         Action::Enrol { publication, .. } | Action::Remove { publication, .. } => {
             record.subject.publication = Some(hex(publication));
             let model = shared.catalog.find(&principal.tenant, publication);
@@ -109,7 +109,7 @@ async fn agree(shared: &Arc<Shared>, propose: Propose, action: &Action) -> Resul
     let tenant = propose.tenant.clone();
     let admitted = shared.admission.admit(propose, shared.lines.conditions(), None).await;
     let admitted = admitted.map_err(|refusal| shared.not_admitted(refusal))?;
-    if let Action::Activate { publication } = action {
+    if let Action::Activate { publication, .. } = action {
         let model = shared.catalog.load(&tenant, *publication).await.map_err(Ended::failed)?;
         let (shared, session) = (shared.clone(), admitted.session);
         let compared = tokio::task::spawn_blocking(move || compare(&shared, session, &model)).await;

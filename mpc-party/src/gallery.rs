@@ -16,31 +16,54 @@ pub(crate) struct Gallery {
     pub(crate) digest: Id,
     /// By place.
     pub(crate) enrolled: Vec<Enrolled>,
-    /// By place.
-    rows: Vec<ArithmeticShare>,
-    /// The same, as they are compared with.
-    pub(crate) templates: Templates,
+    /// By place; none where the store lacks the template.
+    rows: Vec<Option<ArithmeticShare>>,
+    /// The same, as they are compared with; none where the store lacks one.
+    pub(crate) templates: Option<Templates>,
 }
 
 impl Gallery {
-    /// The gallery of an entry, whose templates have `size` elements. What `before` has is not read again.
+    /// The gallery of an entry, whose templates have `size` elements. What `before` has is not read again. A template that is
+    /// not in the store, or damaged there, is lacking, and no error.
     ///
     /// # Errors
-    /// A template is not in the store, or damaged there.
+    /// The store cannot be read.
     pub(crate) fn load(store: &Store, entry: &Entry, size: usize, before: Option<&Self>) -> Result<Self> {
         let known: HashMap<Id, &ArithmeticShare> = before.map_or_else(HashMap::new, |before| {
-            before.enrolled.iter().map(|enrolled| enrolled.template).zip(&before.rows).collect()
+            let rows = before.enrolled.iter().zip(&before.rows);
+            rows.filter_map(|(enrolled, row)| Some((enrolled.template, row.as_ref()?))).collect()
         });
         let unknown = entry.gallery.iter().map(|enrolled| (entry.publication, enrolled.template));
         let unknown: Vec<_> = unknown.filter(|(_, template)| !known.contains_key(template)).collect();
         let mut read = store.read_templates(&unknown)?.into_iter();
         let rows = entry.gallery.iter().map(|enrolled| match known.get(&enrolled.template) {
-            Some(row) => Ok((*row).clone()),
-            None => read.next().filter(|row| row.len() == size).context("a template has another size"),
+            Some(row) => Some((*row).clone()),
+            None => read.next().and_then(Result::ok).filter(|row| row.len() == size),
         });
-        let rows: Vec<ArithmeticShare> = rows.collect::<Result<_>>()?;
+        let rows: Vec<Option<ArithmeticShare>> = rows.collect();
+        let all: Option<Vec<ArithmeticShare>> = rows.iter().cloned().collect();
+        let templates = all.map(|rows| Templates::new(size, &rows));
         let digest = gallery_digest(&entry.publication, &entry.gallery);
-        Ok(Self { digest, enrolled: entry.gallery.clone(), templates: Templates::new(size, &rows), rows })
+        Ok(Self { digest, enrolled: entry.gallery.clone(), templates, rows })
+    }
+
+    /// The places whose template the store lacks.
+    pub(crate) fn lacking(&self) -> Vec<u32> {
+        self.rows.iter().zip(0..).filter_map(|(row, place)| row.is_none().then_some(place)).collect()
+    }
+
+    /// What is wrong with it, if anything, and what to do.
+    pub(crate) fn problem(&self) -> Option<String> {
+        const NAMED: usize = 3;
+        let lacking = self.lacking();
+        let more = lacking.len().checked_sub(1)?.saturating_sub(NAMED - 1);
+        let names = lacking.iter().take(NAMED).map(|&place| format!("{:?}", self.enrolled[place as usize].person));
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        let names = names.collect::<Vec<_>>().join(", ");
+        Some(format!(
+            "this party's store lacks the templates of {names}{more}: remove and enrol them again, or have its operator restore a \
+             later backup"
+        ))
     }
 }
 

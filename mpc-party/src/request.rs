@@ -233,7 +233,7 @@ async fn serve(
             let model = model.ok_or_else(|| Ended::Refused("no such publication is in service here".into()))?;
             let gallery = shared.catalog.gallery(&model).map_err(Ended::refused)?;
             let persons = gallery.enrolled.iter().map(|enrolled| enrolled.person.clone()).collect();
-            say(send, &Reply::Gallery { persons, digest: gallery.digest }).await
+            say(send, &Reply::Gallery { persons, digest: gallery.digest, lacking: gallery.lacking() }).await
         }
         Request::Classify(request) => {
             may(if request.question == Question::Enrol { Right::Enrol } else { Right::Classify })?;

@@ -57,7 +57,7 @@ fn each_right_allows_its_requests_and_no_others() {
             let upload = client.upload(P1, &model).await;
             let change = Request::Change(Change {
                 stamp: Stamp::fresh().unwrap(),
-                action: Action::Retire { model: "nothing".into() },
+                action: Action::Retire { model: "nothing".into(), forget_gallery: false },
             });
             let change = refusal(&client, P1, change).await;
             assert_eq!(upload == Reply::Stored, may_publish, "{more}: {upload:?}");
@@ -93,10 +93,10 @@ fn tenants_do_not_see_each_other() {
         // The other tenant's publication can neither be uploaded again, nor put into service, nor taken out.
         let upload = b.upload(P0, &of_a).await;
         assert!(matches!(&upload, Reply::Refused { reason } if reason.contains("another tenant")), "{upload:?}");
-        for reply in b.change(Action::Activate { publication: of_a.publication }).await {
+        for reply in b.change(Action::Activate { publication: of_a.publication, forget_gallery: false }).await {
             assert!(matches!(reply, Reply::Refused { .. }), "{reply:?}");
         }
-        b.change(Action::Retire { model: "pixels".into() }).await;
+        b.change(Action::Retire { model: "pixels".into(), forget_gallery: false }).await;
         assert_eq!(a.in_service().await, everywhere(&[of_a.publication]));
         assert_eq!(b.in_service().await, everywhere(&[]));
         let Reply::Status(status) = a.ask(P0, &Request::Status).await.reply().await else { panic!() };
@@ -130,7 +130,7 @@ fn no_party_can_admit_anybody_alone() {
         for role in Role::ALL {
             assert_eq!(client.upload(role, &TestModel::first_three_pixels(3)).await, Reply::Stored);
         }
-        let replies = client.change(Action::Activate { publication: [3; 32] }).await;
+        let replies = client.change(Action::Activate { publication: [3; 32], forget_gallery: false }).await;
         let named = |reply: &Reply| matches!(reply, Reply::Refused { reason } if reason.contains("tenant"));
         assert!(replies.iter().any(named), "{replies:?}");
     });

@@ -174,7 +174,8 @@ fn what_is_not_the_same_at_all_parties_never_enters_service() {
             for role in Role::ALL {
                 assert_eq!(publisher.upload(role, if role == P2 { &other } else { &model }).await, Reply::Stored);
             }
-            let replies = publisher.change(Action::Activate { publication: model.publication }).await;
+            let replies =
+                publisher.change(Action::Activate { publication: model.publication, forget_gallery: false }).await;
             assert_eq!(replies, [(); 3].map(|()| Reply::Cheating { step: Step::Model }));
             assert_eq!(publisher.in_service().await, [const { Vec::<[u8; 32]>::new() }; 3]);
         }

@@ -132,6 +132,37 @@ fn only_who_may_enrols_and_tenants_do_not_see_each_other() {
 }
 
 #[test]
+fn who_is_enrolled_is_forgotten_only_where_the_publisher_says_so() {
+    let [operator] = identities();
+    let parties = Parties::with_clients("", &entry(&operator, "may = [\"classify\", \"publish\", \"enrol\"]"));
+    let (model, other) = (TestModel::comparing(1), TestModel::comparing(2));
+    run(async {
+        let client = parties.connect(&operator).await;
+        client.publish(&model).await;
+        enrol(&client, &model, "ann", &[ANN]).await;
+        // The same publication once more changes nothing.
+        assert_eq!(client.publish(&model).await, 2);
+        assert_eq!(client.gallery(&model).await.unwrap().persons, ["ann"]);
+
+        for role in Role::ALL {
+            assert_eq!(client.upload(role, &other).await, Reply::Stored);
+        }
+        let replace = |forget_gallery| Action::Activate { publication: other.publication, forget_gallery };
+        let retire = |forget_gallery| Action::Retire { model: "pixels".into(), forget_gallery };
+        for action in [replace(false), retire(false)] {
+            for reply in client.change(action).await {
+                refused(Err::<(), _>(reply), "1 person enrolled with the model \"pixels\" would be forgotten");
+            }
+        }
+        assert_eq!(find(&client, &model, &[ANN, EVE]).await, Ok(vec![0, 1]));
+        assert_eq!(client.change(replace(true)).await, [(); 3].map(|()| Reply::Changed { revision: 3 }));
+        assert!(client.gallery(&other).await.unwrap().persons.is_empty());
+        // Where nobody is enrolled, nobody is asked.
+        assert_eq!(client.change(retire(false)).await, [(); 3].map(|()| Reply::Changed { revision: 4 }));
+    });
+}
+
+#[test]
 fn a_store_that_lacks_a_template_says_so_and_finds_nobody() {
     let [operator] = identities();
     let mut parties = Parties::with_clients("", &entry(&operator, "may = [\"classify\", \"publish\", \"enrol\"]"));
@@ -154,8 +185,11 @@ fn a_store_that_lacks_a_template_says_so_and_finds_nobody() {
             let lacks = |problems: &[String]| problems.iter().any(|problem| problem.contains("gallery"));
             parties.until_operator(victim, |status| status.revision == revision && lacks(&status.problems)).await;
             let client = parties.connect(&operator).await;
-            refused(find(&client, &model, &[BOB]).await, "gallery cannot be used");
-            // Removing and enrolling again repairs it.
+            refused(find(&client, &model, &[BOB]).await, "lacks the templates of \"bob\"");
+            // All parties still tell who is enrolled, and the victim whom it lacks: removing and enrolling again repairs it.
+            let seen = client.gallery(&model).await.unwrap();
+            assert_eq!(seen.persons, ["ann", "bob"]);
+            assert_eq!(seen.lacking, Role::ALL.map(|role| if role == victim { vec![1] } else { Vec::new() }));
             client.change(Action::Remove { publication: model.publication, person: "bob".into() }).await;
             assert_eq!(find(&client, &model, &[BOB, ANN]).await, Ok(vec![1, 0]));
             revision = enrol(&client, &model, "bob", &[BOB]).await;

@@ -16,11 +16,11 @@ fn everywhere(publications: &[Id]) -> [Vec<Id>; 3] {
 }
 
 fn activate(model: &TestModel) -> Action {
-    Action::Activate { publication: model.publication }
+    Action::Activate { publication: model.publication, forget_gallery: false }
 }
 
 fn retire() -> Action {
-    Action::Retire { model: "pixels".into() }
+    Action::Retire { model: "pixels".into(), forget_gallery: false }
 }
 
 /// Waits until all three have made so many changes.

@@ -60,11 +60,17 @@ pub(crate) enum FaceCommand {
     },
 
     /// Remove a person; the servers forget the template
+    ///
+    /// A server whose store was restored from an older backup, or damaged, lacks templates, and nobody can be found meanwhile. `face list`
+    /// says whose they are, and `--lost` removes all of them, so that they can be enrolled again.
     #[command(after_help = "Example: mpc-client face remove --id alice")]
     Remove {
         /// The person's name in the gallery
-        #[arg(long, value_name = "NAME")]
-        id: String,
+        #[arg(long, value_name = "NAME", required_unless_present = "lost")]
+        id: Option<String>,
+        /// Everybody whose template a server has lost
+        #[arg(long, conflicts_with = "id")]
+        lost: bool,
         /// Which of the cluster's models
         #[arg(long, value_name = "NAME", default_value = DEFAULT_MODEL)]
         model: String,

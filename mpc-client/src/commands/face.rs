@@ -3,14 +3,14 @@
 use std::time::Instant;
 
 use mpc_client::preprocess::Options;
-use mpc_client::{Client, Mode, Model, Result};
+use mpc_client::{Client, Gallery, Lost, Mode, Model, Result};
 use serde::Serialize;
 
 use super::classify::{self, Asking, Job, Question};
 use super::inputs::{self, Input};
 use super::{Needed, ask};
 use crate::cli::{FaceCommand, Global};
-use crate::output::{Answer, Cost, print_json, print_line};
+use crate::output::{Answer, Cost, print_json, print_line, print_warning};
 
 /// What a command about faces ends with.
 pub(crate) enum Done {
@@ -63,10 +63,18 @@ pub(crate) async fn run(global: &Global, command: FaceCommand) -> Result<Done> {
                 print_line("nobody is enrolled yet: `mpc-client face enrol --id NAME PICTURE`")?;
             } else {
                 list.persons.iter().try_for_each(|person| print_line(person))?;
+                list.lost.iter().for_each(|Lost { person, servers }| {
+                    print_warning(&format!("{} has lost the template of {person}", servers.join(" and ")));
+                });
+                if !list.lost.is_empty() {
+                    print_warning(
+                        "nobody can be found until they are removed: `mpc-client face remove --lost`; then enrol them again",
+                    );
+                }
             }
             Ok(Done::Printed)
         }
-        FaceCommand::Remove { id, model } => {
+        FaceCommand::Remove { id: Some(id), model, .. } => {
             let removed = ask(global, Needed::One(&model), async |client, _| {
                 remove(client, &client.model(&model).await?, &id).await
             })
@@ -75,6 +83,20 @@ pub(crate) async fn run(global: &Global, command: FaceCommand) -> Result<Done> {
                 print_json(&removed)?;
             } else {
                 print_line(&format!("{id} is removed, and the servers have forgotten the template"))?;
+            }
+            Ok(Done::Printed)
+        }
+        FaceCommand::Remove { id: None, model, .. } => {
+            let persons = ask(global, Needed::One(&model), async |client, _| {
+                client.remove_lost(&client.model(&model).await?).await
+            })
+            .await?;
+            if global.json {
+                print_json(&RemovedLost { command: "face remove", model, persons })?;
+            } else if persons.is_empty() {
+                print_line("no server has lost a template: nobody was removed")?;
+            } else {
+                print_line(&format!("removed {}; enrol them again to find them", persons.join(", ")))?;
             }
             Ok(Done::Printed)
         }
@@ -113,12 +135,13 @@ pub(crate) struct List {
     command: &'static str,
     model: String,
     persons: Vec<String>,
+    lost: Vec<Lost>,
 }
 
 /// Asks who is enrolled.
 pub(crate) async fn list(client: &Client, model: &Model) -> Result<List> {
-    let persons = client.gallery(model).await?.persons;
-    Ok(List { command: "face list", model: model.manifest.name.clone(), persons })
+    let Gallery { persons, lost, .. } = client.gallery(model).await?;
+    Ok(List { command: "face list", model: model.manifest.name.clone(), persons, lost })
 }
 
 /// Who was removed; with `--json` this is what `face remove` prints.
@@ -127,6 +150,14 @@ pub(crate) struct Removed {
     command: &'static str,
     model: String,
     id: String,
+}
+
+/// With `--json` this is what `face remove --lost` prints.
+#[derive(Serialize)]
+struct RemovedLost {
+    command: &'static str,
+    model: String,
+    persons: Vec<String>,
 }
 
 /// Takes a person out of the gallery.

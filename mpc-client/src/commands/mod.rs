@@ -94,10 +94,10 @@ pub(crate) async fn connect(
     progress.say("sharing the model's weights");
     for model in &models {
         let dealing = match &kept {
-            Some((folder, cluster)) => Dealing::kept(folder, model, cluster, false)?,
+            Some((folder, cluster)) => client.dealing(folder, model, cluster, false).await?,
             None => Dealing::fresh()?,
         };
-        client.publish(model, &dealing).await?;
+        client.publish(model, &dealing, false).await?;
     }
     Ok(client)
 }

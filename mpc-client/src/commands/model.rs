@@ -1,6 +1,6 @@
 //! `model publish`, `list`, `show` and `retire`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use mpc_client::{Dealing, Error, Mode, Model, Models, Result, cluster};
@@ -24,21 +24,17 @@ struct Published {
 }
 
 /// Imports, compiles and publishes the model in `folder`.
-pub(crate) async fn publish(global: &Global, folder: &Path, anew: bool) -> Result<()> {
+pub(crate) async fn publish(global: &Global, folder: PathBuf, anew: bool, forget_gallery: bool) -> Result<()> {
     let start = Instant::now();
-    let (folder, kept) = (folder.to_owned(), kept(global)?);
-    let (model, dealing) = blocking(move || {
-        let model = mpc_core::model::Model::load(&folder)?;
-        let dealing = match kept {
-            Some((dir, cluster)) => Dealing::kept(&dir, &model, &cluster, anew)?,
-            None => Dealing::fresh()?,
-        };
-        Ok((model, dealing))
-    })
-    .await?;
+    let kept = kept(global)?;
+    let model = blocking(move || Ok(mpc_core::model::Model::load(&folder)?)).await?;
     let published = ask(global, Needed::None, async |client, progress| {
         progress.say("sharing the weights");
-        client.publish(&model, &dealing).await
+        let dealing = match &kept {
+            Some((folder, cluster)) => client.dealing(folder, &model, cluster, anew).await?,
+            None => Dealing::fresh()?,
+        };
+        client.publish(&model, &dealing, forget_gallery).await
     })
     .await?;
     let weights = model.weights.iter().map(|weight| weight.len()).sum();
@@ -147,7 +143,7 @@ pub(crate) async fn show(global: &Global, name: &str) -> Result<()> {
 }
 
 /// Takes a model out of service.
-pub(crate) async fn retire(global: &Global, name: &str) -> Result<()> {
+pub(crate) async fn retire(global: &Global, name: &str, forget_gallery: bool) -> Result<()> {
     #[derive(Serialize)]
     struct Retired<'a> {
         command: &'static str,
@@ -157,7 +153,7 @@ pub(crate) async fn retire(global: &Global, name: &str) -> Result<()> {
     if global.local {
         return Err(Error::Usage("--local starts servers for one command only: there is nothing to retire".into()));
     }
-    let revision = ask(global, Needed::None, async |client, _| client.retire(name).await).await?;
+    let revision = ask(global, Needed::None, async |client, _| client.retire(name, forget_gallery).await).await?;
     if global.json {
         return print_json(&Retired { command: "model retire", model: name, revision });
     }

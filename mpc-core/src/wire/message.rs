@@ -307,11 +307,15 @@ pub enum Action {
     Activate {
         /// Which.
         publication: Id,
+        /// Whether the persons enrolled with an earlier one may be forgotten; refused otherwise where there are any.
+        forget_gallery: bool,
     },
     /// Take the model of that name out of service and forget its shares.
     Retire {
         /// Name of the model.
         model: String,
+        /// As for [`Action::Activate`].
+        forget_gallery: bool,
     },
     /// Make a template that all three have kept one of the gallery.
     Enrol {

@@ -64,11 +64,15 @@ impl Store {
                 Err(error) => report.problems.push(lost(&name, &id, &format!("{error:#}"))),
             }
             let keys: Vec<_> = entry.gallery.iter().map(|enrolled| (id, enrolled.template)).collect();
-            match self.read_templates(&keys) {
-                Ok(_) if keys.is_empty() => {}
-                Ok(templates) => report.lines.push(format!("{name}: {} persons enrolled", templates.len())),
-                Err(error) => report.problems.push(format!(
-                    "{name}: the gallery of {}: {error:#}; restore a backup of this store, or remove and enrol again who is missing",
+            let read = entry.gallery.iter().zip(self.read_templates(&keys)?);
+            let lacking: Vec<_> = read.filter_map(|(enrolled, read)| Some((&enrolled.person, read.err()?))).collect();
+            match &lacking[..] {
+                [] if keys.is_empty() => {}
+                [] => report.lines.push(format!("{name}: {} persons enrolled", keys.len())),
+                [(person, error), ..] => report.problems.push(format!(
+                    "{name}: the templates of {} of {} persons enrolled ({person:?}: {error:#}); restore a later backup of this store, \
+                     or have them removed and enrolled again",
+                    lacking.len(),
                     keys.len()
                 )),
             }

@@ -34,11 +34,12 @@ impl Store {
         })
     }
 
-    /// Templates, in the order of their keys.
+    /// Templates, in the order of their keys; an error in the place of one that is not there, or was changed by somebody without the
+    /// key.
     ///
     /// # Errors
-    /// One is not there, or was changed by somebody without the key.
-    pub fn read_templates(&self, keys: &[TemplateKey]) -> Result<Vec<ArithmeticShare>> {
+    /// The database cannot be read.
+    pub fn read_templates(&self, keys: &[TemplateKey]) -> Result<Vec<Result<ArithmeticShare>>> {
         self.with(|database| {
             let table = database.begin_read()?.open_table(TEMPLATES)?;
             let read = |key: &TemplateKey| {
@@ -47,7 +48,7 @@ impl Store {
                 let component = |words: &[u64]| Tensor::from_shape_vec(&[words.len()][..], words.to_vec());
                 Ok(ArithmeticShare::new(component(&record.own)?, component(&record.next)?))
             };
-            keys.iter().map(read).collect()
+            Ok(keys.iter().map(read).collect())
         })
     }
 

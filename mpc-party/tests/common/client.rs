@@ -68,7 +68,7 @@ impl Client {
         for role in Role::ALL {
             assert_eq!(self.upload(role, model).await, Reply::Stored);
         }
-        let replies = self.change(Action::Activate { publication: model.publication }).await;
+        let replies = self.change(Action::Activate { publication: model.publication, forget_gallery: false }).await;
         let Reply::Changed { revision } = replies[0] else { panic!("{replies:?}") };
         assert_eq!(replies, [(); 3].map(|()| Reply::Changed { revision }));
         revision
@@ -133,20 +133,27 @@ impl Client {
 pub(crate) struct Gallery {
     pub(crate) persons: Vec<String>,
     pub(crate) digest: Id,
+    /// The places whose template each party lacks.
+    pub(crate) lacking: [Vec<u32>; 3],
 }
 
 impl Client {
     /// Who is enrolled, or the first refusal.
     pub(crate) async fn gallery(&self, model: &TestModel) -> Result<Gallery, Reply> {
-        let mut lists = Vec::new();
-        for mut conversation in self.ask_all(&Request::Gallery { publication: model.publication }).await {
+        let (mut lists, mut lacks) = (Vec::new(), [const { Vec::new() }; 3]);
+        let conversations = self.ask_all(&Request::Gallery { publication: model.publication }).await;
+        for (mut conversation, lacks) in conversations.into_iter().zip(&mut lacks) {
             match conversation.reply().await {
-                Reply::Gallery { persons, digest } => lists.push(Gallery { persons, digest }),
+                Reply::Gallery { persons, digest, lacking } => {
+                    lists.push((persons, digest));
+                    *lacks = lacking;
+                }
                 other => return Err(other),
             }
         }
         assert!(lists.windows(2).all(|pair| pair[0] == pair[1]), "{lists:?}");
-        Ok(lists.swap_remove(0))
+        let (persons, digest) = lists.swap_remove(0);
+        Ok(Gallery { persons, digest, lacking: lacks })
     }
 
     /// Has the parties keep the template of some samples; the session's name.

@@ -61,6 +61,8 @@ pub enum Reply {
         persons: Vec<String>,
         /// [`gallery_digest`](crate::wire::peer::gallery_digest).
         digest: Id,
+        /// The places whose template this party's store lacks. Nothing can be asked about the gallery until those persons are removed.
+        lacking: Vec<u32>,
     },
     /// To [`Request::Upload`]: manifest and graph are good, send the weight share from here on.
     Ready {
