@@ -19,10 +19,10 @@ impl Model {
 /// The label of each input, as [`Client::classify`](crate::Client::classify), evaluated in the fixed point of the servers.
 ///
 /// # Errors
-/// [`Error::Usage`] for a model that compares.
+/// [`Error::WrongTask`] for a model that compares.
 pub fn classify(model: &model::Model, inputs: &[Encoded]) -> Result<Evaluation> {
     if model.manifest.task.compares() {
-        return Err(Error::Usage(format!("{} compares inputs; it has no labels", model.manifest.name)));
+        return Err(Error::WrongTask { model: model.manifest.name.clone(), compares: true });
     }
     Ok(rows(model, inputs)?.labels(&model.manifest, inputs))
 }
@@ -30,10 +30,10 @@ pub fn classify(model: &model::Model, inputs: &[Encoded]) -> Result<Evaluation> 
 /// Whether inputs 2i and 2i + 1 are of the same person, as [`Client::compare`](crate::Client::compare); the cosine is always there.
 ///
 /// # Errors
-/// [`Error::Usage`] for a model with labels.
+/// [`Error::WrongTask`] for a model with labels.
 pub fn compare(model: &model::Model, inputs: &[Encoded]) -> Result<Evaluation> {
     let Some(embedding) = &model.manifest.embedding else {
-        return Err(Error::Usage(format!("{} has labels; it compares nothing", model.manifest.name)));
+        return Err(Error::WrongTask { model: model.manifest.name.clone(), compares: false });
     };
     let embeddings = rows(model, inputs)?;
     let length = |row: &[f64]| row.iter().map(|x| x * x).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);

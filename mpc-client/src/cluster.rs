@@ -19,7 +19,7 @@ pub fn config_dir() -> Option<PathBuf> {
 /// the user's configuration folder.
 ///
 /// # Errors
-/// [`Error::Usage`] where there is none, saying how to get one, or where the file is invalid.
+/// [`Error::NoCluster`] where there is none, [`Error::File`] where the file is invalid.
 pub fn find(explicit: Option<&Path>) -> Result<(PathBuf, Cluster)> {
     let named = explicit.map(Path::to_owned).or_else(|| std::env::var_os("MPC_CLUSTER").map(PathBuf::from));
     let path = match named {
@@ -28,20 +28,12 @@ pub fn find(explicit: Option<&Path>) -> Result<(PathBuf, Cluster)> {
             let users = config_dir().map(|dir| dir.join(FILE));
             let mut candidates = vec![PathBuf::from(FILE)];
             candidates.extend(users);
-            candidates.iter().find(|path| path.is_file()).cloned().ok_or_else(|| no_cluster(&candidates))?
+            let found = candidates.iter().find(|path| path.is_file()).cloned();
+            found.ok_or(Error::NoCluster { looked: candidates })?
         }
     };
     let cluster = Cluster::load(&path)?;
     Ok((path, cluster))
-}
-
-fn no_cluster(candidates: &[PathBuf]) -> Error {
-    let looked: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
-    Error::Usage(format!(
-        "no cluster to ask: $MPC_CLUSTER is not set and there is no {}. Get cluster.toml from the operators of your three \
-         servers and pass it with --cluster FILE, or try it on this machine with --local",
-        looked.join(" and no "),
-    ))
 }
 
 /// The folder of this client's identity: `explicit`, else `client` beside the cluster file, else the user's configuration folder.
@@ -55,5 +47,5 @@ pub fn identity_dir(explicit: Option<&Path>, cluster: Option<&Path>) -> Result<P
     let beside = cluster.and_then(Path::parent).map(|dir| dir.join("client")).filter(|dir| dir.is_dir());
     beside
         .or_else(|| config_dir().map(|dir| dir.join("client")))
-        .ok_or_else(|| Error::Usage("this platform has no configuration folder: pass --identity DIR".into()))
+        .ok_or_else(|| Error::Usage("this platform has no configuration folder; say where the identity is".into()))
 }

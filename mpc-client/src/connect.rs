@@ -12,7 +12,7 @@ use mpc_core::ring::Domain;
 use mpc_core::sharing::{Dealt, Share};
 use mpc_core::wire::cluster::Cluster;
 use mpc_core::wire::codec::MAX_ENCODED;
-use mpc_core::wire::message::{Purpose, Reply, Request, Status, Versioned};
+use mpc_core::wire::message::{Code, Purpose, Refusal, Reply, Request, Status, Versioned};
 use mpc_core::wire::stream;
 use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream};
 use tokio::sync::{Notify, Semaphore};
@@ -145,7 +145,7 @@ impl Peer {
         let connection = called.map_err(|unreachable| match unreachable {
             Unreachable::OtherVersion { .. } => {
                 let reason = "it speaks another version of the protocol; update the older side".into();
-                Error::Refused { party: label.clone(), reason }
+                Error::Refused { party: label.clone(), code: Code::OtherVersion, reason }
             }
             other => Error::Unreachable { party: label.clone(), reason: other.to_string() },
         })?;
@@ -168,7 +168,12 @@ impl Peer {
     /// A reply that does not belong here.
     pub(crate) fn unexpected(&self, reply: &Reply) -> Error {
         match reply {
-            Reply::Refused { reason } => Error::Refused { party: self.label.clone(), reason: reason.clone() },
+            Reply::Refused(Refusal { code: Code::NotListed, reason }) => {
+                Error::NotTrusted(format!("{} refuses: {reason}", self.label))
+            }
+            Reply::Refused(Refusal { code, reason }) => {
+                Error::Refused { party: self.label.clone(), code: *code, reason: reason.clone() }
+            }
             Reply::Failed { reason } => Error::Aborted(format!("{} ended the session: {reason}", self.label)),
             Reply::Cheating { step } => Error::Cheating { step: *step },
             _ => self.broken("it answered another question"),

@@ -1,9 +1,10 @@
-//! What can go wrong on the client's side: one line for people with the next step, and an exit code for scripts.
+//! What can go wrong on the client's side: one line for people, and an exit code for scripts. Callers match on the kind.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mpc_core::error::Step;
+use mpc_core::wire::message::Code;
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -12,9 +13,53 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The command line or something it names is wrong: a missing cluster file, an unknown model, a broken manifest.
+    /// An argument makes no sense.
     #[error("{0}")]
     Usage(String),
+    /// A file cannot be read or written, or does not hold what it should.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// No file says which cluster to ask.
+    #[error(
+        "no cluster to ask: $MPC_CLUSTER is not set and there is no {}. Get cluster.toml from the operators of your three servers",
+        list(looked)
+    )]
+    NoCluster {
+        /// Where one was looked for.
+        looked: Vec<PathBuf>,
+    },
+    /// There is no folder of models.
+    #[error("there is no folder of models here")]
+    NoModels,
+    /// No model of that name is there.
+    #[error("the cluster serves no model {name:?}{}", others(served))]
+    UnknownModel {
+        /// The name.
+        name: String,
+        /// The names of those that are there.
+        served: Vec<String>,
+    },
+    /// Nobody is enrolled under that name.
+    #[error("nobody is enrolled {}", if *anybody { format!("as {name:?}") } else { "yet".into() })]
+    UnknownPerson {
+        /// The name.
+        name: String,
+        /// Whether somebody else is enrolled.
+        anybody: bool,
+    },
+    /// The model answers another kind of question.
+    #[error("the model {model:?} {}", if *compares { "compares inputs and has no labels" } else { "has labels and compares nothing" })]
+    WrongTask {
+        /// Its name.
+        model: String,
+        /// Whether it compares.
+        compares: bool,
+    },
     /// An input cannot be used: not found, not a recording or picture, out of the model's declared range.
     #[error("{0}")]
     Input(String),
@@ -34,6 +79,8 @@ pub enum Error {
     Refused {
         /// Role and name of the party.
         party: String,
+        /// What can be done about it.
+        code: Code,
         /// What it said.
         reason: String,
     },
@@ -53,20 +100,25 @@ pub enum Error {
     #[error("{0}")]
     Aborted(String),
     /// The answer did not come in time.
-    #[error("no answer within {0:?}; give it longer with --timeout SECONDS")]
+    #[error("no answer within {0:?}")]
     Timeout(Duration),
-    /// A bug, or an operating system that does not do what it should.
+    /// The operating system does not give what every program needs: random numbers, a process, a socket.
+    #[error("{0}")]
+    System(String),
+    /// A bug.
     #[error("{0}")]
     Internal(String),
 }
 
 impl Error {
-    /// What the process exits with: 1 internal, 2 usage or bad input, 3 unreachable or not trusted, 4 refused,
-    /// mismatched or aborted, 5 cheating.
+    /// What the process exits with: 1 internal or the operating system, 2 usage or bad input, also where a party says so, 3 unreachable
+    /// or not trusted, 4 refused, mismatched or aborted, 5 cheating.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Internal(_) => 1,
-            Error::Usage(_) | Error::Input(_) => 2,
+            Error::System(_) | Error::Internal(_) => 1,
+            Error::Usage(_) | Error::File { .. } | Error::NoCluster { .. } | Error::NoModels | Error::Input(_) => 2,
+            Error::UnknownModel { .. } | Error::UnknownPerson { .. } | Error::WrongTask { .. } => 2,
+            Error::Refused { code: Code::Invalid | Code::TooLarge | Code::NotFound | Code::Taken, .. } => 2,
             Error::Unreachable { .. } | Error::NotTrusted(_) => 3,
             Error::Refused { .. } | Error::Disagreement(_) | Error::Aborted(_) | Error::Timeout(_) => 4,
             Error::Cheating { .. } => 5,
@@ -76,7 +128,9 @@ impl Error {
     /// The same for scripts that read `--json`, finer.
     pub fn kind(&self) -> &'static str {
         match self {
-            Error::Usage(_) => "usage",
+            Error::Usage(_) | Error::NoCluster { .. } | Error::NoModels | Error::WrongTask { .. } => "usage",
+            Error::File { .. } => "file",
+            Error::UnknownModel { .. } | Error::UnknownPerson { .. } => "not-found",
             Error::Input(_) => "input",
             Error::Unreachable { .. } => "unreachable",
             Error::NotTrusted(_) => "not-trusted",
@@ -85,13 +139,23 @@ impl Error {
             Error::Cheating { .. } => "cheating",
             Error::Aborted(_) => "aborted",
             Error::Timeout(_) => "timeout",
+            Error::System(_) => "system",
             Error::Internal(_) => "internal",
+        }
+    }
+
+    /// The code of a refusal.
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            Error::Refused { code, .. } => Some(*code),
+            Error::NotTrusted(_) => Some(Code::NotListed),
+            _ => None,
         }
     }
 
     /// A file that cannot be read or written.
     pub fn file(path: &Path, error: impl std::fmt::Display) -> Self {
-        Error::Usage(format!("{}: {error}", path.display()))
+        Error::File { path: path.to_owned(), reason: error.to_string() }
     }
 }
 
@@ -100,8 +164,44 @@ impl From<mpc_core::Error> for Error {
     fn from(error: mpc_core::Error) -> Self {
         match error {
             mpc_core::Error::Invalid { .. } | mpc_core::Error::Model { .. } => Error::Usage(error.to_string()),
+            mpc_core::Error::File { path, reason } => Error::File { path, reason },
+            mpc_core::Error::System { .. } => Error::System(error.to_string()),
             mpc_core::Error::Cheating { step } => Error::Cheating { step },
             _ => Error::Aborted(error.to_string()),
+        }
+    }
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    paths.join(" and no ")
+}
+
+fn others(served: &[String]) -> String {
+    match served {
+        [] => ", and no other either".into(),
+        served => format!("; it has {}", served.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operating_system_s_faults_are_not_the_user_s() {
+        let codes = |error: mpc_core::Error| (Error::from(error.clone()).kind(), Error::from(error).exit_code());
+        assert_eq!(codes(mpc_core::Error::system("random numbers", "none")), ("system", 1));
+        assert_eq!(codes(mpc_core::Error::file(Path::new("cluster.toml"), "none")), ("file", 2));
+        assert_eq!(codes(mpc_core::Error::invalid("range", "too large")), ("usage", 2));
+    }
+
+    #[test]
+    fn what_a_refusal_exits_with_follows_from_its_code() {
+        let exits = |code| Error::Refused { party: "P0".into(), code, reason: "so".into() }.exit_code();
+        for code in Code::ALL {
+            let to_mend = [Code::Invalid, Code::TooLarge, Code::NotFound, Code::Taken].contains(&code);
+            assert_eq!(exits(code), if to_mend { 2 } else { 4 }, "{code:?}");
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use mpc_core::security::Mode;
-use mpc_core::wire::message::{Action, GALLERY_CHANGED, Id, Question, Reply, Request};
+use mpc_core::wire::message::{Action, Code, Id, Question, Reply, Request};
 use mpc_core::wire::peer::gallery_name;
 use serde::Serialize;
 
@@ -129,7 +129,7 @@ impl Client {
     /// Takes a person out of the gallery and has the parties forget the template.
     ///
     /// # Errors
-    /// [`Error::Usage`] where nobody has that name.
+    /// [`Error::UnknownPerson`] where nobody has that name.
     pub async fn remove(&self, model: &Model, person: &str) -> Result<()> {
         self.place(&self.gallery(model).await?, person)?;
         let action = Action::Remove { publication: model.publication, person: person.to_owned() };
@@ -161,7 +161,7 @@ impl Client {
     /// Whether each input is of an enrolled person. As [`Client::compare`]; the parties see which person is meant.
     ///
     /// # Errors
-    /// [`Error::Usage`] where nobody has that name; as there.
+    /// [`Error::UnknownPerson`] where nobody has that name; as there.
     pub async fn confirm(
         &self,
         model: &Model,
@@ -186,7 +186,7 @@ impl Client {
         loop {
             let gallery = self.gallery(model).await?;
             match ask(&gallery).await {
-                Err(Error::Refused { reason, .. }) if reason.contains(GALLERY_CHANGED) && attempts > 1 => attempts -= 1,
+                Err(Error::Refused { code: Code::GalleryChanged, .. }) if attempts > 1 => attempts -= 1,
                 result => return Ok((gallery, result?)),
             }
             tokio::time::sleep(PAUSE).await;
@@ -195,10 +195,7 @@ impl Client {
 
     fn place(&self, gallery: &Gallery, person: &str) -> Result<u32> {
         let place = gallery.persons.iter().position(|other| other == person);
-        let unknown = || match &gallery.persons[..] {
-            [] => Error::Usage("nobody is enrolled yet: `mpc-client face enrol --id NAME PICTURE`".into()),
-            _ => Error::Usage(format!("nobody is enrolled as {person:?}; `mpc-client face list` shows who is")),
-        };
+        let unknown = || Error::UnknownPerson { name: person.to_owned(), anybody: !gallery.persons.is_empty() };
         Ok(place.ok_or_else(unknown)? as u32)
     }
 }

@@ -68,7 +68,7 @@ impl LocalCluster {
     /// Starts `program` three times. One key may ask and publish; [`LocalCluster::connect`] uses it.
     ///
     /// # Errors
-    /// [`Error::Internal`] where the operating system gives no folder, port or process.
+    /// [`Error::System`] where the operating system gives no folder, port or process.
     pub fn start(program: &Path) -> Result<Self> {
         Self::configured(program, [""; 3])
     }
@@ -93,12 +93,12 @@ impl LocalCluster {
     /// As [`LocalCluster::start`], with keys and stores that stay in `folder`, for the next time.
     ///
     /// # Errors
-    /// [`Error::Usage`] where the folder cannot be used, or is in use; as [`LocalCluster::start`].
+    /// [`Error::File`] where the folder cannot be used, or is in use; as [`LocalCluster::start`].
     pub fn kept(program: &Path, folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
         let lock = File::create(folder.join("lock")).map_err(|e| Error::file(folder, e))?;
         if lock.try_lock().is_err() {
-            return Err(Error::Usage(format!("{} is in use by another --local; wait for it to end", folder.display())));
+            return Err(Error::file(folder, "three other servers use it; wait for them to end"));
         }
         let path = std::path::absolute(folder).map_err(|e| Error::file(folder, e))?;
         Self::start_in(Folder::Kept { path, _lock: lock }, program, [""; 3], |_, _, address| address.to_owned())
@@ -207,7 +207,7 @@ impl LocalCluster {
     /// Starts a party again that was killed, with the keys, the address and the stored shares that it had.
     ///
     /// # Errors
-    /// [`Error::Internal`] where the operating system gives no process.
+    /// [`Error::System`] where the operating system gives no process.
     pub fn restart(&mut self, role: Role) -> Result<()> {
         self.kill(role);
         self.parties[role.index()] = self.spawn(role)?;
@@ -274,7 +274,7 @@ fn log_file(folder: &Path, role: Role) -> PathBuf {
 }
 
 fn failed(what: &str, error: impl std::fmt::Display) -> Error {
-    Error::Internal(format!("cannot start three parties here: {what}: {error}"))
+    Error::System(format!("cannot start three parties here: {what}: {error}"))
 }
 
 /// Runs one of the three parties until standard input closes.
@@ -291,23 +291,21 @@ pub fn party(config: &Path) -> std::process::ExitCode {
 /// The folder with the models for [`LocalCluster`]: `explicit`, else `./models`, else a `models` beside the program or above it.
 ///
 /// # Errors
-/// [`Error::Usage`] where there is none.
+/// [`Error::NoModels`] where there is none.
 pub fn models_dir(explicit: Option<&Path>) -> Result<PathBuf> {
     if let Some(dir) = explicit {
-        let missing = || Error::Usage(format!("{} is not a folder of models", dir.display()));
+        let missing = || Error::file(dir, "is not a folder of models");
         return dir.is_dir().then(|| dir.to_owned()).ok_or_else(missing);
     }
     let program = std::env::current_exe().ok();
     let above = program.iter().flat_map(|path| path.ancestors().skip(1)).map(|dir| dir.join("models"));
-    std::iter::once(PathBuf::from("models")).chain(above).find(|dir| dir.is_dir()).ok_or_else(|| {
-        Error::Usage("no models here for --local: run it in the project's folder, or pass --models DIR".into())
-    })
+    std::iter::once(PathBuf::from("models")).chain(above).find(|dir| dir.is_dir()).ok_or(Error::NoModels)
 }
 
 /// The names of the models in a folder of models.
 ///
 /// # Errors
-/// [`Error::Usage`] where the folder cannot be read.
+/// [`Error::File`] where the folder cannot be read.
 pub fn model_names(dir: &Path) -> Result<Vec<String>> {
     let entries = std::fs::read_dir(dir).map_err(|e| Error::file(dir, e))?;
     let mut names: Vec<String> = entries

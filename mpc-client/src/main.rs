@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod gateway;
+mod hint;
 mod output;
 
 use std::process::ExitCode;
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
 /// Runs the command in a runtime of its own; whether every input could be used.
 fn start(cli: Cli) -> Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| Error::Internal(format!("asynchronous runtime: {e}")))?;
+    let runtime = runtime.map_err(|e| Error::System(format!("asynchronous runtime: {e}")))?;
     let result = runtime.block_on(run(cli));
     // A file that is still being prepared after Ctrl-C is not waited for.
     runtime.shutdown_background();

@@ -32,8 +32,13 @@ pub struct Models {
 impl Model {
     /// Reads a party's description, which is not trusted more than any other message.
     fn from_info(info: &ModelInfo, parties: Mode) -> Result<Self> {
-        let (manifest, graph) = (Manifest::parse(&info.manifest)?, codec::decode::<Graph>(&info.graph)?);
-        graph.validate()?;
+        let described = || {
+            let (manifest, graph) = (Manifest::parse(&info.manifest)?, codec::decode::<Graph>(&info.graph)?);
+            graph.validate().map(|()| (manifest, graph))
+        };
+        let (manifest, graph) = described().map_err(|e| {
+            Error::Aborted(format!("the servers describe a model that this program cannot use; update the older side: {e}"))
+        })?;
         let (publication, revision) = (info.publication, info.revision);
         Ok(Self { publication, revision, minimum: parties.max(manifest.security), manifest, graph })
     }
@@ -106,7 +111,7 @@ impl Client {
     /// The model of that name. Waits a moment where the parties are just switching to another version.
     ///
     /// # Errors
-    /// [`Error::Usage`] where the cluster serves none, listing those that it does serve; [`Error::Disagreement`] where only some
+    /// [`Error::UnknownModel`] where the cluster serves none; [`Error::Disagreement`] where only some
     /// parties serve it.
     pub async fn model(&self, name: &str) -> Result<Model> {
         let until = Instant::now() + SWITCHING;
@@ -119,7 +124,10 @@ impl Client {
             match partly {
                 Some(_) if Instant::now() < until => sleep(PAUSE).await,
                 Some(problem) => return Err(Error::Disagreement(problem)),
-                None => return Err(missing(name, &served)),
+                None => {
+                    let served = served.into_iter().map(|model| model.manifest.name).collect();
+                    return Err(Error::UnknownModel { name: name.to_owned(), served });
+                }
             }
         }
     }
@@ -147,14 +155,4 @@ impl Client {
         }));
         Ok(revisions.await?.into_iter().max().unwrap_or_default())
     }
-}
-
-fn missing(name: &str, served: &[Model]) -> Error {
-    let names: Vec<&str> = served.iter().map(|model| model.manifest.name.as_str()).collect();
-    Error::Usage(match &names[..] {
-        [] => format!(
-            "the cluster serves no model {name:?}, and no other either: publish one with `mpc-client model publish FOLDER`"
-        ),
-        names => format!("the cluster serves no model {name:?}; it has {}", names.join(", ")),
-    })
 }

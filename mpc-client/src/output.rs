@@ -8,6 +8,9 @@ use owo_colors::OwoColorize;
 use serde::Serialize;
 
 use mpc_client::{Error, Evaluation, Mode, Model, Result};
+use mpc_core::wire::message::Code;
+
+use crate::hint::with_hint;
 
 /// One answer to one question about a batch of inputs; with `--json` this is what is printed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -113,7 +116,7 @@ impl Answer {
     /// Prints a table for other programs: a header, and a line for each result.
     pub(crate) fn print_csv(&self) -> Result<()> {
         let mut table = csv::Writer::from_writer(anstream::stdout().lock());
-        let failed = |e: csv::Error| Error::Internal(format!("standard output: {e}"));
+        let failed = |e: csv::Error| Error::System(format!("standard output: {e}"));
         table.write_record(["input", "with", "label", "cosine", "error"]).map_err(failed)?;
         for InputResult { input, with, outcome, score } in &self.results {
             let (label, error) = match outcome {
@@ -161,12 +164,14 @@ pub(crate) fn print_failure(command: &'static str, json: bool, error: &Error) {
     struct Failure<'a> {
         command: &'static str,
         kind: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<&'static str>,
         error: &'a str,
     }
-    let line = error.to_string();
+    let line = with_hint(error);
     if json {
         // Standard error has the line in any case, and nobody is left to tell if both are gone.
-        let _ = print_json(&Failure { command, kind: error.kind(), error: &line });
+        let _ = print_json(&Failure { command, kind: error.kind(), code: error.code().map(Code::name), error: &line });
     }
     print_error(&line);
 }
@@ -182,7 +187,7 @@ pub(crate) fn print_warning(line: &str) {
 }
 
 fn closed(error: std::io::Error) -> Error {
-    Error::Internal(format!("standard output: {error}"))
+    Error::System(format!("standard output: {error}"))
 }
 
 /// A spinner on standard error that appears, on a terminal, once something takes more than a second.

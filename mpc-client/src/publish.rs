@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use mpc_core::model;
+use mpc_core::random;
 use mpc_core::ring::{Arithmetic, Tensor};
 use mpc_core::sharing::{Dealt, Seed, share_from};
 use mpc_core::wire::cluster::Cluster;
@@ -36,12 +37,12 @@ impl Dealing {
     /// New ones, for a publication that is never resumed.
     ///
     /// # Errors
-    /// [`Error::Internal`] where the operating system has no random numbers.
+    /// [`Error::System`] where the operating system has no random numbers.
     pub fn fresh() -> Result<Self> {
         let mut dealing = Self { fresh: Id::default(), seeds: [Id::default(); 2] };
         let [first, second] = &mut dealing.seeds;
         for id in [&mut dealing.fresh, first, second] {
-            getrandom::fill(id).map_err(|e| Error::Internal(format!("operating system randomness: {e}")))?;
+            random::fill(id)?;
         }
         Ok(dealing)
     }
@@ -132,7 +133,7 @@ impl Client {
     /// else of one that was begun. Made, and kept there, where there is none, or a new publication is wanted `anew`.
     ///
     /// # Errors
-    /// [`Error::Usage`] where the file cannot be read or written; those of asking the parties what is in service.
+    /// [`Error::File`] where the file cannot be read or written; those of asking the parties what is in service.
     pub async fn dealing(&self, folder: &Path, model: &model::Model, cluster: &Cluster, anew: bool) -> Result<Dealing> {
         let path = folder.join(format!("{}.toml", digest(model)?));
         let parties: Vec<_> = cluster.parties.iter().map(|party| party.fingerprints.clone()).collect();

@@ -222,17 +222,9 @@ impl Client {
     async fn admit_as(&self, asked: &Asked<'_>, inputs: &[Encoded]) -> Result<([Conversation<'_>; 3], Id, Mode)> {
         let Asked { model, question, security, timeout } = asked;
         let name = &model.manifest.name;
-        match (model.manifest.task.compares(), question == &Question::Label) {
-            (true, true) => {
-                let how = "ask `mpc-client face` or `mpc-client verify-speaker`";
-                return Err(Error::Usage(format!("the model {name:?} compares inputs and has no labels: {how}")));
-            }
-            (false, false) => {
-                return Err(Error::Usage(format!(
-                    "the model {name:?} has labels and compares nothing: ask `mpc-client classify`"
-                )));
-            }
-            _ => {}
+        let compares = model.manifest.task.compares();
+        if compares == (question == &Question::Label) {
+            return Err(Error::WrongTask { model: name.clone(), compares });
         }
         let security = model.minimum.max(*security);
         let request = Classify {

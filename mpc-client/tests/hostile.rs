@@ -19,7 +19,7 @@ use mpc_core::Role;
 use mpc_core::network::endpoint::{self, connect};
 use mpc_core::network::tls;
 use mpc_core::wire::cluster::{Cluster, PartyEntry};
-use mpc_core::wire::message::{Classify, MAX_CONTROL, Purpose, Question, Reply, Request, Stamp, Subject, Versioned};
+use mpc_core::wire::message::{Classify, MAX_CONTROL, Purpose, Question, Refusal, Reply, Request, Stamp, Subject, Versioned};
 use mpc_core::wire::stream;
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, Endpoint, RecvStream, SendStream};
@@ -197,7 +197,7 @@ const KINDS: usize = 10;
 /// The reason of a refusal; what a closed connection says counts too.
 async fn refused(recv: &mut RecvStream) -> String {
     match stream::receive::<Reply>(recv, MAX_CONTROL).await {
-        Ok(Reply::Refused { reason }) => reason,
+        Ok(Reply::Refused(Refusal { reason, .. })) => reason,
         Ok(other) => panic!("served: {other:?}"),
         Err(error) => error.to_string(),
     }

@@ -4,6 +4,7 @@
 //! peer, a client or a log.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -66,12 +67,36 @@ pub enum Error {
         /// What is wrong and what to do.
         reason: String,
     },
-    /// A manifest, a file or a public parameter is invalid.
+    /// A file cannot be read or written, or does not hold what it should.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// An argument, a field of a manifest or another public parameter is invalid.
     #[error("{what}: {reason}")]
     Invalid {
-        /// The thing that is invalid, for example a file name and a field.
+        /// The thing that is invalid, for example a field.
         what: String,
         /// What is wrong and what to do.
+        reason: String,
+    },
+    /// The other side speaks another version of the protocol.
+    #[error("you speak version {theirs} of the protocol, this party speaks version {ours}; update the older one")]
+    OtherVersion {
+        /// That of the sender.
+        theirs: u16,
+        /// That of this program.
+        ours: u16,
+    },
+    /// The operating system does not give what every program needs: random numbers, a thread, a socket, the time.
+    #[error("the operating system gives no {what}: {reason}")]
+    System {
+        /// What was asked of it.
+        what: &'static str,
+        /// What it said.
         reason: String,
     },
 }
@@ -130,6 +155,16 @@ impl Error {
     /// Shorthand for [`Error::Model`].
     pub fn model(node: impl Into<String>, op: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Model { node: node.into(), op: op.into(), reason: reason.into() }
+    }
+
+    /// Shorthand for [`Error::File`].
+    pub fn file(path: &Path, reason: impl fmt::Display) -> Self {
+        Self::File { path: path.to_owned(), reason: reason.to_string() }
+    }
+
+    /// Shorthand for [`Error::System`].
+    pub fn system(what: &'static str, reason: impl fmt::Display) -> Self {
+        Self::System { what, reason: reason.to_string() }
     }
 
     /// Shorthand for [`Error::Invalid`].

@@ -7,7 +7,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`error`], [`role`], [`ring`] | kinds of failure; P0, P1, P2; words, domains and fixed point |
+//! | [`error`], [`random`], [`role`], [`ring`] | kinds of failure; random numbers; P0, P1, P2; words, domains and fixed point |
 //! | [`kernel`] | local compute: matrix products, convolutions, bit transposes |
 //! | [`sharing`], [`prss`] | replicated shares of tensors; correlated randomness without a message |
 //! | [`network`] | exact-length messages between the parties, in memory or over QUIC |
@@ -55,6 +55,7 @@ pub mod party;
 pub mod plan;
 pub mod protocol;
 pub mod prss;
+pub mod random;
 pub mod ring;
 pub mod role;
 pub mod security;

@@ -10,7 +10,7 @@ use mpc_core::security::Mode;
 use mpc_core::sharing::{Component, Dealt, Seed, expand};
 use mpc_core::wire::codec;
 use mpc_core::wire::message::{
-    Action, Change, Classify, Id, MAX_CONTROL, ModelInfo, Question, Reply, Request, Stamp, Subject, Upload, Versioned,
+    Action, Change, Classify, Code, Id, MAX_CONTROL, ModelInfo, Question, Reply, Request, Stamp, Subject, Upload, Versioned,
     model_digest,
 };
 use mpc_core::wire::peer::{
@@ -97,7 +97,7 @@ fn the_document_and_the_code_agree() {
         ("status", framed(&Versioned::new(Request::Status))),
         ("classify", framed(&Versioned::new(Request::Classify(classify())))),
         ("classify enclosed", framed(&Versioned::new(Request::Classify(enclosed)))),
-        ("refused", framed(&Reply::Refused { reason: "busy".into() })),
+        ("refused", framed(&Reply::Refused(Code::Busy.because("later")))),
         ("cheating", framed(&Reply::Cheating { step: Step::Products })),
         ("models", framed(&Reply::Models { minimum: Mode::Passive, models: vec![info] })),
         ("accepted", framed(&Reply::Accepted { session: id(0x03) })),

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use mpc_core::network::identity::Fingerprint;
-use mpc_core::wire::message::{Id, Stamp};
+use mpc_core::wire::message::{Code, Id, Refusal, Stamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::{Client, ClientLimits, Config, Right};
@@ -49,25 +49,26 @@ impl Principal {
     ///
     /// # Errors
     /// Who cannot do what, and which line of the configuration would change that.
-    pub(crate) fn check(&self, right: Right) -> Result<(), String> {
+    pub(crate) fn check(&self, right: Right) -> Result<(), Refusal> {
         if self.rights.contains(&right) {
             return Ok(());
         }
         let name = &self.name;
-        Err(format!(
+        Err(Code::NoRight.because(format!(
             "{name:?} may not {right} here; the operator can add \"{right}\" to `may` of that entry of [[clients]]"
-        ))
+        )))
     }
 
     /// Counts a request.
     ///
     /// # Errors
     /// There were too many; how long to wait.
-    pub(crate) fn admit(&self) -> Result<(), String> {
+    pub(crate) fn admit(&self) -> Result<(), Refusal> {
         self.rate.check().map_err(|early| {
             let wait = early.wait_time_from(DefaultClock::default().now()).as_secs_f64().max(0.001);
             let most = self.limits.requests_per_minute;
-            format!("more than {most} requests a minute (requests_per_minute); try again in {wait:.3} s")
+            let reason = format!("more than {most} requests a minute (requests_per_minute); try again in {wait:.3} s");
+            Code::Busy.because(reason)
         })
     }
 
@@ -75,10 +76,12 @@ impl Principal {
     ///
     /// # Errors
     /// All are taken.
-    pub(crate) fn enter(&self) -> Result<OwnedSemaphorePermit, String> {
+    pub(crate) fn enter(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         self.running.clone().try_acquire_owned().map_err(|_| {
             let most = self.limits.concurrent;
-            format!("{most} requests of this client wait or run already (concurrent); try again when one is done")
+            let reason =
+                format!("{most} requests of this client wait or run already (concurrent); try again when one is done");
+            Code::Busy.because(reason)
         })
     }
 }
@@ -122,7 +125,7 @@ impl Stamps {
     ///
     /// # Errors
     /// It was made before, or too long ago, or by a clock that is wrong.
-    pub(crate) fn check(&self, client: Fingerprint, stamp: &Stamp, now: SystemTime) -> Result<(), String> {
+    pub(crate) fn check(&self, client: Fingerprint, stamp: &Stamp, now: SystemTime) -> Result<(), Refusal> {
         let issued = SystemTime::UNIX_EPOCH + Duration::from_secs(stamp.issued_s.min(u64::from(u32::MAX)));
         let (apart, side) = match now.duration_since(issued) {
             Ok(age) => (age, "behind"),
@@ -130,9 +133,9 @@ impl Stamps {
         };
         if apart > Stamp::VALID {
             let apart = apart.as_secs();
-            return Err(format!(
+            return Err(Code::Clock.because(format!(
                 "the request is stamped {apart} s {side} this party's clock; set the clock of the machine that is wrong"
-            ));
+            )));
         }
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.len() >= seen.capacity() {
@@ -140,7 +143,7 @@ impl Stamps {
         }
         match seen.insert((client, stamp.request), issued + 2 * Stamp::VALID) {
             None => Ok(()),
-            Some(_) => Err("this request was made before; ask anew instead of repeating it".into()),
+            Some(_) => Err(Code::Replayed.because("this request was made before; ask anew instead of repeating it")),
         }
     }
 }
@@ -159,11 +162,13 @@ mod tests {
     fn rights_rates_and_places() {
         let principal = Principal::new("alice", "clinic", &[Right::Classify], limits(3, 2));
         assert!(principal.check(Right::Classify).is_ok());
-        assert!(principal.check(Right::Publish).unwrap_err().contains("\"publish\""));
+        let refused = principal.check(Right::Publish).unwrap_err();
+        assert!(refused.code == Code::NoRight && refused.reason.contains("\"publish\""), "{refused:?}");
         assert!((0..3).all(|_| principal.admit().is_ok()));
-        assert!(principal.admit().unwrap_err().contains("3 requests a minute"));
+        let refused = principal.admit().unwrap_err();
+        assert!(refused.code == Code::Busy && refused.reason.contains("3 requests a minute"), "{refused:?}");
         let (first, second) = (principal.enter().unwrap(), principal.enter().unwrap());
-        assert!(principal.enter().unwrap_err().contains("2 requests"));
+        assert_eq!(principal.enter().unwrap_err().code, Code::Busy);
         drop((first, second));
         assert!(principal.enter().is_ok());
     }
@@ -174,10 +179,12 @@ mod tests {
         let [alice, bob] = [[1; 32], [2; 32]].map(Fingerprint);
         let stamp = |request: u8, issued_s| Stamp { request: [request; 32], issued_s };
         assert_eq!(stamps.check(alice, &stamp(1, 1_000_000), now), Ok(()));
-        assert!(stamps.check(alice, &stamp(1, 1_000_001), now).unwrap_err().contains("before"));
+        assert_eq!(stamps.check(alice, &stamp(1, 1_000_001), now).unwrap_err().code, Code::Replayed);
         assert_eq!(stamps.check(bob, &stamp(1, 1_000_000), now), Ok(()), "another client's number");
-        assert!(stamps.check(alice, &stamp(2, 999_000), now).unwrap_err().contains("1000 s behind"));
-        assert!(stamps.check(alice, &stamp(2, 1_001_000), now).unwrap_err().contains("1000 s ahead"));
+        for (issued_s, said) in [(999_000, "1000 s behind"), (1_001_000, "1000 s ahead")] {
+            let refused = stamps.check(alice, &stamp(2, issued_s), now).unwrap_err();
+            assert!(refused.code == Code::Clock && refused.reason.contains(said), "{refused:?}");
+        }
         assert!(stamps.check(alice, &stamp(2, u64::MAX), now).is_err());
         // Forgotten only when it would be refused for its age: a stamp from a clock that is ahead is valid for longer.
         let later = now + 2 * Stamp::VALID;

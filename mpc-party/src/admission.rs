@@ -18,10 +18,10 @@ use mpc_core::network::Network;
 use mpc_core::network::lines::Conditions;
 use mpc_core::network::mesh::{Control, Mesh};
 use mpc_core::wire::codec::MAX_ENCODED;
-use mpc_core::wire::message::{Id, MAX_CONTROL, Versioned};
+use mpc_core::wire::message::{Code, Id, MAX_CONTROL, Refusal, Versioned};
 use mpc_core::wire::peer::{Decision, PeerRequest, Propose, Verdict, session_id};
 use mpc_core::wire::stream;
-use mpc_core::{Error, Role};
+use mpc_core::{Error, Role, random};
 use quinn::{RecvStream, SendStream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -29,20 +29,21 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
 use crate::config::Limits;
+use crate::request::unreadable;
 use crate::session::Counted;
 use crate::telemetry::metrics::Limit;
 
 /// Why a request is not admitted.
-pub(crate) struct Refusal {
+pub(crate) struct NotAdmitted {
     /// For the client.
-    pub(crate) reason: String,
+    pub(crate) refusal: Refusal,
     /// The limit of this party that keeps it out.
     pub(crate) limit: Option<Limit>,
 }
 
-impl<T: Into<String>> From<T> for Refusal {
-    fn from(reason: T) -> Self {
-        Self { reason: reason.into(), limit: None }
+impl From<Refusal> for NotAdmitted {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, limit: None }
     }
 }
 
@@ -72,8 +73,8 @@ struct Proposal {
 enum Waiting {
     Request(oneshot::Sender<Proposal>),
     Proposal(Proposal),
-    /// The request was refused here, for this reason.
-    Refused(String),
+    /// The request was refused here.
+    Refused(Refusal),
 }
 
 /// One party's side of admission.
@@ -138,7 +139,7 @@ impl Admission {
         propose: Propose,
         conditions: Conditions,
         mib: Option<u32>,
-    ) -> Result<Admitted, Refusal> {
+    ) -> Result<Admitted, NotAdmitted> {
         let _queued = Counted::new(&self.queued);
         match self.mesh.role() {
             Role::P0 => self.order(propose, conditions, mib).await,
@@ -147,23 +148,23 @@ impl Admission {
     }
 
     /// P0's side.
-    async fn order(&self, propose: Propose, conditions: Conditions, mib: Option<u32>) -> Result<Admitted, Refusal> {
+    async fn order(&self, propose: Propose, conditions: Conditions, mib: Option<u32>) -> Result<Admitted, NotAdmitted> {
         let (p1, p2) = tokio::join!(self.propose(Role::P1, &propose), self.propose(Role::P2, &propose));
         let (mut p1, mut p2) = match (p1, p2) {
             (Ok(p1), Ok(p2)) => (p1, p2),
             (Err(refusal), accepted) | (accepted, Err(refusal)) => {
                 if let Ok(mut accepted) = accepted {
-                    accepted.call_off(&refusal.reason).await;
+                    accepted.call_off(&refusal).await;
                 }
-                return Err(refusal);
+                return Err(refusal.into());
             }
         };
         let (mut place, mut memory) = (None, None);
         if let Some(mib) = mib {
             let Ok(free) = self.places.clone().acquire_owned().await else {
-                let reason = "P0 is stopping; try again when it is back";
-                tokio::join!(p1.call_off(reason), p2.call_off(reason));
-                return Err(Refusal { reason: reason.into(), limit: Some(Limit::Stopping) });
+                let refusal = stopping(Role::P0);
+                tokio::join!(p1.call_off(&refusal), p2.call_off(&refusal));
+                return Err(NotAdmitted { refusal, limit: Some(Limit::Stopping) });
             };
             place = Some(free);
             // It is never closed.
@@ -179,40 +180,43 @@ impl Admission {
     }
 
     async fn propose(&self, peer: Role, propose: &Propose) -> Result<Accepted, Refusal> {
-        let (mut send, mut recv) = self.mesh.control(peer).await.map_err(|e| e.to_string())?;
+        let opened = self.mesh.control(peer).await;
+        let (mut send, mut recv) = opened.map_err(|e| Code::Unavailable.because(e.to_string()))?;
         say(peer, &mut send, &Versioned::new(PeerRequest::Propose(propose.clone()))).await?;
         // The peer itself waits for the client that long.
         match hear(peer, &mut recv, 2 * self.wait).await? {
             Verdict::Accept { nonce } => Ok(Accepted { peer, nonce, send }),
-            Verdict::Refuse { reason } => Err(format!("{peer}: {reason}").into()),
+            Verdict::Refuse(Refusal { code, reason }) => Err(code.because(format!("{peer}: {reason}"))),
         }
     }
 
     /// P1's and P2's side.
-    async fn follow(&self, request: Propose, mib: Option<u32>) -> Result<Admitted, Refusal> {
+    async fn follow(&self, request: Propose, mib: Option<u32>) -> Result<Admitted, NotAdmitted> {
         if !self.mesh.is_connected(Role::P0) {
-            return Err("P0, which orders the sessions, is not connected; try again".into());
+            let reason = "P0, which orders the sessions, is not connected; try again";
+            return Err(Code::Unavailable.because(reason).into());
         }
         let Proposal { propose, mut send, mut recv } = self.await_proposal((request.client, request.request)).await?;
         if propose != request {
-            let reason = if propose.tenant == request.tenant {
+            let refusal = Code::Disagreement.because(if propose.tenant == request.tenant {
                 "the client did not ask all parties the same".into()
             } else {
                 let (theirs, ours) = (&propose.tenant, &request.tenant);
                 format!(
                     "P0 lists this client under the tenant {theirs:?}, this party under {ours:?}: [[clients]] differ"
                 )
-            };
-            say(Role::P0, &mut send, &Verdict::Refuse { reason: reason.clone() }).await?;
-            return Err(reason.into());
+            });
+            say(Role::P0, &mut send, &Verdict::Refuse(refusal.clone())).await?;
+            return Err(refusal.into());
         }
         let nonce = fresh()?;
         say(Role::P0, &mut send, &Verdict::Accept { nonce }).await?;
         // As long as the client waits: the request is in P0's queue.
         match stream::receive(&mut recv, MAX_CONTROL).await.map_err(|e| lost(Role::P0, &e))? {
-            Decision::Abort { reason } => Err(reason.into()),
+            Decision::Abort(refusal) => Err(refusal.into()),
             Decision::Commit { nonces, .. } if nonces[self.mesh.role().index()] != nonce => {
-                Err("P0 committed a session with another random number than ours".into())
+                let reason = "P0 committed a session with another random number than ours";
+                Err(Code::Disagreement.because(reason).into())
             }
             Decision::Commit { nonces, conditions } => {
                 let session = session_id(&propose.digest, &propose.client, &nonces);
@@ -226,7 +230,7 @@ impl Admission {
     }
 
     /// P1's and P2's memory for a session that P0 has committed; where there is none, the peers are told.
-    async fn reserve(&self, session: Id, mib: u32) -> Result<OwnedSemaphorePermit, Refusal> {
+    async fn reserve(&self, session: Id, mib: u32) -> Result<OwnedSemaphorePermit, NotAdmitted> {
         let wait = self.wait / 2;
         if let Ok(Ok(memory)) = timeout(wait, self.memory.clone().acquire_many_owned(mib)).await {
             return Ok(memory);
@@ -240,7 +244,7 @@ impl Admission {
         // Where a peer is gone, its own side of the session is too.
         let telling = move || drop(mesh.session(session, wait).map(|mut network| network.abort(&told)));
         drop(tokio::task::spawn_blocking(telling));
-        Err(Refusal { reason, limit: Some(Limit::Memory) })
+        Err(NotAdmitted { refusal: Code::Busy.because(reason), limit: Some(Limit::Memory) })
     }
 
     async fn await_proposal(&self, ticket: Ticket) -> Result<Proposal, Refusal> {
@@ -250,9 +254,9 @@ impl Admission {
                 Some(Waiting::Proposal(proposal)) => return Ok(proposal),
                 Some(Waiting::Request(first)) => {
                     waiting.insert(ticket, Waiting::Request(first));
-                    return Err("a request of the same number is waiting already".into());
+                    return Err(Code::Replayed.because("a request of the same number is waiting already"));
                 }
-                Some(Waiting::Refused(reason)) => return Err(reason.into()),
+                Some(Waiting::Refused(refusal)) => return Err(refusal),
                 None => {
                     let (sender, arrives) = oneshot::channel();
                     waiting.insert(ticket, Waiting::Request(sender));
@@ -263,7 +267,10 @@ impl Admission {
         let _leaves = Leave { admission: self, ticket };
         match timeout(self.wait, arrives).await {
             Ok(Ok(proposal)) => Ok(proposal),
-            _ => Err(format!("P0 did not propose this request within {:?}; did it get it?", self.wait).into()),
+            _ => {
+                let reason = format!("P0 did not propose this request within {:?}; did it get it?", self.wait);
+                Err(Code::Unavailable.because(reason))
+            }
         }
     }
 
@@ -275,7 +282,7 @@ impl Admission {
             Ok(Ok(_)) => tracing::warn!(%peer, "asked for a session, which only P0 may"),
             Ok(Err(error)) => {
                 tracing::warn!(%peer, "control stream: {error}");
-                let refused = Verdict::Refuse { reason: error.to_string() };
+                let refused = Verdict::Refuse(unreadable(&error));
                 // The refusal is all there is to say.
                 drop(say(peer, &mut send, &refused).await);
             }
@@ -293,26 +300,27 @@ impl Admission {
             Err(refused) => return refuse(refused.0, refused.1).await,
         };
         if early && self.is_stopping() {
-            self.expire(ticket, format!("{} is stopping; try again when it is back", self.mesh.role())).await;
+            self.expire(ticket, stopping(self.mesh.role())).await;
         } else if early {
             tokio::time::sleep(self.wait).await;
-            self.expire(ticket, format!("the client's request did not arrive here within {:?}", self.wait)).await;
+            let reason = format!("the client's request did not arrive here within {:?}", self.wait);
+            self.expire(ticket, Code::Unavailable.because(reason)).await;
         }
     }
 
     /// Brings a proposal to the client's request. Whether it has to wait for that; or why the request was refused.
-    fn meet(&self, ticket: Ticket, proposal: Proposal) -> Result<bool, Box<(Proposal, String)>> {
+    fn meet(&self, ticket: Ticket, proposal: Proposal) -> Result<bool, Box<(Proposal, Refusal)>> {
         let mut waiting = self.lock();
         let sent = match waiting.remove(&ticket) {
             Some(Waiting::Request(request)) => request.send(proposal),
-            Some(Waiting::Refused(reason)) => return Err(Box::new((proposal, reason))),
+            Some(Waiting::Refused(refusal)) => return Err(Box::new((proposal, refusal))),
             _ => Err(proposal),
         };
         Ok(sent.map_err(|proposal| waiting.insert(ticket, Waiting::Proposal(proposal))).is_err())
     }
 
     /// Refuses a proposal whose client did not come.
-    async fn expire(&self, ticket: Ticket, reason: String) {
+    async fn expire(&self, ticket: Ticket, refusal: Refusal) {
         let expired = {
             let mut waiting = self.lock();
             match waiting.remove(&ticket) {
@@ -324,12 +332,12 @@ impl Admission {
             }
         };
         if let Some(Waiting::Proposal(proposal)) = expired {
-            refuse(proposal, reason).await;
+            refuse(proposal, refusal).await;
         }
     }
 
     /// Tells P0, now or when it proposes the request, why it is refused here, so that nobody waits for it.
-    pub(crate) async fn refuse(&self, ticket: Ticket, reason: String) {
+    pub(crate) async fn refuse(&self, ticket: Ticket, refusal: Refusal) {
         let proposal = {
             let mut waiting = self.lock();
             match waiting.remove(&ticket) {
@@ -339,13 +347,13 @@ impl Admission {
                     return;
                 }
                 _ => {
-                    waiting.insert(ticket, Waiting::Refused(reason.clone()));
+                    waiting.insert(ticket, Waiting::Refused(refusal.clone()));
                     None
                 }
             }
         };
         if let Some(proposal) = proposal {
-            return refuse(proposal, reason).await;
+            return refuse(proposal, refusal).await;
         }
         tokio::time::sleep(self.wait).await;
         let mut waiting = self.lock();
@@ -383,15 +391,15 @@ impl Accepted {
         say(self.peer, &mut self.send, decision).await
     }
 
-    async fn call_off(&mut self, reason: &str) {
+    async fn call_off(&mut self, refusal: &Refusal) {
         // Where it is gone meanwhile, it has called off the request itself.
-        drop(self.decide(&Decision::Abort { reason: reason.into() }).await);
+        drop(self.decide(&Decision::Abort(refusal.clone())).await);
     }
 }
 
-async fn refuse(mut proposal: Proposal, reason: String) {
+async fn refuse(mut proposal: Proposal, refusal: Refusal) {
     // Where P0 is gone too, nobody is left to tell.
-    drop(say(Role::P0, &mut proposal.send, &Verdict::Refuse { reason }).await);
+    drop(say(Role::P0, &mut proposal.send, &Verdict::Refuse(refusal)).await);
 }
 
 async fn say(peer: Role, send: &mut SendStream, message: &impl Serialize) -> Result<(), Refusal> {
@@ -401,16 +409,21 @@ async fn say(peer: Role, send: &mut SendStream, message: &impl Serialize) -> Res
 async fn hear<T: DeserializeOwned>(peer: Role, recv: &mut RecvStream, wait: Duration) -> Result<T, Refusal> {
     match timeout(wait, stream::receive(recv, MAX_CONTROL)).await {
         Ok(heard) => heard.map_err(|e| lost(peer, &e)),
-        Err(_) => Err(format!("{peer} did not answer within {wait:?}").into()),
+        Err(_) => Err(Code::Unavailable.because(format!("{peer} did not answer within {wait:?}"))),
     }
 }
 
+/// A party that is being stopped takes on nothing.
+pub(crate) fn stopping(party: Role) -> Refusal {
+    Code::Unavailable.because(format!("{party} is stopping; try again when it is back"))
+}
+
 fn lost(peer: Role, error: &std::io::Error) -> Refusal {
-    format!("lost {peer} during admission: {error}").into()
+    Code::Unavailable.because(format!("lost {peer} during admission: {error}"))
 }
 
 fn fresh() -> Result<Id, Refusal> {
     let mut nonce = [0; 32];
-    getrandom::fill(&mut nonce).map_err(|e| format!("operating system randomness: {e}"))?;
+    random::fill(&mut nonce).map_err(|e| Code::Internal.because(e.to_string()))?;
     Ok(nonce)
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
 use mpc_core::Error;
 use mpc_core::inference::head::Head;
 use mpc_core::inference::secure::Weights;
@@ -10,11 +9,11 @@ use mpc_core::model::Graph;
 use mpc_core::plan::session_bytes;
 use mpc_core::security::Mode;
 use mpc_core::sharing::ArithmeticShare;
-use mpc_core::wire::message::{Classify, GALLERY_CHANGED, Id, Question, Subject, model_digest};
+use mpc_core::wire::message::{Classify, Code, Id, Question, Refusal, Subject, model_digest};
 use mpc_core::wire::stream;
 use quinn::RecvStream;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, not_in_service};
 use crate::config::Limits;
 use crate::gallery::Gallery;
 use crate::model::{self, Model};
@@ -42,18 +41,18 @@ impl Asked {
     ///
     /// # Errors
     /// There is no such publication or gallery, or the graph is not valid.
-    pub(crate) fn find(catalog: &Catalog, tenant: &str, request: &Classify) -> Result<Self> {
+    pub(crate) fn find(catalog: &Catalog, tenant: &str, request: &Classify) -> Result<Self, Refusal> {
         match &request.subject {
             Subject::Published(publication) => {
-                let model = catalog.find(tenant, publication).context(
-                    "no such publication is in service here; it may have been replaced, ask for the models again",
-                )?;
+                let model = catalog.find(tenant, publication).ok_or_else(not_in_service)?;
                 let gallery = gallery(catalog, &model, &request.question)?;
                 Ok(Self::Published(model, gallery))
             }
             Subject::Enclosed(encoded) => {
-                let only = "of an enclosed network there is nothing to ask for but its output";
-                ensure!(request.question == Question::Output, only);
+                if request.question != Question::Output {
+                    let reason = "of an enclosed network there is nothing to ask for but its output";
+                    return Err(Code::Invalid.because(reason));
+                }
                 Ok(Self::Enclosed(Arc::new(model::graph(encoded)?), model_digest("", encoded)))
             }
         }
@@ -121,18 +120,22 @@ impl Asked {
     ///
     /// # Errors
     /// The limit that it exceeds.
-    pub(crate) fn demand(&self, request: &Classify, limits: &Limits, words: usize) -> Result<Demand> {
-        let (graph, head) = (self.graph(), self.head(request)?);
+    pub(crate) fn demand(&self, request: &Classify, limits: &Limits, words: usize) -> Result<Demand, Refusal> {
+        let head = self.head(request).map_err(|e| Code::Invalid.because(e.to_string()))?;
+        let graph = self.graph();
         let most = graph.max_windows();
         let in_range = |&n: &u32| (1..=most).contains(&n);
-        ensure!(!request.windows.is_empty(), "the request has no input");
-        ensure!(request.windows.iter().all(in_range), "an input of this model has 1 to {most} windows");
+        if request.windows.is_empty() {
+            return Err(Code::Invalid.because("the request has no input"));
+        }
+        if !request.windows.iter().all(in_range) {
+            return Err(Code::Invalid.because(format!("an input of this model has 1 to {most} windows")));
+        }
         let batch = request.windows.iter().fold(0usize, |sum, &n| sum.saturating_add(n as usize));
-        ensure!(
-            batch <= limits.batch,
-            "{batch} windows at once, this party takes at most {} (limits.batch)",
-            limits.batch
-        );
+        if batch > limits.batch {
+            let reason = format!("{batch} windows at once, this party takes at most {} (limits.batch)", limits.batch);
+            return Err(Code::TooLarge.because(reason));
+        }
         let enclosed = match self {
             Self::Published(..) => None,
             Self::Enclosed(graph, _) => Some(graph.clone()),
@@ -140,32 +143,39 @@ impl Asked {
         let input = graph.input().full_shape(batch);
         let weights = enclosed.as_deref().map_or(0, model::weight_words);
         let shared = input.iter().fold(1usize, |product, &side| product.saturating_mul(side)).saturating_add(weights);
-        ensure!(shared <= words, "the input is larger than this client's may be (input_mib)");
+        if shared > words {
+            return Err(Code::TooLarge.because("the input is larger than this client's may be (input_mib)"));
+        }
         let search = head.search(graph, request.windows.len());
         let bytes = session_bytes(graph, batch, search, request.security).saturating_add(32 * weights as u64);
         let mib = bytes.div_ceil(1 << 20);
         for (allowed, whom) in
             [(limits.session_mib, "one (limits.session_mib)"), (limits.memory_mib, "all together (limits.memory_mib)")]
         {
-            ensure!(
-                mib <= allowed,
-                "the question needs about {mib} MiB while it is computed, this party allows {allowed} MiB for {whom}; ask \
-                 about fewer inputs at once"
-            );
+            if mib > allowed {
+                return Err(Code::TooLarge.because(format!(
+                    "the question needs about {mib} MiB while it is computed, this party allows {allowed} MiB for {whom}; ask \
+                     about fewer inputs at once"
+                )));
+            }
         }
-        Ok(Demand { input, enclosed, mib: u32::try_from(mib)? })
+        // Configured limits are far below.
+        let mib = u32::try_from(mib).unwrap_or(u32::MAX);
+        Ok(Demand { input, enclosed, mib })
     }
 }
 
 /// The gallery that a question names, with all its templates.
-fn gallery(catalog: &Catalog, model: &Model, question: &Question) -> Result<Option<Arc<Gallery>>> {
+fn gallery(catalog: &Catalog, model: &Model, question: &Question) -> Result<Option<Arc<Gallery>>, Refusal> {
     let (Question::Is { gallery: digest, .. } | Question::Who { gallery: digest }) = question else {
         return Ok(None);
     };
     let gallery = catalog.gallery(model)?;
-    ensure!(gallery.digest == *digest, "{GALLERY_CHANGED}");
+    if gallery.digest != *digest {
+        return Err(Code::GalleryChanged.because("the gallery has changed since you looked; ask again"));
+    }
     if let Some(problem) = gallery.problem() {
-        bail!(problem);
+        return Err(Code::Incomplete.because(problem));
     }
     Ok(Some(gallery))
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail, ensure};
 use mpc_core::model::Manifest;
 use mpc_core::sharing::ArithmeticShare;
-use mpc_core::wire::message::{Action, Id, ModelInfo, Upload, short};
+use mpc_core::wire::message::{Action, Code, Id, ModelInfo, Refusal, Upload, short};
 use mpc_core::wire::peer;
 use mpc_core::wire::stream;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, watch};
@@ -127,11 +127,14 @@ impl Catalog {
     ///
     /// # Errors
     /// The model compares nothing, or the store cannot be read.
-    pub(crate) fn gallery(&self, model: &Model) -> Result<Arc<Gallery>> {
+    pub(crate) fn gallery(&self, model: &Model) -> Result<Arc<Gallery>, Refusal> {
         match self.lock().galleries.get(&model.publication) {
             Some(Ok(gallery)) => Ok(gallery.clone()),
-            Some(Err(reason)) => bail!("the gallery cannot be used here: {reason}"),
-            None => bail!("nobody can be enrolled with the model {:?}", model.description.manifest.name),
+            Some(Err(reason)) => Err(Code::Incomplete.because(format!("the gallery cannot be used here: {reason}"))),
+            None => {
+                let name = &model.description.manifest.name;
+                Err(Code::Invalid.because(format!("nobody can be enrolled with the model {name:?}")))
+            }
         }
     }
 
@@ -140,7 +143,7 @@ impl Catalog {
     /// # Errors
     /// Too many wait for that, or the store cannot take it.
     pub(crate) async fn keep_template(&self, key: TemplateKey, template: ArithmeticShare) -> Result<()> {
-        self.store.check_room(1 << 20)?;
+        self.store.check_room(1 << 20).map_err(anyhow::Error::msg)?;
         let expired = self.expired_templates();
         {
             let mut waiting = self.waiting();
@@ -171,18 +174,25 @@ impl Catalog {
     ///
     /// # Errors
     /// What is wrong with it, or that the party has no room.
-    pub(crate) fn check(&self, tenant: &str, upload: &Upload) -> Result<String> {
+    pub(crate) fn check(&self, tenant: &str, upload: &Upload) -> Result<String, Refusal> {
         let description = Description::new(&upload.manifest, &upload.graph, &self.limits)?;
         let most = 2 + 16 * description.weight_words() as u64;
-        ensure!(upload.length <= most, "a share of {} bytes, at most {most} belong to these weights", upload.length);
+        if upload.length > most {
+            let reason = format!("a share of {} bytes, at most {most} belong to these weights", upload.length);
+            return Err(Code::Invalid.because(reason));
+        }
         let (mut pending, most) = (0, self.limits.models);
-        for (id, header) in self.store.headers()? {
-            let foreign = id == upload.publication && header.is_ok_and(|header| header.tenant != tenant);
-            ensure!(!foreign, "this publication belongs to another tenant");
+        for (id, header) in self.store.headers().map_err(|e| fault(&e))? {
+            if id == upload.publication && header.is_ok_and(|header| header.tenant != tenant) {
+                return Err(Code::NoRight.because("this publication belongs to another tenant"));
+            }
             pending += usize::from(id != upload.publication && !self.is_listed(&id));
         }
-        ensure!(pending < most, "{pending} uploads wait to be put into service already (limits.models)");
-        self.store.check_room(upload.length)?;
+        if pending >= most {
+            let reason = format!("{pending} uploads wait to be put into service already (limits.models)");
+            return Err(Code::Full.because(reason));
+        }
+        self.store.check_room(upload.length).map_err(|reason| Code::Full.because(reason))?;
         Ok(description.manifest.name)
     }
 
@@ -190,15 +200,17 @@ impl Catalog {
     ///
     /// # Errors
     /// The same publication is being uploaded now, or the store cannot take it.
-    pub(crate) async fn begin(self: &Arc<Self>, tenant: &str, upload: Upload) -> Result<Uploading> {
+    pub(crate) async fn begin(self: &Arc<Self>, tenant: &str, upload: Upload) -> Result<Uploading, Refusal> {
         let id = upload.publication;
         let alone = self.uploading.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
-        ensure!(alone, "this publication is being uploaded over another connection now");
+        if !alone {
+            return Err(Code::Busy.because("this publication is being uploaded over another connection now"));
+        }
         let mut uploading = Uploading { catalog: self.clone(), id, length: upload.length, have: 0 };
         let begun_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let Upload { manifest, graph, length, digest, .. } = upload;
         let header = Header { tenant: tenant.into(), manifest, graph, length, digest, begun_s, complete: false };
-        uploading.have = self.stored(move |store| store.begin(&id, &header)).await?;
+        uploading.have = self.stored(move |store| store.begin(&id, &header)).await.map_err(|e| fault(&e))?;
         Ok(uploading)
     }
 
@@ -218,12 +230,13 @@ impl Catalog {
     ///
     /// # Errors
     /// The action is not possible here: no such publication or model, or no room.
-    pub(crate) fn after(&self, tenant: &str, action: &Action) -> Result<Option<peer::Catalog>> {
+    pub(crate) fn after(&self, tenant: &str, action: &Action) -> Result<Option<peer::Catalog>, Refusal> {
         match action {
             Action::Activate { publication, forget_gallery } => {
-                let (header, _) = self.store.read(publication)?;
-                ensure!(header.complete && header.tenant == tenant, "this publication is not stored here");
-                let name = Manifest::parse(&header.manifest)?.name;
+                let stored = self.store.read(publication).map(|(header, _)| header);
+                let ours = stored.ok().filter(|header| header.complete && header.tenant == tenant);
+                let header = ours.ok_or_else(|| Code::NotFound.because("this publication is not stored here"))?;
+                let name = Manifest::parse(&header.manifest).map_err(|e| Code::Invalid.because(e.to_string()))?.name;
                 if self.is_listed(publication) {
                     return Ok(None);
                 }
@@ -231,20 +244,26 @@ impl Catalog {
                 may_forget(&inner.list, tenant, &name, *forget_gallery)?;
                 let next = inner.list.with(tenant, &name, Some(*publication));
                 let most = self.limits.models;
-                ensure!(next.entries.len() <= most, "this party serves {most} models already (limits.models)");
+                if next.entries.len() > most {
+                    return Err(Code::Full.because(format!("this party serves {most} models already (limits.models)")));
+                }
                 Ok(Some(next))
             }
             Action::Retire { model, forget_gallery } => {
                 let inner = self.lock();
-                ensure!(in_service(&inner.list, tenant, model).is_some(), "there is no model {model:?} in service");
+                if in_service(&inner.list, tenant, model).is_none() {
+                    return Err(Code::NotFound.because(format!("there is no model {model:?} in service")));
+                }
                 may_forget(&inner.list, tenant, model, *forget_gallery)?;
                 Ok(Some(inner.list.with(tenant, model, None)))
             }
             Action::Enrol { publication, person, template } => {
                 let list = self.own(tenant, publication)?;
                 let next = with_person(&list, publication, person, *template, self.limits.templates)?;
-                let kept = next.is_none() || self.store.has_template(&(*publication, *template))?;
-                ensure!(kept, "the template is not here; enrol {person:?} once more");
+                let template = (*publication, *template);
+                if next.is_some() && !self.store.has_template(&template).map_err(|e| fault(&e))? {
+                    return Err(Code::NotFound.because(format!("the template is not here; enrol {person:?} once more")));
+                }
                 Ok(next)
             }
             Action::Remove { publication, person } => {
@@ -254,8 +273,8 @@ impl Catalog {
     }
 
     /// The list, if a publication on it is this tenant's.
-    fn own(&self, tenant: &str, publication: &Id) -> Result<peer::Catalog> {
-        self.find(tenant, publication).context("no such publication is in service here; ask for the models again")?;
+    fn own(&self, tenant: &str, publication: &Id) -> Result<peer::Catalog, Refusal> {
+        self.find(tenant, publication).ok_or_else(not_in_service)?;
         Ok(self.agreed())
     }
 
@@ -414,17 +433,29 @@ fn in_service<'a>(list: &'a peer::Catalog, tenant: &str, model: &str) -> Option<
 }
 
 /// A model leaves service together with its gallery only if its publisher says so.
-fn may_forget(list: &peer::Catalog, tenant: &str, model: &str, forget_gallery: bool) -> Result<()> {
+fn may_forget(list: &peer::Catalog, tenant: &str, model: &str, forget_gallery: bool) -> Result<(), Refusal> {
     let enrolled = in_service(list, tenant, model).map_or(0, |entry| entry.gallery.len());
     let s = if enrolled == 1 { "" } else { "s" };
-    ensure!(
-        enrolled == 0 || forget_gallery,
+    if enrolled == 0 || forget_gallery {
+        return Ok(());
+    }
+    Err(Code::WouldForget.because(format!(
         "{enrolled} person{s} enrolled with the model {model:?} would be forgotten: their templates belong to the publication in service"
-    );
-    Ok(())
+    )))
 }
 
 /// The templates in the galleries of a list.
 fn templates(list: &peer::Catalog) -> impl Iterator<Item = TemplateKey> {
     list.entries.iter().flat_map(|entry| entry.gallery.iter().map(|enrolled| (entry.publication, enrolled.template)))
+}
+
+/// A publication that this party does not serve to whoever asks.
+pub(crate) fn not_in_service() -> Refusal {
+    let reason = "no such publication is in service here; it may have been replaced, ask for the models again";
+    Code::NotFound.because(reason)
+}
+
+/// The store cannot do what it should.
+fn fault(error: &anyhow::Error) -> Refusal {
+    Code::Internal.because(format!("{error:#}"))
 }

@@ -19,7 +19,7 @@ use mpc_core::network::Network;
 use mpc_core::network::identity::Fingerprint;
 use mpc_core::prss::Prss;
 use mpc_core::security::Mode;
-use mpc_core::wire::message::{Action, Change, Id, Reply};
+use mpc_core::wire::message::{Action, Change, Code, Id, Reply};
 use mpc_core::wire::peer::Propose;
 use quinn::SendStream;
 use tokio::time::timeout;
@@ -54,7 +54,7 @@ pub(crate) async fn change(
     }
     let propose = Propose {
         request: change.stamp.request,
-        digest: change.digest().map_err(Ended::refused)?,
+        digest: change.digest()?,
         client: client.0,
         tenant: principal.tenant.clone(),
     };
@@ -64,7 +64,7 @@ pub(crate) async fn change(
     let made = timeout(limit, making).await;
     let made = made.map_err(|_| Ended::Failed(format!("the change was not made within {limit:?}")))?;
     let revision = made.map_err(|_| Ended::panicked())??;
-    let (action, model) = (record.action, &record.subject.model);
+    let (action, model) = (record.kind.name(), &record.subject.model);
     info!(revision, action, model, "changed what is in service");
     say(send, &Reply::Changed { revision }).await
 }
@@ -80,9 +80,12 @@ async fn make(shared: Arc<Shared>, propose: Propose, action: Action) -> Result<u
 async fn order(shared: &Arc<Shared>, propose: Propose, action: &Action) -> Result<u64, Ended> {
     let catalog = &shared.catalog;
     let _alone = catalog.change().await;
-    shared.agreement.settle(shared).await.map_err(Ended::Refused)?;
+    let settled = shared.agreement.settle(shared).await;
+    let both_up = [Role::P1, Role::P2].into_iter().all(|peer| shared.mesh.is_connected(peer));
+    let code = if both_up { Code::Disagreement } else { Code::Unavailable };
+    settled.map_err(|reason| code.because(reason))?;
     let tenant = propose.tenant.clone();
-    let next = catalog.after(&tenant, action).map_err(Ended::refused)?;
+    let next = catalog.after(&tenant, action)?;
     agree(shared, propose, action).await?;
     if let Some(next) = next {
         catalog.apply(next).await.map_err(Ended::failed)?;
@@ -96,7 +99,7 @@ async fn order(shared: &Arc<Shared>, propose: Propose, action: &Action) -> Resul
 /// P1's and P2's side.
 async fn follow(shared: &Arc<Shared>, propose: Propose, action: &Action) -> Result<u64, Ended> {
     let tenant = propose.tenant.clone();
-    shared.catalog.after(&tenant, action).map_err(Ended::refused)?;
+    shared.catalog.after(&tenant, action)?;
     agree(shared, propose, action).await?;
     let wait = 2 * shared.limits.wait();
     timeout(wait, shared.catalog.done(&tenant, action)).await.map_err(|_| {

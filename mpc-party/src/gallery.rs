@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use mpc_core::inference::head::Templates;
 use mpc_core::sharing::ArithmeticShare;
-use mpc_core::wire::message::Id;
+use mpc_core::wire::message::{Code, Id, Refusal};
 use mpc_core::wire::peer::{Catalog, Enrolled, Entry, gallery_digest, gallery_name};
 
+use crate::catalog::not_in_service;
 use crate::store::Store;
 
 /// Who is enrolled with one publication, and this party's shares of the templates.
@@ -77,15 +78,23 @@ pub(crate) fn with_person(
     person: &str,
     template: Id,
     most: usize,
-) -> Result<Option<Catalog>> {
+) -> Result<Option<Catalog>, Refusal> {
     let mut gallery = gallery(list, publication)?;
-    ensure!(gallery_name(person), "a name has 1 to 64 bytes, no control characters and no spaces at its ends");
+    if !gallery_name(person) {
+        let reason = "a name has 1 to 64 bytes, no control characters and no spaces at its ends";
+        return Err(Code::Invalid.because(reason));
+    }
     match gallery.iter().find(|enrolled| enrolled.person == person) {
         Some(enrolled) if enrolled.template == template => return Ok(None),
-        Some(_) => bail!("{person:?} is enrolled already; remove that one first, or choose another name"),
+        Some(_) => {
+            let reason = format!("{person:?} is enrolled already; remove that one first, or choose another name");
+            return Err(Code::Taken.because(reason));
+        }
         None => {}
     }
-    ensure!(gallery.len() < most, "{most} persons are enrolled already (limits.templates)");
+    if gallery.len() >= most {
+        return Err(Code::Full.because(format!("{most} persons are enrolled already (limits.templates)")));
+    }
     gallery.push(Enrolled { person: person.into(), template });
     Ok(Some(list.with_gallery(publication, gallery)))
 }
@@ -94,11 +103,13 @@ pub(crate) fn with_person(
 ///
 /// # Errors
 /// There is no such person.
-pub(crate) fn without_person(list: &Catalog, publication: &Id, person: &str) -> Result<Catalog> {
+pub(crate) fn without_person(list: &Catalog, publication: &Id, person: &str) -> Result<Catalog, Refusal> {
     let mut gallery = gallery(list, publication)?;
     let before = gallery.len();
     gallery.retain(|enrolled| enrolled.person != person);
-    ensure!(gallery.len() < before, "nobody is enrolled as {person:?}");
+    if gallery.len() == before {
+        return Err(Code::NotFound.because(format!("nobody is enrolled as {person:?}")));
+    }
     Ok(list.with_gallery(publication, gallery))
 }
 
@@ -110,10 +121,7 @@ pub(crate) fn has_person(list: &Catalog, publication: &Id, person: &str, templat
     gallery(list, publication).is_ok_and(|gallery| gallery.iter().any(is_meant))
 }
 
-fn gallery(list: &Catalog, publication: &Id) -> Result<Vec<Enrolled>> {
+fn gallery(list: &Catalog, publication: &Id) -> Result<Vec<Enrolled>, Refusal> {
     let entry = list.entries.iter().find(|entry| entry.publication == *publication);
-    Ok(entry
-        .context("no such publication is in service here; it may have been replaced, ask for the models again")?
-        .gallery
-        .clone())
+    Ok(entry.ok_or_else(not_in_service)?.gallery.clone())
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mpc_core::Role;
+use mpc_core::{Role, random};
 use mpc_core::network::lines::{Conditions, Measured, measure};
 use mpc_core::network::mesh::Mesh;
 use mpc_core::wire::message::{Id, Versioned};
@@ -62,7 +62,7 @@ impl Lines {
     /// Asks both peers and measures with them. Whether it worked.
     async fn conduct(&self) -> bool {
         let mut session = Id::default();
-        if getrandom::fill(&mut session).is_err() {
+        if random::fill(&mut session).is_err() {
             return false;
         }
         for peer in [Role::P1, Role::P2] {

@@ -1,12 +1,11 @@
 //! A model as a party holds it: the public part, checked, and its share of the weights.
 
-use anyhow::{Context, Result, ensure};
 use mpc_core::inference::secure::Weights;
 use mpc_core::model::{Graph, Manifest};
 use mpc_core::ring::Tensor;
 use mpc_core::sharing::{ArithmeticShare, Dealt};
 use mpc_core::wire::codec;
-use mpc_core::wire::message::{Id, ModelInfo, model_digest};
+use mpc_core::wire::message::{Code, Id, ModelInfo, Refusal, model_digest};
 
 use crate::config::Limits;
 
@@ -29,20 +28,25 @@ impl Description {
     ///
     /// # Errors
     /// The field or node that is wrong, or the limit that is exceeded.
-    pub(crate) fn new(text: &str, encoded: &[u8], limits: &Limits) -> Result<Self> {
-        let manifest = Manifest::parse(text)?;
+    pub(crate) fn new(text: &str, encoded: &[u8], limits: &Limits) -> Result<Self, Refusal> {
+        let invalid = |reason: String| Err(Code::Invalid.because(reason));
+        let manifest = Manifest::parse(text).map_err(|e| Code::Invalid.because(e.to_string()))?;
         let graph = graph(encoded)?;
         let (stated, computed) = (&manifest.input.shape, &graph.input().shape);
-        ensure!(stated == computed, "the manifest's input has shape {stated:?}, the graph's {computed:?}");
+        if stated != computed {
+            return invalid(format!("the manifest's input has shape {stated:?}, the graph's {computed:?}"));
+        }
         let (declared, computed) = (manifest.outputs(), &graph.output().shape);
-        ensure!(
-            *computed == [declared],
-            "the manifest declares {declared} outputs, the graph's have shape {computed:?}"
-        );
+        if *computed != [declared] {
+            return invalid(format!("the manifest declares {declared} outputs, the graph's have shape {computed:?}"));
+        }
         let digest = model_digest(text, encoded);
         let description = Self { text: text.to_owned(), encoded: encoded.to_vec(), digest, manifest, graph };
         let (words, limit) = (description.weight_words(), limits.model_words());
-        ensure!(words <= limit, "the model has {words} weights, this party takes at most {limit} (limits.model_mib)");
+        if words > limit {
+            let reason = format!("the model has {words} weights, this party takes at most {limit} (limits.model_mib)");
+            return Err(Code::TooLarge.because(reason));
+        }
         Ok(description)
     }
 
@@ -85,10 +89,9 @@ impl Model {
 ///
 /// # Errors
 /// The node that is wrong.
-pub(crate) fn graph(encoded: &[u8]) -> Result<Graph> {
-    let graph: Graph = codec::decode(encoded).context("graph")?;
-    graph.validate()?;
-    Ok(graph)
+pub(crate) fn graph(encoded: &[u8]) -> Result<Graph, Refusal> {
+    let graph = codec::decode(encoded).and_then(|graph: Graph| graph.validate().map(|()| graph));
+    graph.map_err(|e| Code::Invalid.because(format!("graph: {e}")))
 }
 
 /// Number of weights of a graph.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use mpc_core::network::endpoint::{self, Io};
 use mpc_core::network::identity::Identity;
 use mpc_core::wire::cluster::PartyEntry;
-use mpc_core::wire::message::{MAX_CONTROL, Reply, Request, Versioned};
+use mpc_core::wire::message::{MAX_CONTROL, Refusal, Reply, Request, Versioned};
 use mpc_core::wire::stream;
 use tokio::time::timeout;
 
@@ -38,7 +38,7 @@ pub(crate) fn ask(config: &Config, request: Request) -> Result<Reply> {
         let limit = config.limits.session_timeout();
         let reply = timeout(limit, stream::receive(&mut recv, MAX_CONTROL)).await;
         match reply.with_context(|| format!("no answer from {address} within {limit:?}"))?? {
-            Reply::Refused { reason } | Reply::Failed { reason } => bail!("{reason}"),
+            Reply::Refused(Refusal { reason, .. }) | Reply::Failed { reason } => bail!("{reason}"),
             reply => Ok(reply),
         }
     })

@@ -25,8 +25,8 @@ pub(crate) async fn upload(
 ) -> Result<(), Ended> {
     let (publication, length) = (short(&upload.publication), upload.length);
     record.subject.publication = Some(hex(&upload.publication));
-    record.subject.model = Some(shared.catalog.check(&principal.tenant, &upload).map_err(Ended::refused)?);
-    let mut uploading = shared.catalog.begin(&principal.tenant, upload).await.map_err(Ended::refused)?;
+    record.subject.model = Some(shared.catalog.check(&principal.tenant, &upload)?);
+    let mut uploading = shared.catalog.begin(&principal.tenant, upload).await?;
     let have = uploading.have();
     say(send, &Reply::Ready { have }).await?;
 

@@ -12,7 +12,7 @@ use mpc_core::network::endpoint::{self, close};
 use mpc_core::network::identity::Fingerprint;
 use mpc_core::network::mesh::Caller;
 use mpc_core::wire::message::{
-    Action, Change, Classify, MAX_CONTROL, PROBE_BYTES, Question, Reply, Request, Status, Task,
+    Action, Change, Classify, Code, MAX_CONTROL, PROBE_BYTES, Question, Refusal, Reply, Request, Status, Task,
 };
 use mpc_core::wire::stream;
 use quinn::{RecvStream, SendStream};
@@ -23,17 +23,18 @@ use tracing::field::Empty;
 use tracing::{Instrument, debug, error_span, info, warn};
 
 use crate::access::Principal;
+use crate::catalog::not_in_service;
 use crate::config::Right;
 use crate::serve::Shared;
 use crate::store::Report;
-use crate::telemetry::Record;
+use crate::telemetry::{Kind, Record};
 use crate::{change, publish, session};
 
 /// How a conversation ends before its time.
 #[derive(Debug)]
 pub(crate) enum Ended {
     /// It never began.
-    Refused(String),
+    Refused(Refusal),
     /// It was begun.
     Failed(String),
     /// A check of active security failed.
@@ -52,15 +53,16 @@ impl From<mpc_core::Error> for Ended {
     }
 }
 
-impl Ended {
-    /// Refused for this reason.
-    pub(crate) fn refused(reason: impl Into<anyhow::Error>) -> Self {
-        Self::Refused(one_line(reason))
+impl From<Refusal> for Ended {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
     }
+}
 
+impl Ended {
     /// Failed for this reason.
     pub(crate) fn failed(reason: impl Into<anyhow::Error>) -> Self {
-        Self::Failed(one_line(reason))
+        Self::Failed(format!("{:#}", reason.into()))
     }
 
     /// Failed because of a bug here.
@@ -69,8 +71,11 @@ impl Ended {
     }
 }
 
-fn one_line(reason: impl Into<anyhow::Error>) -> String {
-    format!("{:#}", reason.into())
+/// Why a first message is not served that cannot be read.
+pub(crate) fn unreadable(error: &std::io::Error) -> Refusal {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    let code = if let Some(mpc_core::Error::OtherVersion { .. }) = inner { Code::OtherVersion } else { Code::Invalid };
+    code.because(error.to_string())
 }
 
 /// Whose key a connection has.
@@ -110,7 +115,7 @@ pub(crate) async fn serve_caller(shared: Arc<Shared>, caller: Caller) {
     warn!(%fingerprint, %from, "refused a caller whose key is not listed");
     shared.telemetry.turned_away(fingerprint, from);
     let reason = format!("this party does not know the key {fingerprint}; its operator can list it under [[clients]]");
-    let refused = Reply::Refused { reason: reason.clone() };
+    let refused = Reply::Refused(Code::NotListed.because(reason.clone()));
     while !running.is_empty() {
         tokio::select! {
             Ok((mut send, _)) = connection.accept_bi() => drop(say(&mut send, &refused).await),
@@ -143,9 +148,9 @@ async fn converse(shared: Arc<Shared>, who: Who, fingerprint: Fingerprint, mut s
     let mut record = Record::new();
     let ended = serve(&shared, &who, fingerprint, &mut record, &mut send, &mut recv).await;
     shared.telemetry.ended(&record, &who, fingerprint, &ended);
-    if let (Some(ticket), Err(Ended::Refused(reason))) = (record.ticket, &ended) {
-        let (shared, reason) = (shared.clone(), reason.clone());
-        tokio::spawn(async move { shared.admission.refuse(ticket, reason).await });
+    if let (Some(ticket), Err(Ended::Refused(refusal))) = (record.ticket, &ended) {
+        let (shared, refusal) = (shared.clone(), refusal.clone());
+        tokio::spawn(async move { shared.admission.refuse(ticket, refusal).await });
     }
     if let Some(reply) = last_words(ended) {
         // A caller that is gone by now does not need the reason.
@@ -165,9 +170,9 @@ fn last_words(ended: Result<(), Ended>) -> Option<Reply> {
             info!("the client left");
             None
         }
-        Err(Ended::Refused(reason)) => {
-            info!(reason, "refused");
-            Some(Reply::Refused { reason })
+        Err(Ended::Refused(refusal)) => {
+            info!(code = refusal.code.name(), reason = refusal.reason, "refused");
+            Some(Reply::Refused(refusal))
         }
         Err(Ended::Failed(reason)) => {
             warn!(reason, "failed");
@@ -189,22 +194,8 @@ async fn serve(
     recv: &mut RecvStream,
 ) -> Result<(), Ended> {
     let first = timeout(shared.limits.wait(), stream::receive_first(recv, MAX_CONTROL)).await;
-    let request = first.map_err(|_| Ended::Left)?.map_err(Ended::refused)?;
-    record.action = match &request {
-        Request::Status => "status",
-        Request::Models => "models",
-        Request::Gallery { .. } => "gallery",
-        Request::Classify(_) => "classify",
-        Request::Upload(_) => "upload",
-        Request::Change(change) => match change.action {
-            Action::Activate { .. } => "activate",
-            Action::Retire { .. } => "retire",
-            Action::Enrol { .. } => "enrol",
-            Action::Remove { .. } => "remove",
-        },
-        Request::Probe => "probe",
-        Request::Operate(_) => "operate",
-    };
+    let request = first.map_err(|_| Ended::Left)?.map_err(|e| unreadable(&e))?;
+    record.kind = Kind::of(&request);
     record.ticket = match &request {
         Request::Classify(Classify { stamp, .. }) | Request::Change(Change { stamp, .. }) => {
             Some((fingerprint.0, stamp.request))
@@ -216,11 +207,11 @@ async fn serve(
         Who::Operator => return serve_party(shared, true, request, send, recv).await,
         Who::Peer(_) => return serve_party(shared, false, request, send, recv).await,
     };
-    principal.admit().map_err(Ended::Refused)?;
-    let new = |stamp| shared.stamps.check(fingerprint, stamp, SystemTime::now()).map_err(Ended::Refused);
-    let may = |right| principal.check(right).map_err(Ended::Refused);
+    principal.admit()?;
+    let new = |stamp| shared.stamps.check(fingerprint, stamp, SystemTime::now());
+    let may = |right| principal.check(right);
     if matches!(request, Request::Classify(_) | Request::Upload(_) | Request::Change(_)) {
-        record.place = Some(shared.take_on().map_err(Ended::Refused)?);
+        record.place = Some(shared.take_on()?);
     }
     match request {
         Request::Status => say(send, &Reply::Status(Status { problems: Vec::new(), ..status(shared) })).await,
@@ -230,8 +221,8 @@ async fn serve(
         }
         Request::Gallery { publication } => {
             let model = shared.catalog.find(&principal.tenant, &publication);
-            let model = model.ok_or_else(|| Ended::Refused("no such publication is in service here".into()))?;
-            let gallery = shared.catalog.gallery(&model).map_err(Ended::refused)?;
+            let model = model.ok_or_else(not_in_service)?;
+            let gallery = shared.catalog.gallery(&model)?;
             let persons = gallery.enrolled.iter().map(|enrolled| enrolled.person.clone()).collect();
             say(send, &Reply::Gallery { persons, digest: gallery.digest, lacking: gallery.lacking() }).await
         }
@@ -253,7 +244,7 @@ async fn serve(
             change::change(shared, principal, fingerprint, request, record, send).await
         }
         Request::Probe => probe(shared, send, recv).await,
-        Request::Operate(_) => Err(Ended::Refused("only the party's own operator may ask for this".into())),
+        Request::Operate(_) => Err(Code::NoRight.because("only the party's own operator may ask for this").into()),
     }
 }
 
@@ -269,9 +260,11 @@ async fn serve_party(
         Request::Status => say(send, &Reply::Status(status(shared))).await,
         Request::Probe => probe(shared, send, recv).await,
         Request::Operate(task) if own => operate(shared, task, send).await,
-        _ => Err(Ended::Refused(
-            "a party may ask how this one is, and measure the line; its operator may also look after the store".into(),
-        )),
+        _ => {
+            let reason =
+                "a party may ask how this one is, and measure the line; its operator may also look after the store";
+            Err(Code::NoRight.because(reason).into())
+        }
     }
 }
 

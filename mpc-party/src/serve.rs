@@ -12,13 +12,14 @@ use mpc_core::network::identity::{Fingerprint, Identity};
 use mpc_core::network::mesh::{Control, Inbox, Mesh};
 use mpc_core::party::keep_freed_memory;
 use mpc_core::security::Mode;
+use mpc_core::wire::message::{Code, Refusal};
 use mpc_core::wire::peer::PeerRequest;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
 use crate::access::{Access, Stamps};
-use crate::admission::{Admission, Refusal};
+use crate::admission::{Admission, NotAdmitted, stopping};
 use crate::agreement::Agreement;
 use crate::catalog::Catalog;
 use crate::config::{Config, Limits};
@@ -62,16 +63,15 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Refuses what is weaker than this party or the model demands.
-    pub(crate) fn check_security(&self, asked: Mode, model: Mode) -> Result<(), String> {
+    pub(crate) fn check_security(&self, asked: Mode, model: Mode) -> Result<(), Refusal> {
         let demands = [
             (self.minimum, "this party's operator demands (security.minimum)"),
             (model, "the model's manifest demands (security)"),
         ];
         match demands.into_iter().find(|(minimum, _)| asked < *minimum) {
             None => Ok(()),
-            Some((minimum, who)) => Err(format!(
-                "the request asks for {asked} security, {who} {minimum} security; ask with --security {minimum}"
-            )),
+            Some((minimum, who)) => Err(Code::WeakSecurity
+                .because(format!("the request asks for {asked} security, {who} {minimum} security; ask for that"))),
         }
     }
 
@@ -79,15 +79,13 @@ impl Shared {
     ///
     /// # Errors
     /// There is none; when to try again.
-    pub(crate) fn take_on(&self) -> Result<Place, String> {
+    pub(crate) fn take_on(&self) -> Result<Place, Refusal> {
         let (party, most) = (self.mesh.role(), self.limits.waiting);
-        let (limit, reason) = if self.admission.is_stopping() {
-            (Limit::Stopping, format!("{party} is stopping; try again when it is back"))
+        let (limit, refusal) = if self.admission.is_stopping() {
+            (Limit::Stopping, stopping(party))
         } else if self.telemetry.audit_forbids_requests() {
-            (
-                Limit::Audit,
-                format!("{party} cannot write its audit log, without which it serves nobody; try again later"),
-            )
+            let reason = format!("{party} cannot write its audit log, without which it serves nobody; try again later");
+            (Limit::Audit, Code::Unavailable.because(reason))
         } else if self.requests.send_if_modified(|n| {
             *n < most && {
                 *n += 1;
@@ -96,13 +94,11 @@ impl Shared {
         }) {
             return Ok(Place(self.requests.clone()));
         } else {
-            (
-                Limit::Waiting,
-                format!("{most} requests wait or run at {party} already (limits.waiting); try again later"),
-            )
+            let reason = format!("{most} requests wait or run at {party} already (limits.waiting); try again later");
+            (Limit::Waiting, Code::Busy.because(reason))
         };
         self.telemetry.metrics.turned_away(limit);
-        Err(reason)
+        Err(refusal)
     }
 
     /// Number of requests that were taken on and have not ended.
@@ -125,11 +121,11 @@ impl Shared {
     }
 
     /// How a request ends that was not admitted.
-    pub(crate) fn not_admitted(&self, Refusal { reason, limit }: Refusal) -> Ended {
+    pub(crate) fn not_admitted(&self, NotAdmitted { refusal, limit }: NotAdmitted) -> Ended {
         if let Some(limit) = limit {
             self.telemetry.metrics.turned_away(limit);
         }
-        Ended::Refused(reason)
+        Ended::Refused(refusal)
     }
 
     /// Who has this key, if that may come in now.

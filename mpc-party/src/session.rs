@@ -70,16 +70,16 @@ async fn converse(
     subject.inputs = Some(request.windows.len());
     subject.windows = Some(request.windows.iter().map(|&n| u64::from(n)).sum());
     subject.security = Some(request.security);
-    let asked = Asked::find(&shared.catalog, &principal.tenant, &request).map_err(Ended::refused)?;
+    let asked = Asked::find(&shared.catalog, &principal.tenant, &request)?;
     let name = asked.name().to_owned();
     subject.model = Some(name.clone());
     Span::current().record("model", &name);
-    shared.check_security(request.security, asked.minimum()).map_err(Ended::Refused)?;
-    let demand = asked.demand(&request, &shared.limits, principal.input_words).map_err(Ended::refused)?;
-    let _place = principal.enter().map_err(Ended::Refused)?;
+    shared.check_security(request.security, asked.minimum())?;
+    let demand = asked.demand(&request, &shared.limits, principal.input_words)?;
+    let _place = principal.enter()?;
     let propose = Propose {
         request: request.stamp.request,
-        digest: request.digest().map_err(Ended::refused)?,
+        digest: request.digest()?,
         client: client.0,
         tenant: principal.tenant.clone(),
     };

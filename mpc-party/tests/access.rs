@@ -6,7 +6,7 @@ mod common;
 use common::{Client, Conversation, Parties, TestModel, run, send_input};
 use mpc_core::Role::{self, P0, P1, P2};
 use mpc_core::network::identity::Identity;
-use mpc_core::wire::message::{Action, Change, Classify, Id, Reply, Request, Stamp, Task};
+use mpc_core::wire::message::{Action, Change, Classify, Code, Id, Refusal, Reply, Request, Stamp, Task};
 
 const SAMPLES: [[f64; 4]; 3] = [[1.5, 0.25, -1.0, 0.0], [-0.5, -0.25, -1.0, 2.0], [0.0, 0.125, 0.25, -2.0]];
 const LABELS: [u64; 3] = [0, 1, 2];
@@ -26,8 +26,13 @@ fn everywhere(publications: &[Id]) -> [Vec<Id>; 3] {
 }
 
 /// The refusal of one party.
-async fn refusal(client: &Client, role: Role, request: Request) -> String {
+async fn refusal(client: &Client, role: Role, request: Request) -> Refusal {
     client.ask(role, &request).await.refusal().await
+}
+
+/// Whether a party refused with that code.
+fn refused(reply: &Reply, code: Code) -> bool {
+    matches!(reply, Reply::Refused(refusal) if refusal.code == code)
 }
 
 #[test]
@@ -50,7 +55,7 @@ fn each_right_allows_its_requests_and_no_others() {
             match may_classify {
                 true => assert_eq!(got, Ok(LABELS.to_vec()), "{more}"),
                 false => assert!(
-                    matches!(&got, Err(Reply::Refused { reason }) if reason.contains("may not classify")),
+                    got.as_ref().is_err_and(|reply| refused(reply, Code::NoRight)),
                     "{more}: {got:?}"
                 ),
             }
@@ -61,10 +66,10 @@ fn each_right_allows_its_requests_and_no_others() {
             });
             let change = refusal(&client, P1, change).await;
             assert_eq!(upload == Reply::Stored, may_publish, "{more}: {upload:?}");
-            assert_eq!(change.contains("may not publish"), !may_publish, "{more}: {change}");
+            assert_eq!(change.code, if may_publish { Code::NotFound } else { Code::NoRight }, "{more}: {change}");
             assert_eq!(client.in_service().await, everywhere(&[model.publication]), "everybody sees what there is");
             for task in [Task::Verify, Task::Backup { to: "/tmp/none".into() }] {
-                assert!(refusal(&client, P0, Request::Operate(task)).await.contains("operator"), "{more}");
+                assert_eq!(refusal(&client, P0, Request::Operate(task)).await.code, Code::NoRight, "{more}");
             }
         }
     });
@@ -87,14 +92,14 @@ fn tenants_do_not_see_each_other() {
         assert_eq!(reader.classify(&of_b, &SAMPLES).await, Ok(LABELS.to_vec()));
         let got = reader.classify(&of_a, &SAMPLES).await;
         let unknown = reader.classify(&TestModel::first_three_pixels(9), &SAMPLES).await;
-        assert!(matches!(&got, Err(Reply::Refused { .. })));
+        assert!(got.as_ref().is_err_and(|reply| refused(reply, Code::NotFound)), "{got:?}");
         assert_eq!(got, unknown, "as if it were not there");
 
         // The other tenant's publication can neither be uploaded again, nor put into service, nor taken out.
         let upload = b.upload(P0, &of_a).await;
-        assert!(matches!(&upload, Reply::Refused { reason } if reason.contains("another tenant")), "{upload:?}");
+        assert!(refused(&upload, Code::NoRight), "{upload:?}");
         for reply in b.change(Action::Activate { publication: of_a.publication, forget_gallery: false }).await {
-            assert!(matches!(reply, Reply::Refused { .. }), "{reply:?}");
+            assert!(refused(&reply, Code::NotFound), "{reply:?}");
         }
         b.change(Action::Retire { model: "pixels".into(), forget_gallery: false }).await;
         assert_eq!(a.in_service().await, everywhere(&[of_a.publication]));
@@ -123,16 +128,15 @@ fn no_party_can_admit_anybody_alone() {
             let reason = client.connections[role.index()].closed().await.to_string();
             assert!(reason.contains("does not know the key"), "{reason}");
         }
-        let reason = refusal(&client, P0, Request::Classify(model.classify(1))).await;
-        assert!(reason.contains("P1") || reason.contains("P2"), "{reason}");
+        let Refusal { code, reason } = refusal(&client, P0, Request::Classify(model.classify(1))).await;
+        assert!(code == Code::Unavailable && (reason.contains("P1") || reason.contains("P2")), "{reason}");
 
         let client = parties.connect(&moved).await;
         for role in Role::ALL {
             assert_eq!(client.upload(role, &TestModel::first_three_pixels(3)).await, Reply::Stored);
         }
         let replies = client.change(Action::Activate { publication: [3; 32], forget_gallery: false }).await;
-        let named = |reply: &Reply| matches!(reply, Reply::Refused { reason } if reason.contains("tenant"));
-        assert!(replies.iter().any(named), "{replies:?}");
+        assert!(replies.iter().any(|reply| refused(reply, Code::Disagreement)), "{replies:?}");
     });
 }
 
@@ -153,13 +157,12 @@ fn a_request_is_served_once() {
             assert!(matches!(conversation.reply().await, Reply::Output { .. }));
         }
         for role in Role::ALL {
-            let reason = refusal(&client, role, Request::Classify(request.clone())).await;
-            assert!(reason.contains("made before"), "{reason}");
+            assert_eq!(refusal(&client, role, Request::Classify(request.clone())).await.code, Code::Replayed);
             for (seconds, side) in [(-1000, "behind"), (1000, "ahead")] {
                 let issued_s = request.stamp.issued_s.saturating_add_signed(seconds);
                 let old = Classify { stamp: Stamp { issued_s, ..Stamp::fresh().unwrap() }, ..request.clone() };
-                let reason = refusal(&client, role, Request::Classify(old)).await;
-                assert!(reason.contains(side) && reason.contains("clock"), "{reason}");
+                let Refusal { code, reason } = refusal(&client, role, Request::Classify(old)).await;
+                assert!(code == Code::Clock && reason.contains(side), "{reason}");
             }
         }
     });
@@ -177,26 +180,25 @@ fn each_client_has_limits_of_its_own() {
         let other = parties.connect(&parties.client).await;
 
         let client = parties.call(&slow).await;
-        let mut refused = String::new();
-        while refused.is_empty() {
-            if let Reply::Refused { reason } = client.ask(P1, &Request::Status).await.reply().await {
-                refused = reason;
+        let Refusal { code, reason } = loop {
+            if let Reply::Refused(refusal) = client.ask(P1, &Request::Status).await.reply().await {
+                break refusal;
             }
-        }
-        assert!(refused.contains("50 requests a minute") && refused.contains("try again in"), "{refused}");
+        };
+        assert!(code == Code::Busy && reason.contains("50 requests a minute"), "{reason}");
 
         let client = parties.connect(&single).await;
         let mut first = client.ask_all(&Request::Classify(model.classify(1))).await;
         for conversation in &mut first {
             assert!(matches!(conversation.reply().await, Reply::Accepted { .. }));
         }
-        let reason = refusal(&client, P2, Request::Classify(model.classify(1))).await;
-        assert!(reason.contains("concurrent"), "{reason}");
+        let Refusal { code, reason } = refusal(&client, P2, Request::Classify(model.classify(1))).await;
+        assert!(code == Code::Busy && reason.contains("concurrent"), "{reason}");
 
         let client = parties.connect(&small).await;
         let large = Classify { windows: vec![1; 40_000], ..model.classify(1) };
-        let reason = refusal(&client, P0, Request::Classify(large)).await;
-        assert!(reason.contains("input_mib"), "{reason}");
+        let Refusal { code, reason } = refusal(&client, P0, Request::Classify(large)).await;
+        assert!(code == Code::TooLarge && reason.contains("input_mib"), "{reason}");
 
         assert_eq!(other.classify(&model, &SAMPLES).await, Ok(LABELS.to_vec()), "the others do not feel it");
         finish(first).await;
@@ -227,6 +229,6 @@ fn an_open_party_lets_strangers_classify_and_nothing_else() {
         let client = parties.connect(&stranger).await;
         assert_eq!(client.classify(&model, &SAMPLES).await, Ok(LABELS.to_vec()));
         let upload = client.upload(P0, &model).await;
-        assert!(matches!(&upload, Reply::Refused { reason } if reason.contains("may not publish")), "{upload:?}");
+        assert!(refused(&upload, Code::NoRight), "{upload:?}");
     });
 }

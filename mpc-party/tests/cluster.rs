@@ -8,7 +8,7 @@ use mpc_core::Role::{self, P0, P1, P2};
 use mpc_core::error::Step;
 use mpc_core::network::identity::Identity;
 use mpc_core::security::Mode;
-use mpc_core::wire::message::{Action, Classify, PROTOCOL_VERSION, Reply, Request, Versioned};
+use mpc_core::wire::message::{Action, Classify, Code, PROTOCOL_VERSION, Refusal, Reply, Request, Versioned};
 use mpc_core::wire::stream;
 
 const SAMPLES: [[f64; 4]; 3] = [[1.5, 0.25, -1.0, 0.0], [-0.5, -0.25, -1.0, 2.0], [0.0, 0.125, 0.25, -2.0]];
@@ -39,7 +39,7 @@ fn a_killed_party_is_named_and_everything_works_after_its_restart() {
         for role in [P0, P1] {
             let request = Request::Classify(model.classify(1));
             let mut both = [client.ask(P0, &request).await, client.ask(P1, &request).await];
-            let reason = both[role.index()].refusal().await;
+            let reason = both[role.index()].refused(Code::Unavailable).await;
             assert!(reason.contains("P2"), "{role}: {reason}");
         }
 
@@ -63,27 +63,26 @@ fn whoever_is_not_entitled_is_told_why() {
         let reason = parties.call(&stranger).await.connections[0].closed().await.to_string();
         assert!(reason.contains(&stranger.fingerprint().to_string()), "{reason}");
 
-        let reason = client.ask(P1, &Request::Upload(model.upload(P1))).await.refusal().await;
+        let reason = client.ask(P1, &Request::Upload(model.upload(P1))).await.refused(Code::NoRight).await;
         assert!(reason.contains("\"publish\""), "{reason}");
 
-        let reason = client.ask(P1, &Request::Classify(model.classify(1))).await.refusal().await;
-        assert!(reason.contains("publication"), "{reason}");
+        client.ask(P1, &Request::Classify(model.classify(1))).await.refused(Code::NotFound).await;
 
         let mut conversation = client.open(P2).await;
         let future = Versioned { version: PROTOCOL_VERSION + 1, body: Request::Status };
         stream::send(&mut conversation.send, &future).await.unwrap();
-        let reason = conversation.refusal().await;
+        let reason = conversation.refused(Code::OtherVersion).await;
         let versions = [PROTOCOL_VERSION, PROTOCOL_VERSION + 1].map(|version| format!("version {version}"));
         assert!(versions.iter().all(|version| reason.contains(version)), "{reason}");
 
         let mut conversation = client.open(P0).await;
         conversation.send.write_all(&u32::MAX.to_le_bytes()).await.unwrap();
-        let reason = conversation.refusal().await;
+        let reason = conversation.refused(Code::Invalid).await;
         assert!(reason.contains("4294967295"), "{reason}");
 
         let mut conversation = client.open(P0).await;
         conversation.send.write_all(&[8, 0, 0, 0, PROTOCOL_VERSION as u8, 0, 77, 77, 77, 77, 77, 77]).await.unwrap();
-        conversation.refusal().await;
+        conversation.refused(Code::Invalid).await;
     });
 }
 
@@ -94,14 +93,16 @@ fn a_question_too_large_for_the_memory_is_refused_before_it_is_computed() {
     run(async {
         parties.connect(&parties.publisher).await.publish(&model).await;
         let client = parties.connect(&parties.client).await;
-        let Err(Reply::Refused { reason }) = client.classify(&model, &SAMPLES).await else {
+        let Err(Reply::Refused(Refusal { code: Code::TooLarge, reason })) = client.classify(&model, &SAMPLES).await
+        else {
             panic!("active security alone needs more")
         };
         assert!(reason.contains("MiB") && reason.contains("session_mib"), "{reason}");
 
         let request = Classify { security: Mode::Passive, ..model.classify(1) };
         let mut conversation = client.ask(P0, &Request::Classify(request)).await;
-        assert!(conversation.refusal().await.contains("P1"), "it fits, and waits for the others in vain");
+        let reason = conversation.refused(Code::Unavailable).await;
+        assert!(reason.contains("P1"), "it fits, and waits for the others in vain: {reason}");
     });
 }
 
@@ -115,20 +116,24 @@ fn a_request_must_reach_all_three_and_be_the_same() {
 
         let request = Request::Classify(model.classify(1));
         let (mut p0, mut p1) = (client.ask(P0, &request).await, client.ask(P1, &request).await);
-        let reason = p0.refusal().await;
-        assert!(reason.contains("P2") && reason.contains("did not arrive"), "{reason}");
-        assert_eq!(p1.refusal().await, reason, "P0 tells the others");
+        let refusal = p0.refusal().await;
+        assert!(refusal.code == Code::Unavailable && refusal.reason.contains("P2"), "{refusal:?}");
+        assert_eq!(p1.refusal().await, refusal, "P0 tells the others");
 
         let request = Request::Classify(model.classify(1));
         let (mut p1, mut p2) = (client.ask(P1, &request).await, client.ask(P2, &request).await);
-        assert!(p1.refusal().await.contains("P0") && p2.refusal().await.contains("P0"));
+        for late in [&mut p1, &mut p2] {
+            let reason = late.refused(Code::Unavailable).await;
+            assert!(reason.contains("P0"), "{reason}");
+        }
 
         let one = model.classify(1);
         let two = Classify { windows: vec![1, 1], ..one.clone() };
         let mut p0 = client.ask(P0, &Request::Classify(one.clone())).await;
         let _p1 = client.ask(P1, &Request::Classify(one)).await;
         let mut p2 = client.ask(P2, &Request::Classify(two)).await;
-        assert!(p0.refusal().await.contains("the same") && p2.refusal().await.contains("the same"));
+        p0.refused(Code::Disagreement).await;
+        p2.refused(Code::Disagreement).await;
 
         for windows in [vec![], vec![0], vec![2], vec![1; 257], vec![u32::MAX; 3]] {
             let request = Classify { windows, ..model.classify(1) };
@@ -193,8 +198,8 @@ fn what_is_weaker_than_a_minimum_is_refused() {
         run(async {
             parties.connect(&parties.publisher).await.publish(&model).await;
             let client = parties.connect(&parties.client).await;
-            let reason = client.ask(P1, &passive(&model)).await.refusal().await;
-            assert!(reason.contains(who) && reason.contains("--security active"), "{reason}");
+            let reason = client.ask(P1, &passive(&model)).await.refused(Code::WeakSecurity).await;
+            assert!(reason.contains(who) && reason.contains("active security"), "{reason}");
             assert_eq!(client.classify(&model, &SAMPLES).await, Ok(LABELS.to_vec()));
             let Reply::Models { minimum, .. } = client.ask(P1, &Request::Models).await.reply().await else { panic!() };
             assert_eq!(minimum, if who == "manifest" { Mode::Passive } else { Mode::Active });

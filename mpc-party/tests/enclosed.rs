@@ -9,7 +9,7 @@ use mpc_core::model::Graph;
 use mpc_core::ring::{Arithmetic, fixed};
 use mpc_core::security::Mode;
 use mpc_core::wire::codec;
-use mpc_core::wire::message::{Classify, Id, Question, Request, Subject};
+use mpc_core::wire::message::{Classify, Code, Id, Question, Request, Subject};
 use mpc_core::wire::stream::send_dealt;
 
 const SAMPLES: [[f64; 4]; 2] = [[1.5, 0.25, -1.0, 0.5], [-0.5, -0.25, -1.0, 2.0]];
@@ -67,15 +67,15 @@ fn what_makes_no_sense_is_refused_by_name() {
         large.nodes[2].facts.shape = vec![4, 1 << 15];
         large.nodes[3].facts.shape = vec![1 << 15];
         large.nodes[4].facts.shape = vec![1 << 15];
-        for (request, expected) in [
-            (label, "its output"),
-            (enrol, "may"),
-            (published, "labels"),
-            (garbage, "graph"),
-            (enclosed(&wrong), "product"),
-            (enclosed(&large), "input_mib"),
+        for (request, code, expected) in [
+            (label, Code::Invalid, "its output"),
+            (enrol, Code::NoRight, "may"),
+            (published, Code::Invalid, "labels"),
+            (garbage, Code::Invalid, "graph"),
+            (enclosed(&wrong), Code::Invalid, "product"),
+            (enclosed(&large), Code::TooLarge, "input_mib"),
         ] {
-            let reason = client.ask(P0, &Request::Classify(request)).await.refusal().await;
+            let reason = client.ask(P0, &Request::Classify(request)).await.refused(code).await;
             assert!(reason.contains(expected), "{reason:?} does not say {expected:?}");
         }
     });
@@ -100,6 +100,7 @@ fn weights_that_do_not_come_end_the_session() {
         let mut p0 = client.ask(P0, &Request::Classify(one.clone())).await;
         let _p1 = client.ask(Role::P1, &Request::Classify(one)).await;
         let mut p2 = client.ask(Role::P2, &Request::Classify(two)).await;
-        assert!(p0.refusal().await.contains("the same") && p2.refusal().await.contains("the same"));
+        p0.refused(Code::Disagreement).await;
+        p2.refused(Code::Disagreement).await;
     });
 }

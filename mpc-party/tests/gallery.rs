@@ -7,7 +7,7 @@ mod common;
 use common::{Client, Parties, TestModel, run};
 use mpc_core::Role::{self, P0, P1, P2};
 use mpc_core::network::identity::Identity;
-use mpc_core::wire::message::{Action, Reply};
+use mpc_core::wire::message::{Action, Code, Reply};
 
 /// Of three persons: the same directions at other lengths.
 const ANN: [f64; 4] = [1.5, 0.25, -1.0, 0.0];
@@ -42,9 +42,9 @@ async fn find(client: &Client, model: &TestModel, samples: &[[f64; 4]]) -> Resul
     client.find(model, gallery.digest, samples).await
 }
 
-fn refused<T: std::fmt::Debug>(result: Result<T, Reply>, reason: &str) {
-    let refused = matches!(&result, Err(Reply::Refused { reason: got }) if got.contains(reason));
-    assert!(refused, "{reason:?} is not why: {result:?}");
+fn refused<T: std::fmt::Debug>(result: Result<T, Reply>, code: Code) {
+    let refused = matches!(&result, Err(Reply::Refused(refusal)) if refusal.code == code);
+    assert!(refused, "{code:?} is not why: {result:?}");
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn enrolled_persons_are_found_after_a_restart_and_removed_ones_are_not() {
     run(async {
         let client = parties.connect(&operator).await;
         assert_eq!(client.publish(&model).await, 1);
-        refused(find(&client, &model, &[ANN]).await, "nobody is enrolled");
+        refused(find(&client, &model, &[ANN]).await, Code::Invalid);
 
         assert_eq!(enrol(&client, &model, "ann", &[ANN, twice(ANN)]).await, 2);
         assert_eq!(enrol(&client, &model, "bob", &[BOB]).await, 3);
@@ -65,9 +65,9 @@ fn enrolled_persons_are_found_after_a_restart_and_removed_ones_are_not() {
         assert_eq!(find(&client, &model, &[twice(BOB), EVE, twice(ANN)]).await, Ok(vec![1, 2, 0]));
 
         let template = client.keep(&model, &[EVE]).await.unwrap();
-        for (person, reason) in [("ann", "enrolled already"), ("eve", "limits.templates"), (" eve", "a name has")] {
+        for (person, code) in [("ann", Code::Taken), ("eve", Code::Full), (" eve", Code::Invalid)] {
             for reply in client.enrol(&model, person, template).await {
-                refused(Err::<(), _>(reply), reason);
+                refused(Err::<(), _>(reply), code);
             }
         }
 
@@ -79,9 +79,9 @@ fn enrolled_persons_are_found_after_a_restart_and_removed_ones_are_not() {
         let remove = |person: &str| Action::Remove { publication: model.publication, person: person.into() };
         assert_eq!(client.change(remove("ann")).await, [(); 3].map(|()| Reply::Changed { revision: 4 }));
         for reply in client.change(remove("ann")).await {
-            refused(Err::<(), _>(reply), "nobody is enrolled as");
+            refused(Err::<(), _>(reply), Code::NotFound);
         }
-        refused(client.find(&model, seen.digest, &[ANN]).await, "has changed");
+        refused(client.find(&model, seen.digest, &[ANN]).await, Code::GalleryChanged);
         assert_eq!(find(&client, &model, &[BOB, ANN]).await, Ok(vec![0, 1]));
         // The template that was kept before the restart still waits.
         assert!(matches!(client.enrol(&model, "eve", template).await[0], Reply::Changed { revision: 5 }));
@@ -107,25 +107,25 @@ fn only_who_may_enrols_and_tenants_do_not_see_each_other() {
 
         let asks = parties.connect(&asks).await;
         assert_eq!(asks.find(&model, gallery.digest, &[ANN]).await, Ok(vec![0]));
-        refused(asks.keep(&model, &[BOB]).await, "may not enrol");
+        refused(asks.keep(&model, &[BOB]).await, Code::NoRight);
         let template = client.keep(&model, &[BOB]).await.unwrap();
         for reply in asks.enrol(&model, "bob", template).await {
-            refused(Err::<(), _>(reply), "may not enrol");
+            refused(Err::<(), _>(reply), Code::NoRight);
         }
 
         let stranger = parties.connect(&stranger).await;
-        refused(stranger.gallery(&model).await, "no such publication");
-        refused(stranger.find(&model, gallery.digest, &[ANN]).await, "no such publication");
-        refused(stranger.keep(&model, &[ANN]).await, "no such publication");
+        refused(stranger.gallery(&model).await, Code::NotFound);
+        refused(stranger.find(&model, gallery.digest, &[ANN]).await, Code::NotFound);
+        refused(stranger.keep(&model, &[ANN]).await, Code::NotFound);
         for reply in stranger.enrol(&model, "bob", template).await {
-            refused(Err::<(), _>(reply), "no such publication");
+            refused(Err::<(), _>(reply), Code::NotFound);
         }
         for reply in stranger.change(Action::Remove { publication: model.publication, person: "ann".into() }).await {
-            refused(Err::<(), _>(reply), "no such publication");
+            refused(Err::<(), _>(reply), Code::NotFound);
         }
         // What no session has computed cannot be enrolled.
         for reply in client.enrol(&model, "bob", [9; 32]).await {
-            refused(Err::<(), _>(reply), "the template is not here");
+            refused(Err::<(), _>(reply), Code::NotFound);
         }
         assert_eq!(client.gallery(&model).await.unwrap(), gallery);
     });
@@ -151,7 +151,7 @@ fn who_is_enrolled_is_forgotten_only_where_the_publisher_says_so() {
         let retire = |forget_gallery| Action::Retire { model: "pixels".into(), forget_gallery };
         for action in [replace(false), retire(false)] {
             for reply in client.change(action).await {
-                refused(Err::<(), _>(reply), "1 person enrolled with the model \"pixels\" would be forgotten");
+                refused(Err::<(), _>(reply), Code::WouldForget);
             }
         }
         assert_eq!(find(&client, &model, &[ANN, EVE]).await, Ok(vec![0, 1]));
@@ -185,7 +185,7 @@ fn a_store_that_lacks_a_template_says_so_and_finds_nobody() {
             let lacks = |problems: &[String]| problems.iter().any(|problem| problem.contains("gallery"));
             parties.until_operator(victim, |status| status.revision == revision && lacks(&status.problems)).await;
             let client = parties.connect(&operator).await;
-            refused(find(&client, &model, &[BOB]).await, "lacks the templates of \"bob\"");
+            refused(find(&client, &model, &[BOB]).await, Code::Incomplete);
             // All parties still tell who is enrolled, and the victim whom it lacks: removing and enrolling again repairs it.
             let seen = client.gallery(&model).await.unwrap();
             assert_eq!(seen.persons, ["ann", "bob"]);

@@ -5,7 +5,7 @@ mod common;
 
 use common::{Client, Parties, TestModel, run};
 use mpc_core::Role::{self, P0, P1, P2};
-use mpc_core::wire::message::{Action, Change, Id, Reply, Request, Stamp};
+use mpc_core::wire::message::{Action, Change, Code, Id, Reply, Request, Stamp};
 use mpc_core::wire::stream::encode_dealt;
 
 const SAMPLES: [[f64; 4]; 3] = [[1.5, 0.25, -1.0, 0.0], [-0.5, -0.25, -1.0, 2.0], [0.0, 0.125, 0.25, -2.0]];
@@ -51,7 +51,7 @@ fn a_new_version_replaces_the_old_one_which_drains() {
         assert_eq!(publisher.change(retire()).await, [(); 3].map(|()| Reply::Changed { revision: 3 }));
         assert_eq!(client.in_service().await, everywhere(&[]));
         for reply in publisher.change(retire()).await {
-            assert!(matches!(&reply, Reply::Refused { reason } if reason.contains("pixels")), "{reply:?}");
+            assert!(matches!(&reply, Reply::Refused(refusal) if refusal.code == Code::NotFound), "{reply:?}");
         }
         assert_eq!(publisher.publish(&first).await, 4, "it may come back");
         assert_eq!(client.classify(&first, &SAMPLES).await, Ok(LABELS.to_vec()));
@@ -66,13 +66,15 @@ fn what_is_wrong_with_a_model_is_said_before_its_share_is_sent() {
         let publisher = parties.connect(&parties.publisher).await;
         let mut bad = model.upload(P0);
         bad.graph.pop();
-        assert!(publisher.ask(P0, &Request::Upload(bad)).await.refusal().await.contains("graph"));
+        publisher.ask(P0, &Request::Upload(bad)).await.refused(Code::Invalid).await;
         let mut bad = model.clone();
         bad.graph.nodes[3].facts.shape = vec![1 << 40];
-        assert!(publisher.ask(P0, &Request::Upload(bad.upload(P0))).await.refusal().await.contains("product"));
+        let reason = publisher.ask(P0, &Request::Upload(bad.upload(P0))).await.refused(Code::Invalid).await;
+        assert!(reason.contains("product"), "{reason}");
         let mut bad = model.upload(P0);
         bad.length = u64::MAX;
-        assert!(publisher.ask(P0, &Request::Upload(bad)).await.refusal().await.contains("at most"));
+        let reason = publisher.ask(P0, &Request::Upload(bad)).await.refused(Code::Invalid).await;
+        assert!(reason.contains("at most"), "{reason}");
         let mut bad = model.clone();
         bad.dealt[1] = TestModel::first_three_pixels(1).dealt[1].clone();
         let mut other = publisher.ask(P1, &Request::Upload(model.upload(P1))).await;
@@ -90,10 +92,10 @@ fn what_is_wrong_with_a_model_is_said_before_its_share_is_sent() {
             assert_eq!(publisher.upload(role, &second).await, Reply::Stored);
         }
         for reply in publisher.change(activate(&second)).await {
-            assert!(matches!(&reply, Reply::Refused { reason } if reason.contains("limits.models")), "{reply:?}");
+            assert!(matches!(&reply, Reply::Refused(refusal) if refusal.code == Code::Full), "{reply:?}");
         }
         let reply = publisher.upload(P0, &named("\"third\"", 3)).await;
-        assert!(matches!(&reply, Reply::Refused { reason } if reason.contains("limits.models")), "{reply:?}");
+        assert!(matches!(&reply, Reply::Refused(refusal) if refusal.code == Code::Full), "{reply:?}");
     });
 }
 
@@ -149,7 +151,7 @@ fn a_store_that_is_set_back_or_lost_is_noticed_and_publishing_again_repairs_it()
             lists[victim.index()].clear();
             assert_eq!(client.in_service().await, lists);
             let refused = client.classify(now, &SAMPLES).await;
-            assert!(matches!(&refused, Err(Reply::Refused { .. })), "{refused:?}");
+            assert!(matches!(&refused, Err(Reply::Refused(_))), "{refused:?}");
 
             let publisher = parties.connect(&parties.publisher).await;
             assert_eq!(publisher.publish(now).await, revision, "repaired, not replaced");
@@ -171,7 +173,7 @@ fn a_party_that_was_away_during_a_change_hears_of_it() {
         }
         parties.kill(P2);
         let request = Request::Change(Change { stamp: Stamp::fresh().unwrap(), action: activate(&second) });
-        let reason = publisher.ask(P0, &request).await.refusal().await;
+        let reason = publisher.ask(P0, &request).await.refused(Code::Unavailable).await;
         assert!(reason.contains("P2"), "{reason}");
         parties.restart(P2);
         let publisher = parties.connect(&parties.publisher).await;

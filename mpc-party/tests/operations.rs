@@ -8,7 +8,7 @@ use std::path::Path;
 use common::{Client, Conversation, Parties, TestModel, finish, run, send_input};
 use mpc_core::Role::{self, P0, P1, P2};
 use mpc_core::network::identity::Identity;
-use mpc_core::wire::message::{Reply, Request};
+use mpc_core::wire::message::{Code, Reply, Request};
 use serde_json::Value;
 
 const SAMPLES: [[f64; 4]; 2] = [[1.5, 0.25, -1.0, 0.0], [-0.5, -0.25, -1.0, 2.0]];
@@ -56,12 +56,13 @@ fn metrics_health_and_the_audit_log_tell_what_happened() {
     run(async {
         let client = publish(&parties, &model).await;
         assert_eq!(client.classify(&model, &SAMPLES).await, Ok(LABELS.to_vec()));
-        client.ask(P1, &Request::Upload(model.upload(P1))).await.refusal().await;
+        client.ask(P1, &Request::Upload(model.upload(P1))).await.refused(Code::NoRight).await;
         parties.call(&stranger).await.connections[1].closed().await;
         let [classified, refused] =
             ["ok", "refused"].map(|outcome| format!("mpc_party_requests_total{{kind=\"K\",outcome=\"{outcome}\"}}"));
         until_metric(&parties, P1, &classified.replace('K', "classify"), 1.0).await;
         until_metric(&parties, P1, &refused.replace('K', "upload"), 1.0).await;
+        until_metric(&parties, P1, "mpc_party_refusals_total{code=\"no-right\"}", 1.0).await;
         until_metric(&parties, P1, "mpc_party_refused_connections_total", 1.0).await;
         until_metric(&parties, P1, "mpc_party_sessions_running", 0.0).await;
     });
@@ -124,6 +125,7 @@ fn metrics_health_and_the_audit_log_tell_what_happened() {
     assert!(line.get("reason").is_none() && line["duration_ms"].is_u64(), "{line}");
     assert_eq!((&with("upload", "ok")["principal"], &line["tenant"]), (&"publisher".into(), &"default".into()));
     assert_eq!(with("activate", "ok")["publication"], "01".repeat(32));
+    assert_eq!(with("upload", "refused")["code"], "no-right");
     assert!(with("upload", "refused")["reason"].as_str().unwrap().contains("publish"));
     assert_eq!(with("connect", "refused")["fingerprint"], stranger.fingerprint().to_string());
     assert!(lines.iter().all(|line| line["action"] != "status"), "health checks are not written down");
@@ -201,7 +203,7 @@ fn without_a_required_audit_log_nobody_is_served() {
         client.ask(P2, &Request::Models).await.reply().await;
         until_metric(&parties, P2, "mpc_party_audit_failing", 1.0).await;
         let request = Request::Classify(TestModel::first_three_pixels(1).classify(1));
-        let reason = client.ask(P2, &request).await.refusal().await;
+        let reason = client.ask(P2, &request).await.refused(Code::Unavailable).await;
         assert!(reason.contains("P2 cannot write its audit log"), "{reason}");
         assert_eq!(parties.http(P2, "GET /readyz"), (503, "the audit log cannot be written\n".into()));
         assert_eq!(metric(&parties, P2, "mpc_party_limit_refusals_total{limit=\"audit\"}"), Some(1.0));
@@ -222,11 +224,13 @@ fn a_party_that_is_told_to_stop_finishes_what_it_has_begun() {
 
             parties.signal(role, "TERM");
             while parties.http(role, "GET /readyz") != (503, "stopping\n".into()) {}
-            let reason = client.ask(role, &Request::Classify(model.classify(1))).await.refusal().await;
+            let reason = client.ask(role, &Request::Classify(model.classify(1))).await.refused(Code::Unavailable).await;
             assert!(reason.contains(&format!("{role} is stopping; try again")), "{reason}");
             if role == P0 {
-                assert!(queued[0].refusal().await.contains("P0 is stopping"));
-                assert!(queued[1].refusal().await.contains("P0 is stopping"));
+                for queued in &mut queued[..2] {
+                    let reason = queued.refused(Code::Unavailable).await;
+                    assert!(reason.contains("P0 is stopping"), "{reason}");
+                }
             } else {
                 drop(queued);
             }
@@ -294,7 +298,7 @@ fn a_party_with_less_memory_refuses_with_the_figure() {
         let client = publish(&parties, &model).await;
         let first = begin(&client, &model).await;
         let mut second = client.ask_all(&Request::Classify(model.classify(1))).await;
-        let reason = second[1].refusal().await;
+        let reason = second[1].refused(Code::Busy).await;
         assert!(reason.contains("P1 has") && reason.contains("of 100 MiB"), "{reason}");
         assert!(second[0].failure().await.contains("P1"), "P1 tells its peers");
         assert_eq!(answer(first).await, Ok(LABELS.to_vec()));
@@ -302,7 +306,7 @@ fn a_party_with_less_memory_refuses_with_the_figure() {
 
         limit(&mut parties, 20);
         let client = parties.connect(&parties.client).await;
-        let reason = client.ask(P1, &Request::Classify(model.classify(1))).await.refusal().await;
+        let reason = client.ask(P1, &Request::Classify(model.classify(1))).await.refused(Code::TooLarge).await;
         assert!(reason.contains("20 MiB") && reason.contains("limits.memory_mib"), "{reason}");
     });
 }

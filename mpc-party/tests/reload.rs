@@ -10,7 +10,7 @@ use common::{Client, Parties, TestModel, program, run, send_input};
 use mpc_core::Role::{self, P1};
 use mpc_core::network::identity::Identity;
 use mpc_core::wire::cluster::Cluster;
-use mpc_core::wire::message::{Reply, Request};
+use mpc_core::wire::message::{Code, Refusal, Reply, Request};
 
 const SAMPLES: [[f64; 4]; 3] = [[1.5, 0.25, -1.0, 0.0], [-0.5, -0.25, -1.0, 2.0], [0.0, 0.125, 0.25, -2.0]];
 const LABELS: [u64; 3] = [0, 1, 2];
@@ -33,7 +33,7 @@ async fn answered(client: &Client, model: &TestModel) {
     loop {
         match client.classify(model, &SAMPLES).await {
             Ok(labels) => return assert_eq!(labels, LABELS),
-            Err(Reply::Refused { .. } | Reply::Failed { .. }) => {}
+            Err(Reply::Refused(_) | Reply::Failed { .. }) => {}
             Err(other) => panic!("{other:?}"),
         }
     }
@@ -59,7 +59,7 @@ fn a_client_that_is_removed_finishes_what_runs_and_gets_nothing_new() {
             // Over the connection that it has; and a new one is closed.
             let reason = loop {
                 match client.ask(role, &Request::Status).await.reply().await {
-                    Reply::Refused { reason } => break reason,
+                    Reply::Refused(Refusal { code: Code::NotListed, reason }) => break reason,
                     other => assert!(matches!(other, Reply::Status(_)), "{other:?}"),
                 }
             };

@@ -83,7 +83,7 @@ pub(crate) async fn connect(
     }
     progress.say("starting three servers on this machine");
     let folders = local_models(global, models)?;
-    let program = std::env::current_exe().map_err(|e| Error::Internal(format!("this program's own file: {e}")))?;
+    let program = std::env::current_exe().map_err(|e| Error::System(format!("this program's own file: {e}")))?;
     let parties = parties.insert(match &global.state {
         Some(folder) => LocalCluster::kept(&program, folder)?,
         None => LocalCluster::start(&program)?,

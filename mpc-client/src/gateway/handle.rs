@@ -147,7 +147,7 @@ impl Gateway {
         if action == Action::Filter {
             return self.filter(client, &query, files).await;
         }
-        let model = client.model(&query.model).await.map_err(Failure::missing)?;
+        let model = client.model(&query.model).await?;
         let asking = Asking { client, model: &model, timeout: self.timeout(), start };
         match action {
             Action::Ask { command, question } => {
@@ -237,8 +237,9 @@ async fn answer(
 
 /// The name, if somebody is enrolled under it.
 async fn known<'a>(client: &Client, model: &Model, id: &'a str) -> Result<&'a str, Failure> {
-    let missing = || Failure::missing(Error::Usage(format!("nobody is enrolled as {id:?}; GET /v1/face says who is")));
-    client.gallery(model).await?.persons.iter().any(|person| person == id).then_some(id).ok_or_else(missing)
+    let persons = client.gallery(model).await?.persons;
+    let unknown = || Error::UnknownPerson { name: id.to_owned(), anybody: !persons.is_empty() };
+    Ok(persons.iter().any(|person| person == id).then_some(id).ok_or_else(unknown)?)
 }
 
 fn found(answer: &impl Serialize) -> Result<Reply, Failure> {
@@ -248,7 +249,7 @@ fn found(answer: &impl Serialize) -> Result<Reply, Failure> {
 /// 128 random bits.
 fn random() -> Result<String, Failure> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|e| Error::Internal(format!("random numbers: {e}")))?;
+    mpc_core::random::fill(&mut bytes).map_err(Error::from)?;
     Ok(hex(&bytes))
 }
 

@@ -46,7 +46,8 @@ impl Link {
         let connected = tokio::time::timeout(self.timeout(), self.client_with(&Progress::start())).await;
         match connected.unwrap_or(Err(Error::Timeout(self.timeout()))) {
             Ok(_) => Ok(None),
-            Err(error) if self.global.local || matches!(error, Error::Usage(_) | Error::Internal(_)) => Err(error),
+            // Nobody else can mend what is wrong on this machine.
+            Err(error) if self.global.local || [1, 2].contains(&error.exit_code()) => Err(error),
             Err(error) => Ok(Some(error)),
         }
     }

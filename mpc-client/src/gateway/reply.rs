@@ -5,6 +5,7 @@ use hyper::body::Bytes;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 use mpc_client::Error;
+use mpc_core::wire::message::Code;
 use serde::Serialize;
 
 /// A whole response.
@@ -18,13 +19,15 @@ pub(crate) struct Failure {
     #[serde(skip)]
     allow: Option<String>,
     kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
     error: String,
 }
 
 impl Failure {
     /// With a line for the person who asks.
     pub(crate) fn new(status: StatusCode, kind: &'static str, error: impl Into<String>) -> Self {
-        Self { status, allow: None, kind, error: error.into() }
+        Self { status, allow: None, kind, code: None, error: error.into() }
     }
 
     /// A request that makes no sense.
@@ -35,14 +38,6 @@ impl Failure {
     /// The methods that the resource does have.
     pub(crate) fn allowing(self, methods: String) -> Self {
         Self { allow: Some(methods), ..self }
-    }
-
-    /// Something that the request names is not there.
-    pub(crate) fn missing(error: Error) -> Self {
-        match error {
-            Error::Usage(error) => Self::new(StatusCode::NOT_FOUND, "not-found", error),
-            other => other.into(),
-        }
     }
 
     /// The same under another status.
@@ -69,13 +64,27 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let status = match &error {
-            Error::Usage(_) | Error::Input(_) => StatusCode::BAD_REQUEST,
-            Error::Unreachable { .. } | Error::NotTrusted(_) | Error::Refused { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Usage(_) | Error::WrongTask { .. } | Error::Input(_) => StatusCode::BAD_REQUEST,
+            Error::UnknownModel { .. } | Error::UnknownPerson { .. } => StatusCode::NOT_FOUND,
+            Error::Unreachable { .. } | Error::NotTrusted(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Refused { code, .. } => refused(*code),
             Error::Disagreement(_) | Error::Cheating { .. } | Error::Aborted(_) => StatusCode::BAD_GATEWAY,
             Error::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        Self::new(status, error.kind(), error.to_string())
+        Self { code: error.code().map(Code::name), ..Self::new(status, error.kind(), error.to_string()) }
+    }
+}
+
+/// What a server's refusal is to whoever asked the gateway: a mistake of theirs, or something that may pass.
+fn refused(code: Code) -> StatusCode {
+    match code {
+        Code::Invalid | Code::WeakSecurity | Code::Taken => StatusCode::BAD_REQUEST,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::Disagreement | Code::Internal => StatusCode::BAD_GATEWAY,
+        // The gateway's own standing, or what another attempt or the operators mend.
+        _ => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
@@ -92,4 +101,20 @@ pub(crate) fn content(kind: &'static str, body: impl Into<Bytes>) -> Reply {
     let mut reply = Response::new(Full::new(body.into()));
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     reply
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_s_status_follows_from_its_code_and_the_body_names_it() {
+        let expected = [(Code::Invalid, 400), (Code::NotFound, 404), (Code::TooLarge, 413), (Code::Busy, 503)];
+        for (code, status) in expected {
+            let failure = Failure::from(Error::Refused { party: "P1".into(), code, reason: "so".into() });
+            let body = serde_json::to_value(&failure).unwrap();
+            assert_eq!((&body["kind"], &body["code"]), (&"refused".into(), &code.name().into()));
+            assert_eq!(failure.reply().status(), status, "{code:?}");
+        }
+    }
 }

@@ -212,7 +212,7 @@ impl Manifest {
     /// Reads and checks the manifest in a model's folder.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
-        let fail = |reason: String| Error::invalid(path.display().to_string(), reason);
+        let fail = |reason: String| Error::file(&path, reason);
         let size = std::fs::metadata(&path).map_err(|e| fail(e.to_string()))?.len();
         if size > MAX_BYTES {
             return Err(fail(format!("{size} bytes are too many, at most {MAX_BYTES}")));

@@ -64,12 +64,12 @@ impl Model {
     /// Reads `manifest.toml`, `model.onnx` and, for calibrated bounds, `calibration.npy` of a folder and compiles them.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a file, [`Error::Model`] with the node that cannot be imported or bounded.
+    /// [`Error::File`] for a file, [`Error::Invalid`] for what it says, [`Error::Model`] with the node that cannot be imported or bounded.
     pub fn load(folder: &Path) -> Result<Self> {
         let manifest = Manifest::read(folder)?;
         let read = |file: &str| {
             let path = folder.join(file);
-            std::fs::read(&path).map_err(|e| Error::invalid(path.display().to_string(), e.to_string()))
+            std::fs::read(&path).map_err(|e| Error::file(&path, e))
         };
         let samples = match manifest.bounds {
             manifest::Bounds::Calibrated { .. } => Some(npy::read(&read(CALIBRATION_FILE)?)?),

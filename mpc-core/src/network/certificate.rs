@@ -62,7 +62,7 @@ impl Validity {
 pub enum Distrust {
     /// It is over.
     #[error(
-        "its certificate ended on {}, and this machine's clock says {}; its operator renews it with `mpc-party init --renew`",
+        "its certificate ended on {}, and this machine's clock says {}; its operator renews it",
         date(*.until), date(*.now)
     )]
     Ended {

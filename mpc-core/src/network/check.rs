@@ -124,7 +124,7 @@ impl Report {
             let text = format!("its certificate ends on {day}, in {left} days");
             match validity.ends_soon() {
                 true => {
-                    self.add(&about, Level::Warning, text + "; its operator runs `mpc-party init --renew` and reloads")
+                    self.add(&about, Level::Warning, text + "; its operator renews it and reloads")
                 }
                 false => self.add(&about, Level::Ok, text),
             }
@@ -205,7 +205,7 @@ async fn ask(connection: &Connection) -> Result<Status, String> {
     };
     match timeout(ANSWER, answer).await {
         Ok(Ok(Reply::Status(status))) => Ok(status),
-        Ok(Ok(Reply::Refused { reason })) => Err(reason),
+        Ok(Ok(Reply::Refused(refusal))) => Err(refusal.reason),
         Ok(Ok(_)) => Err("it answered another question".into()),
         Ok(Err(e)) => Err(connection.close_reason().map_or_else(|| e.to_string(), |closed| explain(&closed))),
         Err(_) => Err(format!("no answer within {ANSWER:?}")),

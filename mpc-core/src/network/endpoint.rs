@@ -57,9 +57,9 @@ impl Io {
     /// Starts the thread `quic-io`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the operating system gives no thread or no poller.
+    /// [`Error::System`] where the operating system gives no thread or no poller.
     pub fn start() -> Result<Self> {
-        let failed = |e: std::io::Error| Error::invalid("I/O thread", e.to_string());
+        let failed = |e: std::io::Error| Error::system("I/O thread", e);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
@@ -91,14 +91,14 @@ const SOCKET_BUFFER: usize = 4 << 20;
 /// An endpoint that calls and is called, on a bound UDP socket. Call within the runtime.
 ///
 /// # Errors
-/// [`Error::Invalid`] on a socket or identity that cannot be used.
+/// [`Error::System`] on a socket, [`Error::Invalid`] on an identity that cannot be used.
 pub fn serve(socket: UdpSocket, identity: &Identity) -> Result<Endpoint> {
     let config = answering(identity)?;
     let options = SockRef::from(&socket);
     let sized = options.set_recv_buffer_size(SOCKET_BUFFER).and_then(|()| options.set_send_buffer_size(SOCKET_BUFFER));
-    sized.map_err(|e| Error::invalid("UDP socket", e.to_string()))?;
+    sized.map_err(|e| Error::system("UDP socket", e))?;
     let endpoint = Endpoint::new(remembered(identity), Some(config), socket, Arc::new(Drivers));
-    endpoint.map_err(|e| Error::invalid("UDP socket", e.to_string()))
+    endpoint.map_err(|e| Error::system("UDP socket", e))
 }
 
 /// How calls are answered as `identity`.
@@ -140,10 +140,10 @@ impl ConnectionIdGenerator for RandomIds {
 /// An endpoint that only calls, on any free port. Call within the runtime.
 ///
 /// # Errors
-/// [`Error::Invalid`] where no UDP socket can be had.
+/// [`Error::System`] where no UDP socket can be had.
 pub fn caller() -> Result<Endpoint> {
     let any = |address: &str| address.parse::<SocketAddr>().map_err(std::io::Error::other).and_then(Endpoint::client);
-    any("[::]:0").or_else(|_| any("0.0.0.0:0")).map_err(|e| Error::invalid("UDP socket", e.to_string()))
+    any("[::]:0").or_else(|_| any("0.0.0.0:0")).map_err(|e| Error::system("UDP socket", e))
 }
 
 /// Connects to the party `role` described by `entry`, which must show one of the keys listed there, in order to ask it something.
@@ -237,7 +237,7 @@ pub fn explain(error: &ConnectionError) -> String {
         ConnectionError::TransportError(e) => match alert(e.code) {
             Some(CERTIFICATE_EXPIRED) => {
                 format!(
-                    "its certificate is not valid today: it renews it with `init --renew`, or a clock is wrong ({})",
+                    "its certificate is not valid today: its operator renews it, or a clock is wrong ({})",
                     e.reason
                 )
             }
@@ -245,12 +245,11 @@ pub fn explain(error: &ConnectionError) -> String {
         },
         ConnectionError::ConnectionClosed(e) => match alert(e.error_code) {
             Some(CERTIFICATE_EXPIRED) => {
-                "it says that this side's certificate is not valid today: run `init --renew` here, \
-                 or set the clock that is wrong"
+                "it says that this side's certificate is not valid today: renew it, or set the clock that is wrong"
                     .into()
             }
             Some(BAD_CERTIFICATE | UNSUPPORTED_CERTIFICATE | UNKNOWN_CA | DECRYPT_ERROR) => {
-                "it cannot use this side's certificate: run `init --renew` here, or update the older side".into()
+                "it cannot use this side's certificate: renew it, or update the older side".into()
             }
             Some(CERTIFICATE_UNKNOWN | ACCESS_DENIED | CERTIFICATE_REQUIRED) => {
                 format!("it does not accept this side's certificate: {}", printable(&e.reason))
@@ -374,7 +373,7 @@ mod tests {
                 (said.expect("it is refused"), told)
             };
             let (said, told) = call(&old, &good).await;
-            assert!(said.contains("this side's certificate") && said.contains("init --renew"), "{said}");
+            assert!(said.contains("this side's certificate") && said.contains("renew it"), "{said}");
             let Err(Unreachable::Distrusted { distrust, .. }) = told else { panic!("{told:?}") };
             assert!(matches!(distrust, Distrust::Ended { until, .. } if until == ended.until), "{distrust}");
             assert!(distrust.to_string().contains(&date(ended.until)), "{distrust}");
@@ -382,7 +381,7 @@ mod tests {
             let (said, told) = call(&good, &old).await;
             assert!(said.contains("its certificate is not valid today"), "{said}");
             let told = told.unwrap_or_else(|unreachable| unreachable.to_string());
-            assert!(told.contains("this side's certificate") && told.contains("init --renew"), "{told}");
+            assert!(told.contains("this side's certificate") && told.contains("renew it"), "{told}");
         });
     }
 }

@@ -114,16 +114,16 @@ impl Identity {
     /// `name` is for people who look at the certificate; nothing trusts it.
     ///
     /// # Errors
-    /// [`Error::Invalid`] on a name that no certificate can hold.
+    /// [`Error::Invalid`] on a name that no certificate can hold, [`Error::System`] where there are no random numbers.
     pub fn generate(name: &str) -> Result<Self> {
-        let key = KeyPair::generate().map_err(|e| Error::invalid("key", e.to_string()))?;
+        let key = new_key()?;
         Self::issue(&key, name, Validity::of_days(DAYS))
     }
 
     /// A new TLS key, and a certificate for it that the identity's key signs.
     pub(super) fn issue(identity: &KeyPair, name: &str, valid: Validity) -> Result<Self> {
         let failed = |e: rcgen::Error| Error::invalid(format!("identity {name:?}"), e.to_string());
-        let key = KeyPair::generate().map_err(failed)?;
+        let key = new_key()?;
         let [root, leaf] = certificate::issue(identity, &key, name, valid).map_err(failed)?;
         Self::from_pem(&[leaf.pem(), root.pem()], &key.serialize_pem())
     }
@@ -160,7 +160,7 @@ impl Identity {
     /// is not there. Each file is replaced as a whole.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where a file cannot be written.
+    /// [`Error::File`] where a file cannot be written.
     pub fn save(&self, dir: &Path) -> Result<()> {
         fs::create_dir_all(dir).map_err(|e| at(dir, &e))?;
         replace(&dir.join(CERTIFICATE_FILE), self.chain_pem[1].as_bytes(), 0o644)?;
@@ -171,7 +171,7 @@ impl Identity {
     /// Reads what [`Identity::save`] wrote. A certificate that has ended is read all the same, see [`Identity::validity`].
     ///
     /// # Errors
-    /// [`Error::Invalid`] where a file is missing, damaged or belongs to another key, or where others than its owner can read a
+    /// [`Error::File`] where a file is missing, damaged or belongs to another key, or where others than its owner can read a
     /// key.
     pub fn load(dir: &Path) -> Result<Self> {
         let read = |file: &str| {
@@ -212,7 +212,12 @@ impl fmt::Debug for Identity {
 }
 
 pub(super) fn at(path: &Path, reason: &dyn fmt::Display) -> Error {
-    Error::invalid(path.display().to_string(), reason.to_string())
+    Error::file(path, reason)
+}
+
+/// A fresh ECDSA key; what can fail is the operating system's randomness.
+pub(super) fn new_key() -> Result<KeyPair> {
+    KeyPair::generate().map_err(|e| Error::system("key", e))
 }
 
 /// Writes a file whole or not at all.

@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 
 use super::certificate::Validity;
 use super::identity::{CERTIFICATE_FILE, Identity, KEY_FILE, TLS_CERTIFICATE_FILE, TLS_KEY_FILE};
-use super::identity::{at, refuse_readable_by_others, replace};
-use crate::error::{Error, Result};
+use super::identity::{at, new_key, refuse_readable_by_others, replace};
+use crate::error::Result;
 
 /// The folder, within that of an identity, with the one that will follow it.
 pub const NEXT: &str = "next";
@@ -33,7 +33,7 @@ pub struct Made {
 /// ends within 30 days, or where `renew` asks for it. A key is never replaced. `name` is for people who look at a certificate.
 ///
 /// # Errors
-/// [`Error::Invalid`] where a file cannot be read or written, or where a renewal lacks the long-lived key.
+/// [`Error::File`](crate::Error::File) where a file cannot be read or written, or where a renewal lacks the long-lived key.
 pub fn init(dir: &Path, name: &str, days: u32, renew: bool) -> Result<Made> {
     let (key_file, certificate_file) = (dir.join(KEY_FILE), dir.join(TLS_CERTIFICATE_FILE));
     let new = !key_file.exists() && !certificate_file.exists();
@@ -61,7 +61,7 @@ pub fn rotate(dir: &Path, name: &str, days: u32) -> Result<Made> {
 /// Puts the identity in [`NEXT`] into place, and the one that was there into [`PREVIOUS`].
 ///
 /// # Errors
-/// [`Error::Invalid`] where there is no next identity, where there is a previous one already, or where a file cannot be moved.
+/// [`Error::File`](crate::Error::File) where there is no next identity, where there is a previous one already, or where a file cannot be moved.
 pub fn finish_rotation(dir: &Path) -> Result<Identity> {
     let (next, previous) = (dir.join(NEXT), dir.join(PREVIOUS));
     Identity::load(&next)?;
@@ -88,7 +88,7 @@ pub fn finish_rotation(dir: &Path) -> Result<Identity> {
 fn make_key(dir: &Path) -> Result<KeyPair> {
     fs::create_dir_all(dir).map_err(|e| at(dir, &e))?;
     let file = dir.join(KEY_FILE);
-    let key = KeyPair::generate().map_err(|e| at(&file, &e))?;
+    let key = new_key()?;
     replace(&file, Zeroizing::new(key.serialize_pem()).as_bytes(), 0o600)?;
     Ok(key)
 }
@@ -97,7 +97,7 @@ fn load_key(dir: &Path) -> Result<KeyPair> {
     let file = dir.join(KEY_FILE);
     if !file.exists() {
         let reason = "a new certificate needs the identity's key: put the file back for as long as this takes";
-        return Err(Error::invalid(file.display().to_string(), reason));
+        return Err(at(&file, &reason));
     }
     refuse_readable_by_others(&file)?;
     let pem = Zeroizing::new(fs::read_to_string(&file).map_err(|e| at(&file, &e))?);
@@ -150,7 +150,7 @@ mod tests {
             let kept = fs::read(one.join(file)).unwrap();
             fs::copy(other.join(file), one.join(file)).unwrap();
             let refused = Identity::load(&one).unwrap_err().to_string();
-            assert!(refused.contains("init --renew"), "{file}: {refused}");
+            assert!(refused.contains("renew"), "{file}: {refused}");
             fs::write(one.join(file), kept).unwrap();
         }
         Identity::load(&one).unwrap();

@@ -130,7 +130,7 @@ impl Mesh {
     /// Serves on a bound UDP socket and starts calling the peers. `identity` must be one that `cluster` lists for `role`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] on a cluster that lists other keys for `role`, unreadable fingerprints, or an unusable socket.
+    /// [`Error::Invalid`] on a cluster that lists other keys for `role`, unreadable fingerprints; [`Error::System`] on an unusable socket.
     pub fn start(
         io: &Io,
         socket: UdpSocket,
@@ -181,9 +181,9 @@ impl Mesh {
     /// Where this party serves.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the socket is gone.
+    /// [`Error::System`] where the socket is gone.
     pub fn local_address(&self) -> Result<SocketAddr> {
-        self.inner.endpoint.local_addr().map_err(|e| Error::invalid("UDP socket", e.to_string()))
+        self.inner.endpoint.local_addr().map_err(|e| Error::system("UDP socket", e))
     }
 
     /// Whether the connection to a peer stands.

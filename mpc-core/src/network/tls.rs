@@ -92,7 +92,7 @@ fn pinning(
 
 /// When one's own chain is valid, if it fits together and belongs to the key (PKCS #8, DER).
 pub(super) fn check_own(chain: &[CertificateDer<'static>; 2], key: &[u8]) -> Result<Validity> {
-    const REMEDY: &str = "make a new certificate with `init --renew`";
+    const REMEDY: &str = "renew the certificate";
     let wrong = |reason: String| Error::invalid("TLS certificate", format!("{reason}; {REMEDY}"));
     let provider = provider();
     let key = PrivateKeyDer::Pkcs8(key.to_vec().into());

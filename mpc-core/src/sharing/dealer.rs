@@ -6,6 +6,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::{Share, slice, tensor};
 use crate::error::{Error, Result, Step};
+use crate::random;
 use crate::ring::{Domain, Tensor, Word};
 use crate::role::Role;
 
@@ -21,9 +22,12 @@ impl std::fmt::Debug for Seed {
 
 impl Seed {
     /// A fresh seed from the operating system.
+    ///
+    /// # Errors
+    /// [`Error::System`] where it gives none.
     pub fn fresh() -> Result<Self> {
         let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(|e| Error::invalid("operating system randomness", e.to_string()))?;
+        random::fill(&mut bytes)?;
         Ok(Self(bytes))
     }
 }

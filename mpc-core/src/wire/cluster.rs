@@ -28,11 +28,13 @@ pub struct PartyEntry {
 
 impl Cluster {
     /// Reads and validates a `cluster.toml`.
+    ///
+    /// # Errors
+    /// [`Error::File`] with what is wrong.
     pub fn load(path: &Path) -> Result<Self> {
-        let what = || path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|e| Error::invalid(what(), e.to_string()))?;
-        let cluster: Self = toml::from_str(&text).map_err(|e| Error::invalid(what(), e.to_string()))?;
-        cluster.validate().map_err(|reason| Error::invalid(what(), reason))?;
+        let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, e))?;
+        let cluster: Self = toml::from_str(&text).map_err(|e| Error::file(path, e))?;
+        cluster.validate().map_err(|reason| Error::file(path, reason))?;
         Ok(cluster)
     }
 

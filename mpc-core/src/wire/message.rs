@@ -5,7 +5,7 @@
 //! One bidirectional QUIC stream carries one conversation. A control message is a `u32` length (little endian) and that many
 //! bytes of [`codec`]; [`stream`](super::stream) reads and writes them. The first message on a stream is
 //! [`Versioned`]: two bytes of [`PROTOCOL_VERSION`] in front of the body, compared before anything else is decoded.
-//! [`Reply::Refused`] keeps its encoding in every version, so that a refusal can always be read.
+//! [`Reply::Refused`] keeps its encoding in every version from 7 on, so that a refusal can always be read.
 //!
 //! Tensors never pass through the codec. A *dealt share* ([`Dealt`](crate::sharing::Dealt)) is the component `own`, then the
 //! component `next`; a component is one byte 0 and a seed of 32 bytes, or one byte 1 and the elements as `u64`, little endian,
@@ -51,6 +51,7 @@
 //!
 //! What the parties say to each other is in [`peer`](super::peer).
 
+mod refusal;
 mod reply;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -61,9 +62,11 @@ use sha2::{Digest, Sha256};
 
 use super::codec;
 use crate::error::{Error, Result};
+use crate::random;
 use crate::security::Mode;
 
 pub use crate::security::Id;
+pub use refusal::{Code, Refusal};
 pub use reply::{ModelInfo, Reply, Status};
 
 /// Parties and clients of different versions refuse each other.
@@ -91,9 +94,6 @@ impl Purpose {
         format!("{name}/{PROTOCOL_VERSION}").into_bytes()
     }
 }
-
-/// Why a question about a gallery is refused that is not the one the party has now; the client looks again.
-pub const GALLERY_CHANGED: &str = "the gallery has changed since you looked; ask again";
 
 /// Largest control message in bytes that a party accepts; a list of models may be longer.
 pub const MAX_CONTROL: usize = 1 << 20;
@@ -123,17 +123,12 @@ impl<T: DeserializeOwned> Versioned<T> {
     /// The message in `bytes`, if its sender speaks our version.
     ///
     /// # Errors
-    /// [`Error::Invalid`] that names both versions, or what [`codec::decode`] says.
+    /// [`Error::OtherVersion`], or what [`codec::decode`] says.
     pub fn decode(bytes: &[u8]) -> Result<T> {
         let version = bytes.first_chunk().map(|bytes| u16::from_le_bytes(*bytes));
         match version {
             Some(PROTOCOL_VERSION) => codec::decode::<Self>(bytes).map(|message| message.body),
-            Some(other) => Err(Error::invalid(
-                "protocol version",
-                format!(
-                    "you speak version {other}, this party speaks version {PROTOCOL_VERSION}; update the older one"
-                ),
-            )),
+            Some(theirs) => Err(Error::OtherVersion { theirs, ours: PROTOCOL_VERSION }),
             None => Err(Error::invalid("encoded message", "shorter than a version number")),
         }
     }
@@ -194,11 +189,11 @@ impl Stamp {
     /// A fresh one.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the operating system has no random numbers, or a clock before 1970.
+    /// [`Error::System`] where the operating system has no random numbers, or a clock before 1970.
     pub fn fresh() -> Result<Self> {
         let mut request = Id::default();
-        getrandom::fill(&mut request).map_err(|e| Error::invalid("operating system randomness", e.to_string()))?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|e| Error::invalid("clock", e.to_string()))?;
+        random::fill(&mut request)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|e| Error::system("time after 1970", e))?;
         Ok(Self { request, issued_s: now.as_secs() })
     }
 }

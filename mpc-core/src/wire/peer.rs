@@ -21,7 +21,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::codec;
-use super::message::{Classify, Id, PROTOCOL_VERSION, hash};
+use super::message::{Classify, Id, PROTOCOL_VERSION, Refusal, hash};
 use crate::error::Result;
 use crate::network::lines::Conditions;
 use crate::ring::fixed::FRAC_BITS;
@@ -63,10 +63,7 @@ pub enum Verdict {
         nonce: Id,
     },
     /// It will not.
-    Refuse {
-        /// One line for people.
-        reason: String,
-    },
+    Refuse(Refusal),
 }
 
 /// What P0 makes of the verdicts.
@@ -80,10 +77,7 @@ pub enum Decision {
         conditions: Conditions,
     },
     /// It does not take place.
-    Abort {
-        /// One line for people.
-        reason: String,
-    },
+    Abort(Refusal),
 }
 
 /// The name of a session, which no single party can choose.

@@ -20,7 +20,7 @@ impl StoreKey {
     /// A fresh key from the operating system.
     pub fn fresh() -> Result<Self> {
         let mut key = Zeroizing::new([0; 32]);
-        getrandom::fill(&mut *key).map_err(|e| anyhow!("operating system randomness: {e}"))?;
+        mpc_core::random::fill(&mut *key)?;
         Ok(Self(key))
     }
 

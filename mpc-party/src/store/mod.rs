@@ -138,12 +138,12 @@ impl Store {
     ///
     /// # Errors
     /// It does not; how much there is.
-    pub fn check_room(&self, bytes: u64) -> Result<()> {
+    pub fn check_room(&self, bytes: u64) -> Result<(), String> {
         let (needed, free) = ((bytes + bytes / 8).div_ceil(1 << 20) + SPARE_MIB, free_mib(&self.path));
         let folder = self.path.parent().unwrap_or(Path::new("."));
         match free {
             Some(free) if free < needed => {
-                bail!("the disk of {} (data) has {free} MiB left, {needed} MiB are needed", folder.display())
+                Err(format!("the disk of {} (data) has {free} MiB left, {needed} MiB are needed", folder.display()))
             }
             _ => Ok(()),
         }

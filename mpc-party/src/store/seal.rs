@@ -48,7 +48,7 @@ impl Seal {
 
     pub(super) fn seal(&self, name: Name<'_>, value: &[u8]) -> Result<Vec<u8>> {
         let mut sealed = vec![0; NONCE];
-        getrandom::fill(&mut sealed).map_err(|e| anyhow!("operating system randomness: {e}"))?;
+        mpc_core::random::fill(&mut sealed)?;
         let nonce = XNonce::try_from(&sealed[..]).context("a nonce has 24 bytes")?;
         let body = self.0.encrypt(&nonce, Payload { msg: value, aad: &name.bytes() });
         sealed.extend(body.map_err(|_| anyhow!("a record too large to be sealed"))?);

@@ -17,6 +17,8 @@ use anyhow::{Context, Result};
 use prometheus_client::metrics::counter::Counter;
 use serde::Serialize;
 
+use super::{Kind, Outcome};
+
 /// Lines that wait for a disk that does not take them.
 const WAITING: usize = 4096;
 
@@ -31,7 +33,7 @@ pub(crate) struct Line<'a> {
     /// This party.
     pub(crate) party: &'a str,
     /// What was asked for.
-    pub(crate) action: &'a str,
+    pub(crate) action: Kind,
     /// Who asked, as the configuration names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) principal: Option<&'a str>,
@@ -45,8 +47,11 @@ pub(crate) struct Line<'a> {
     pub(crate) address: Option<String>,
     #[serde(flatten)]
     pub(crate) subject: &'a super::Subject,
-    /// `ok`, `refused`, `failed`, `cheating` or `left`.
-    pub(crate) outcome: &'a str,
+    /// How it ended.
+    pub(crate) outcome: Outcome,
+    /// The code of a refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<&'a str>,
     /// Why it did not go well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<&'a str>,
@@ -234,13 +239,14 @@ mod tests {
         Line {
             time: "2026-01-01T00:00:00.000Z".into(),
             party: "P1",
-            action: "classify",
+            action: Kind::Classify,
             principal: Some("alice"),
             tenant: Some("clinic"),
             fingerprint: "sha256:00".into(),
             address: None,
             subject,
-            outcome: "refused",
+            outcome: Outcome::Refused,
+            code: Some("busy"),
             reason,
             duration_ms: 3,
             rounds: None,

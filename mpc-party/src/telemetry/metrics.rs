@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use mpc_core::Role;
 use mpc_core::network::Meter;
-use mpc_core::wire::message::PROTOCOL_VERSION;
+use mpc_core::wire::message::{Code, PROTOCOL_VERSION};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -19,7 +19,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::machine;
+use super::{Kind, Outcome, machine};
 use crate::serve::Shared;
 
 /// Names of models in labels during the life of a process; further ones are counted as `other`.
@@ -30,14 +30,19 @@ const SECONDS: [f64; 14] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Ended {
-    kind: &'static str,
-    outcome: &'static str,
+    kind: Kind,
+    outcome: Outcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfCode {
+    code: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SessionEnded {
     model: String,
-    outcome: &'static str,
+    outcome: Outcome,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -116,6 +121,7 @@ pub(crate) struct Metrics {
     started: Instant,
     models: Mutex<HashSet<String>>,
     requests: Family<Ended, Counter>,
+    refusals: Family<OfCode, Counter>,
     sessions: Family<SessionEnded, Counter>,
     rounds: Family<OfModel, Counter>,
     sent: Family<OfModel, Counter>,
@@ -150,6 +156,7 @@ impl Metrics {
             started: Instant::now(),
             models: Mutex::default(),
             requests: Family::default(),
+            refusals: Family::default(),
             sessions: Family::default(),
             rounds: Family::default(),
             sent: Family::default(),
@@ -160,7 +167,7 @@ impl Metrics {
             readings: Readings::default(),
         };
         // From 0, so that an alert sees the first one.
-        metrics.requests.get_or_create(&Ended { kind: "classify", outcome: "cheating" }).inc_by(0);
+        metrics.requests.get_or_create(&Ended { kind: Kind::Classify, outcome: Outcome::Cheating }).inc_by(0);
         for limit in [Limit::Waiting, Limit::Memory, Limit::Stopping, Limit::Audit] {
             metrics.turned_away.get_or_create(&OfLimit { limit: limit.name() }).inc_by(0);
         }
@@ -168,12 +175,17 @@ impl Metrics {
     }
 
     /// A request of this kind ended so.
-    pub(crate) fn request_ended(&self, kind: &'static str, outcome: &'static str) {
+    pub(crate) fn request_ended(&self, kind: Kind, outcome: Outcome) {
         self.requests.get_or_create(&Ended { kind, outcome }).inc();
     }
 
+    /// A request was refused with this code.
+    pub(crate) fn refused(&self, code: Code) {
+        self.refusals.get_or_create(&OfCode { code: code.name() }).inc();
+    }
+
     /// A classification with this model ended so, with what it cost if it was answered.
-    pub(crate) fn session_ended(&self, model: &str, outcome: &'static str, took: Duration, meter: Option<Meter>) {
+    pub(crate) fn session_ended(&self, model: &str, outcome: Outcome, took: Duration, meter: Option<Meter>) {
         let model = self.label(model);
         self.sessions.get_or_create(&SessionEnded { model: model.clone(), outcome }).inc();
         if let Some(meter) = meter {
@@ -211,6 +223,7 @@ impl Metrics {
             [("version", env!("CARGO_PKG_VERSION").to_owned()), ("protocol", PROTOCOL_VERSION.to_string())].to_vec();
         registry.register("build", "Version of the program and of the protocol", Info::new(build));
         registry.register("requests", "Requests by kind and outcome", self.requests.clone());
+        registry.register("refusals", "Refused requests by code", self.refusals.clone());
         registry.register("sessions", "Classifications by model and outcome", self.sessions.clone());
         registry.register("rounds", "Rounds of answered sessions", self.rounds.clone());
         registry.register("limit_refusals", "Requests turned away by a limit", self.turned_away.clone());
@@ -294,7 +307,8 @@ mod tests {
     #[test]
     fn every_name_in_dashboard_alerts_and_documentation_is_exported() {
         let metrics = Metrics::new();
-        metrics.session_ended("a", "ok", Duration::ZERO, Some(Meter::default()));
+        metrics.refused(Code::Busy);
+        metrics.session_ended("a", Outcome::Ok, Duration::ZERO, Some(Meter::default()));
         let label = OfPeer { peer: "P0".into() };
         metrics.readings.peer_up.get_or_create(&label).set(1);
         metrics.readings.peer_rtt.get_or_create(&label).set(0.1);
@@ -320,13 +334,13 @@ mod tests {
     fn names_of_models_are_bounded() {
         let metrics = Metrics::new();
         for i in 0..2 * MAX_MODELS {
-            metrics.session_ended(&format!("model {i}"), "answered", Duration::ZERO, None);
+            metrics.session_ended(&format!("model {i}"), Outcome::Ok, Duration::ZERO, None);
         }
-        metrics.session_ended("model 1", "answered", Duration::ZERO, None);
+        metrics.session_ended("model 1", Outcome::Ok, Duration::ZERO, None);
         let text = encoded(&metrics);
         let series = text.lines().filter(|line| line.starts_with("mpc_party_sessions_total")).count();
         assert_eq!(series, MAX_MODELS + 1, "{text}");
-        assert!(text.contains("mpc_party_sessions_total{model=\"model 1\",outcome=\"answered\"} 2\n"), "{text}");
-        assert!(text.contains("{model=\"other\",outcome=\"answered\"} 64\n"), "{text}");
+        assert!(text.contains("mpc_party_sessions_total{model=\"model 1\",outcome=\"ok\"} 2\n"), "{text}");
+        assert!(text.contains("{model=\"other\",outcome=\"ok\"} 64\n"), "{text}");
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod http;
+mod kind;
 pub(crate) mod log;
 pub(crate) mod machine;
 pub(crate) mod metrics;
@@ -16,10 +17,11 @@ use mpc_core::Role;
 use mpc_core::network::Meter;
 use mpc_core::network::identity::Fingerprint;
 use mpc_core::security::Mode;
-use mpc_core::wire::message::Id;
+use mpc_core::wire::message::{Code, Id};
 use serde::Serialize;
 
 use self::audit::{Audit, Line};
+pub(crate) use self::kind::{Kind, Outcome};
 use self::metrics::Metrics;
 use crate::admission::Ticket;
 use crate::config;
@@ -45,32 +47,36 @@ impl Telemetry {
 
     /// Counts a request that has ended, and writes it down.
     pub(crate) fn ended(&self, record: &Record, who: &Who, fingerprint: Fingerprint, result: &Result<(), Ended>) {
-        let (outcome, reason) = match result {
-            Ok(()) => ("ok", None),
-            Err(Ended::Refused(reason)) => ("refused", Some(reason.clone())),
-            Err(Ended::Failed(reason)) => ("failed", Some(reason.clone())),
-            Err(Ended::Cheating(step)) => ("cheating", Some(step.to_string())),
-            Err(Ended::Left) => ("left", None),
+        let outcome = Outcome::of(result);
+        let (code, reason) = match result {
+            Ok(()) | Err(Ended::Left) => (None, None),
+            Err(Ended::Refused(refusal)) => (Some(refusal.code), Some(refusal.reason.clone())),
+            Err(Ended::Failed(reason)) => (None, Some(reason.clone())),
+            Err(Ended::Cheating(step)) => (None, Some(step.to_string())),
         };
-        let Record { started, action, subject, meter, .. } = record;
+        let Record { started, kind, subject, meter, .. } = record;
         let took = started.elapsed();
-        self.metrics.request_ended(action, outcome);
-        if let ("classify", Some(model)) = (*action, &subject.model) {
+        self.metrics.request_ended(*kind, outcome);
+        if let Some(code) = code {
+            self.metrics.refused(code);
+        }
+        if let (Kind::Classify, Some(model)) = (kind, &subject.model) {
             self.metrics.session_ended(model, outcome, took, *meter);
         }
-        if matches!(*action, "status" | "probe") {
+        if let Kind::Status | Kind::Probe = kind {
             return;
         }
         self.write(Line {
             time: now(),
             party: &self.party,
-            action,
+            action: *kind,
             principal: Some(&who.name()),
             tenant: who.tenant(),
             fingerprint: fingerprint.to_string(),
             address: None,
             subject,
             outcome,
+            code: code.map(Code::name),
             reason: reason.as_deref(),
             duration_ms: took.as_millis() as u64,
             rounds: meter.map(|meter| meter.rounds),
@@ -84,13 +90,14 @@ impl Telemetry {
         self.write(Line {
             time: now(),
             party: &self.party,
-            action: "connect",
+            action: Kind::Connect,
             principal: None,
             tenant: None,
             fingerprint: fingerprint.to_string(),
             address: Some(address.to_string()),
             subject: &Subject::default(),
-            outcome: "refused",
+            outcome: Outcome::Refused,
+            code: Some(Code::NotListed.name()),
             reason: Some("the key is not listed"),
             duration_ms: 0,
             rounds: None,
@@ -125,8 +132,8 @@ impl Telemetry {
 /// What is known of a request while it lasts.
 pub(crate) struct Record {
     started: Instant,
-    /// What is asked for; the `kind` of a metric.
-    pub(crate) action: &'static str,
+    /// What is asked for.
+    pub(crate) kind: Kind,
     /// What it is about.
     pub(crate) subject: Subject,
     /// What an answered classification cost.
@@ -141,7 +148,7 @@ impl Record {
     /// Of a request that nobody has read yet.
     pub(crate) fn new() -> Self {
         let subject = Subject::default();
-        Self { started: Instant::now(), action: "unreadable", subject, meter: None, ticket: None, place: None }
+        Self { started: Instant::now(), kind: Kind::Unreadable, subject, meter: None, ticket: None, place: None }
     }
 
     /// Time since the first message was awaited.

@@ -9,7 +9,9 @@ use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, fixed};
 use mpc_core::sharing::{Share, reconstruct, share};
 use mpc_core::wire::cluster::Cluster;
 use mpc_core::wire::codec::MAX_ENCODED;
-use mpc_core::wire::message::{Action, Change, Classify, Id, Question, Reply, Request, Stamp, Status, Versioned};
+use mpc_core::wire::message::{
+    Action, Change, Classify, Code, Id, Question, Refusal, Reply, Request, Stamp, Status, Versioned,
+};
 use mpc_core::wire::stream::{self, encode_dealt};
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 
@@ -238,12 +240,19 @@ impl Conversation {
         stream::receive(&mut self.recv, MAX_ENCODED).await.expect("a reply")
     }
 
-    /// The reason of a refusal.
-    pub(crate) async fn refusal(&mut self) -> String {
+    /// A refusal.
+    pub(crate) async fn refusal(&mut self) -> Refusal {
         match self.reply().await {
-            Reply::Refused { reason } => reason,
+            Reply::Refused(refusal) => refusal,
             other => panic!("not refused: {other:?}"),
         }
+    }
+
+    /// The reason of a refusal with that code.
+    pub(crate) async fn refused(&mut self, code: Code) -> String {
+        let refusal = self.refusal().await;
+        assert_eq!(refusal.code, code, "{refusal}");
+        refusal.reason
     }
 
     /// The reason of a failure.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Id;
+use super::{Id, Refusal};
 #[cfg(doc)]
 use super::{Change, Request};
 use crate::error::Step;
@@ -14,10 +14,7 @@ use crate::security::Mode;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Reply {
     /// The request will not be served, and nothing was computed or stored.
-    Refused {
-        /// One line for people.
-        reason: String,
-    },
+    Refused(Refusal),
     /// What was begun ended without an answer.
     Failed {
         /// One line for people: which party, which step.

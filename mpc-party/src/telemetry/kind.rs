@@ -1,0 +1,122 @@
+//! Kinds of requests and of their ends, by the names that metrics and the audit log have for them.
+
+use std::fmt;
+
+use mpc_core::wire::message::{Action, Request};
+use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
+use serde::{Serialize, Serializer};
+
+use crate::request::Ended;
+
+/// What was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    /// Nobody has read it, or nobody can.
+    Unreadable,
+    /// A connection of somebody whose key is not listed.
+    Connect,
+    Status,
+    Models,
+    Gallery,
+    Classify,
+    Upload,
+    Activate,
+    Retire,
+    Enrol,
+    Remove,
+    Probe,
+    Operate,
+}
+
+impl Kind {
+    /// Of a request.
+    pub(crate) fn of(request: &Request) -> Self {
+        match request {
+            Request::Status => Self::Status,
+            Request::Models => Self::Models,
+            Request::Gallery { .. } => Self::Gallery,
+            Request::Classify(_) => Self::Classify,
+            Request::Upload(_) => Self::Upload,
+            Request::Change(change) => match change.action {
+                Action::Activate { .. } => Self::Activate,
+                Action::Retire { .. } => Self::Retire,
+                Action::Enrol { .. } => Self::Enrol,
+                Action::Remove { .. } => Self::Remove,
+            },
+            Request::Probe => Self::Probe,
+            Request::Operate(_) => Self::Operate,
+        }
+    }
+
+    /// The name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::Connect => "connect",
+            Self::Status => "status",
+            Self::Models => "models",
+            Self::Gallery => "gallery",
+            Self::Classify => "classify",
+            Self::Upload => "upload",
+            Self::Activate => "activate",
+            Self::Retire => "retire",
+            Self::Enrol => "enrol",
+            Self::Remove => "remove",
+            Self::Probe => "probe",
+            Self::Operate => "operate",
+        }
+    }
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Outcome {
+    Ok,
+    Refused,
+    Failed,
+    Cheating,
+    /// Whoever asked was gone first.
+    Left,
+}
+
+impl Outcome {
+    /// Of a conversation.
+    pub(crate) fn of(ended: &Result<(), Ended>) -> Self {
+        match ended {
+            Ok(()) => Self::Ok,
+            Err(Ended::Refused(_)) => Self::Refused,
+            Err(Ended::Failed(_)) => Self::Failed,
+            Err(Ended::Cheating(_)) => Self::Cheating,
+            Err(Ended::Left) => Self::Left,
+        }
+    }
+
+    /// The name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Cheating => "cheating",
+            Self::Left => "left",
+        }
+    }
+}
+
+macro_rules! written_by_name {
+    ($($kind:ty),*) => {$(
+        impl EncodeLabelValue for $kind {
+            fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+                self.name().encode(encoder)
+            }
+        }
+
+        impl Serialize for $kind {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.name())
+            }
+        }
+    )*};
+}
+
+written_by_name!(Kind, Outcome);
