@@ -8,9 +8,7 @@ pub(crate) fn with_hint(error: &Error) -> String {
     let hint = match error {
         Error::NoCluster { .. } => "pass it with --cluster FILE, or try it on this machine with --local",
         Error::NoModels => "run this in the project's folder, or pass --models DIR",
-        Error::UnknownModel { served, .. } if served.is_empty() => {
-            "publish one with `mpc-client model publish FOLDER`"
-        }
+        Error::UnknownModel { served, .. } if served.is_empty() => "publish one with `mpc-client model publish FOLDER`",
         Error::UnknownPerson { anybody: false, .. } => "`mpc-client face enrol --id NAME PICTURE` enrols somebody",
         Error::UnknownPerson { .. } => "`mpc-client face list` shows who is",
         Error::WrongTask { compares: true, .. } => "ask `mpc-client face` or `mpc-client verify-speaker`",

@@ -37,7 +37,9 @@ impl Model {
             graph.validate().map(|()| (manifest, graph))
         };
         let (manifest, graph) = described().map_err(|e| {
-            Error::Aborted(format!("the servers describe a model that this program cannot use; update the older side: {e}"))
+            Error::Aborted(format!(
+                "the servers describe a model that this program cannot use; update the older side: {e}"
+            ))
         })?;
         let (publication, revision) = (info.publication, info.revision);
         Ok(Self { publication, revision, minimum: parties.max(manifest.security), manifest, graph })

@@ -19,7 +19,9 @@ use mpc_core::Role;
 use mpc_core::network::endpoint::{self, connect};
 use mpc_core::network::tls;
 use mpc_core::wire::cluster::{Cluster, PartyEntry};
-use mpc_core::wire::message::{Classify, MAX_CONTROL, Purpose, Question, Refusal, Reply, Request, Stamp, Subject, Versioned};
+use mpc_core::wire::message::{
+    Classify, MAX_CONTROL, Purpose, Question, Refusal, Reply, Request, Stamp, Subject, Versioned,
+};
 use mpc_core::wire::stream;
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, Endpoint, RecvStream, SendStream};

@@ -10,8 +10,8 @@ use mpc_core::security::Mode;
 use mpc_core::sharing::{Component, Dealt, Seed, expand};
 use mpc_core::wire::codec;
 use mpc_core::wire::message::{
-    Action, Change, Classify, Code, Id, MAX_CONTROL, ModelInfo, Question, Reply, Request, Stamp, Subject, Upload, Versioned,
-    model_digest,
+    Action, Change, Classify, Code, Id, MAX_CONTROL, ModelInfo, Question, Reply, Request, Stamp, Subject, Upload,
+    Versioned, model_digest,
 };
 use mpc_core::wire::peer::{
     Catalog, Decision, Enrolled, PeerRequest, Propose, SessionHello, Verdict, gallery_digest, session_id,

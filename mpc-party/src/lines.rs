@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mpc_core::{Role, random};
 use mpc_core::network::lines::{Conditions, Measured, measure};
 use mpc_core::network::mesh::Mesh;
 use mpc_core::wire::message::{Id, Versioned};
 use mpc_core::wire::peer::PeerRequest;
 use mpc_core::wire::stream;
+use mpc_core::{Role, random};
 use tokio::sync::{Mutex, watch};
 
 use crate::serve::Shared;

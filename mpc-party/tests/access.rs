@@ -54,10 +54,7 @@ fn each_right_allows_its_requests_and_no_others() {
             let got = client.classify(&model, &SAMPLES).await;
             match may_classify {
                 true => assert_eq!(got, Ok(LABELS.to_vec()), "{more}"),
-                false => assert!(
-                    got.as_ref().is_err_and(|reply| refused(reply, Code::NoRight)),
-                    "{more}: {got:?}"
-                ),
+                false => assert!(got.as_ref().is_err_and(|reply| refused(reply, Code::NoRight)), "{more}: {got:?}"),
             }
             let upload = client.upload(P1, &model).await;
             let change = Request::Change(Change {

@@ -123,9 +123,7 @@ impl Report {
             let (day, left) = (date(validity.until), validity.days_left());
             let text = format!("its certificate ends on {day}, in {left} days");
             match validity.ends_soon() {
-                true => {
-                    self.add(&about, Level::Warning, text + "; its operator renews it and reloads")
-                }
+                true => self.add(&about, Level::Warning, text + "; its operator renews it and reloads"),
                 false => self.add(&about, Level::Ok, text),
             }
         }

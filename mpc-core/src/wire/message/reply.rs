@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Id, Refusal};
 #[cfg(doc)]
 use super::{Change, Request};
+use super::{Id, Refusal};
 use crate::error::Step;
 use crate::network::Meter;
 use crate::network::lines::Measured;
