@@ -149,7 +149,8 @@ impl Link {
 /// Runs two pieces of a session at the same time; each ends the session where it fails, so that the other does not wait in vain.
 ///
 /// # Errors
-/// The first piece's error, else the second's; but cheating that one has found counts more than that the other lost a peer by it.
+/// The first piece's error, else the second's; but cheating that the second has found counts more than that the first lost a peer by it.
+/// Which of two checks that fail is told says nothing of secrets: `docs/argument.md`, Lemma 10.
 pub(crate) fn in_parallel<A, B: Send>(
     first: impl FnOnce() -> Result<A>,
     second: impl FnOnce() -> Result<B> + Send,
@@ -160,7 +161,27 @@ pub(crate) fn in_parallel<A, B: Send>(
         (a, running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
     match (a, b) {
-        (Err(_), Err(cheating @ Error::Cheating { .. })) => Err(cheating),
+        (Err(first), Err(cheating @ Error::Cheating { .. })) if !matches!(first, Error::Cheating { .. }) => {
+            Err(cheating)
+        }
         (a, b) => Ok((a?, b?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_errors_the_first_is_told_unless_only_the_second_is_cheating() {
+        let lost = || Error::Transport { peer: Role::P1, step: "receive", reason: "gone".into() };
+        let found = |step| Error::Cheating { step };
+        let told = |a: Result<()>, b: Result<()>| in_parallel(|| a, move || b).map(drop);
+        assert_eq!(told(Ok(()), Ok(())), Ok(()));
+        assert_eq!(told(Ok(()), Err(lost())), Err(lost()));
+        assert_eq!(told(Err(lost()), Err(Error::Aborted("".into()))), Err(lost()));
+        assert_eq!(told(Err(lost()), Err(found(Step::Coins))), Err(found(Step::Coins)));
+        assert_eq!(told(Err(found(Step::Products)), Err(lost())), Err(found(Step::Products)));
+        assert_eq!(told(Err(found(Step::Products)), Err(found(Step::Coins))), Err(found(Step::Products)));
     }
 }

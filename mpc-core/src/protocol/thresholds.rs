@@ -29,7 +29,7 @@ pub struct Reached {
 }
 
 /// Compares every element of x with every threshold, both of magnitude below 2^(width.bits-1). With lowest bits left
-/// out, an x that is less than 2^(drop+1) above a threshold may count as below it. Rounds: those of a comparison and 2;
+/// out, thresholds are rounded down to multiples of 2^drop, and an x that is less than 2^(drop+1) above one may count as below it. Rounds: those of a comparison and 2;
 /// bytes: for each threshold those of a comparison and 8.
 ///
 /// # Panics

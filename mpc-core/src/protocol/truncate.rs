@@ -13,8 +13,8 @@
 //!
 //! Four rounds; 3 bits and 2 words of m bits (8, 16, 32 or 64) per party. The result is within 1.5 of x / 2^m in units of its last
 //! place, always. Which of the three roundings comes out is a function of the components s_i, and so belongs to the ideal functionality on
-//! sharings (ePrint 2024/1127); nothing is opened. Source: `docs/protocols.md`; the wrap count replaces the dealer of ABY3,
-//! section 5.1.2. Local truncation of shares is not used: it is wrong with probability |x| / 2^64.
+//! sharings; what comes out for x beyond the bound is one too (`docs/argument.md`, Lemma 6). Nothing is opened. Source: `docs/protocols.md`; the wrap
+//! count replaces the dealer of ABY3, section 5.1.2. Local truncation of shares is not used: it is wrong with probability |x| / 2^64.
 
 use super::bits::{component_planes, select_planes, stack};
 use super::compare::carry_save;
