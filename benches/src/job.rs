@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use mpc_core::Role;
+use mpc_core::inference::head::Head;
 use mpc_core::model::Graph;
 use mpc_core::model::manifest::Reveal;
 use mpc_core::network::Meter;
@@ -36,6 +37,14 @@ pub(crate) enum Work {
     Evaluate { graph: Graph, batch: usize, reveal: Reveal, conditions: Conditions, variants: Vec<Variant> },
     /// Rounds of so many bytes around the ring, against this.
     Rounds { bytes: usize, against: Against },
+}
+
+/// What is made of the outputs: their labels, or they themselves with all bits, which are held against float64.
+pub(crate) fn head(reveal: Reveal) -> Head<'static> {
+    match reveal {
+        Reveal::Label => Head::Label { unknown: None },
+        Reveal::Scores => Head::Outputs,
+    }
 }
 
 /// How an evaluation is run.

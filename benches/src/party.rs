@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use mpc_core::inference::head::{Head, Released};
+use mpc_core::inference::head::Released;
 use mpc_core::inference::secure::{Weights, evaluate};
 use mpc_core::link::Link;
 use mpc_core::model::Graph;
@@ -28,7 +28,7 @@ use mpc_core::wire::cluster::Cluster;
 use mpc_core::{Party, Role};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::job::{self, Job, Measured, Outcome, Run, ShareReader, ShareWriter, Variant, Work};
+use crate::job::{self, Job, Measured, Outcome, Run, ShareReader, ShareWriter, Variant, Work, head};
 use crate::rounds;
 
 /// The longest wait for a peer, for its local work above all.
@@ -140,7 +140,7 @@ impl Evaluation<'_> {
     /// Everything from the shares to what the client gets, the checks included.
     fn evaluate(&self, party: &mut Party, reveal: Reveal) -> Result<Output> {
         let Self { graph, weights, input, windows, conditions, .. } = self;
-        let output = evaluate(party, graph, weights, input.clone(), windows, &Head::from(reveal), *conditions)?;
+        let output = evaluate(party, graph, weights, input.clone(), windows, &head(reveal), *conditions)?;
         let verified = party.verify()?;
         party.link().flush()?;
         match output.release(&verified) {

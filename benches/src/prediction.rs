@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use mpc_core::inference::head::Head;
 use mpc_core::inference::rehearsal::{reference, rehearse};
 use mpc_core::network::lines::{Conditions, Measured};
 use mpc_core::security::Mode;
 
+use crate::job::head;
 use crate::party::cpu;
 use crate::programs::Evaluation;
 
@@ -17,6 +17,6 @@ pub(crate) fn predict(evaluation: &Evaluation, conditions: Conditions, mode: Mod
     let Evaluation { graph, input, reveal, .. } = evaluation;
     let clock = || Duration::from_secs_f64(cpu());
     let work = reference(clock);
-    let pieces = rehearse(graph, &vec![1; input.shape()[0]], &Head::from(*reveal), mode, conditions, clock)?;
+    let pieces = rehearse(graph, &vec![1; input.shape()[0]], &head(*reveal), mode, conditions, clock)?;
     Ok(pieces.iter().map(|spent| spent.time(lines, work)).sum::<Duration>().as_secs_f64())
 }

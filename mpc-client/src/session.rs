@@ -5,7 +5,7 @@ use std::time::Duration;
 use mpc_core::model::manifest::{Reveal, UNKNOWN};
 use mpc_core::model::{Graph, Manifest};
 use mpc_core::network::Meter;
-use mpc_core::ring::fixed::{self, FRAC_BITS};
+use mpc_core::ring::fixed;
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor};
 use mpc_core::security::Mode;
 use mpc_core::sharing::{Dealt, Share, reconstruct, share};
@@ -135,7 +135,7 @@ impl Client {
             }
             Reveal::Scores => {
                 let shape = [inputs.len(), labels.len()];
-                let rows = self.rows(&asked, inputs, shape, model.graph.output().frac_bits).await?;
+                let rows = self.rows(&asked, inputs, shape).await?;
                 Ok(rows.labels(&model.manifest, inputs))
             }
         }
@@ -163,7 +163,7 @@ impl Client {
         match asked.model.manifest.reveal {
             Reveal::Label => self.positions(asked, inputs, rows, 2).await,
             Reveal::Scores => {
-                let cosines = self.rows(asked, inputs, [rows, 1], 2 * FRAC_BITS).await?;
+                let cosines = self.rows(asked, inputs, [rows, 1]).await?;
                 Ok(cosines.verdicts(threshold))
             }
         }
@@ -187,8 +187,9 @@ impl Client {
         Ok(Evaluation { predictions, security: Some(security), rounds, bytes_sent })
     }
 
-    /// An answer of real numbers.
-    async fn rows(&self, asked: &Asked<'_>, inputs: &[Encoded], shape: [usize; 2], frac_bits: u32) -> Result<Rows> {
+    /// An answer of real numbers, rounded to [`Manifest::score_bits`].
+    async fn rows(&self, asked: &Asked<'_>, inputs: &[Encoded], shape: [usize; 2]) -> Result<Rows> {
+        let frac_bits = asked.model.manifest.score_bits(&asked.model.graph);
         let (conversations, security) = self.admit(asked, inputs).await?;
         let (words, rounds, bytes_sent) = evaluate::<Arithmetic>(conversations, &shape).await?;
         let words: Vec<f64> = words.iter().map(|&word| fixed::decode(word, frac_bits)).collect();

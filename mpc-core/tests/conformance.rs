@@ -5,7 +5,7 @@ use mpc_core::inference::clear;
 use mpc_core::inference::head::{Head, Output};
 use mpc_core::inference::secure::{self, Weights};
 use mpc_core::kernel::ConvGeometry;
-use mpc_core::model::manifest::{Bounds, Reveal};
+use mpc_core::model::manifest::Bounds;
 use mpc_core::model::{Bound, Declared, Function, Graph, Network, Op, PoolGeometry, Source, compile, encode_weights};
 use mpc_core::network::lines::Conditions;
 use mpc_core::ring::{Arithmetic, Boolean, Tensor, fixed};
@@ -19,6 +19,7 @@ use rand_core::{Rng, SeedableRng};
 
 const RANGE: f64 = 8.0;
 const TOLERANCE: f64 = 1.0 / 1024.0;
+const LABEL: Head<'_> = Head::Label { unknown: None };
 
 /// The convolution of the networks below: 3 x 3, padded to keep the size.
 fn same(in_channels: usize, out_channels: usize, size: usize) -> ConvGeometry {
@@ -107,7 +108,7 @@ fn evaluate(
     weights: &[ArrayD<f64>],
     x: &ArrayD<f64>,
     windows: &[u32],
-    reveal: Reveal,
+    head: &Head<'_>,
     conditions: Conditions,
 ) -> [Output; 3] {
     let weights: Vec<_> =
@@ -116,7 +117,7 @@ fn evaluate(
     let outputs = three_parties(1, |party| {
         let mine = party.role().index();
         let weights = Weights::new(weights.iter().map(|shares| shares[mine].clone()).collect());
-        secure::evaluate(party, graph, &weights, input[mine].clone(), windows, &Head::from(reveal), conditions)
+        secure::evaluate(party, graph, &weights, input[mine].clone(), windows, head, conditions)
     });
     outputs.map(|output| output.expect("an output"))
 }
@@ -129,7 +130,7 @@ fn scores(
     conditions: Conditions,
 ) -> ArrayD<f64> {
     let parts: [Share<Arithmetic, u64>; 3] =
-        evaluate(graph, weights, x, windows, Reveal::Scores, conditions).map(|output| match output {
+        evaluate(graph, weights, x, windows, &Head::Outputs, conditions).map(|output| match output {
             Output::Scores(scores) => scores,
             Output::Labels(_) | Output::Template(_) => panic!("scores were asked for"),
         });
@@ -138,7 +139,7 @@ fn scores(
 
 fn labels(graph: &Graph, weights: &[ArrayD<f64>], x: &ArrayD<f64>, windows: &[u32]) -> Vec<u64> {
     let parts: [Share<Boolean, u64>; 3] =
-        evaluate(graph, weights, x, windows, Reveal::Label, Conditions::WAN).map(|output| match output {
+        evaluate(graph, weights, x, windows, &LABEL, Conditions::WAN).map(|output| match output {
             Output::Labels(labels) => labels,
             Output::Scores(_) | Output::Template(_) => panic!("labels were asked for"),
         });
@@ -290,7 +291,7 @@ proptest! {
             let _ = three_parties(1, |party| {
                 let mine = party.role().index();
                 let weights = Weights::new(weights.iter().map(|shares| shares[mine].clone()).collect());
-                secure::evaluate(party, &damaged, &weights, input[mine].clone(), &[1, 1], &Head::from(Reveal::Label), Conditions::LOOPBACK)
+                secure::evaluate(party, &damaged, &weights, input[mine].clone(), &[1, 1], &LABEL, Conditions::LOOPBACK)
             });
         }
     }

@@ -11,6 +11,7 @@ use mpc_core::protocol::cost::Cost;
 use mpc_core::protocol::piecewise::Argument;
 use mpc_core::protocol::power::{self, Exponent, Octaves, power};
 use mpc_core::protocol::relu::{self, relu};
+use mpc_core::protocol::round::{self, round};
 use mpc_core::protocol::truncate::{self, truncate};
 use mpc_core::protocol::winner::Levels;
 use mpc_core::protocol::{convert, exponential, pool};
@@ -43,6 +44,7 @@ proptest! {
     fn elementary(n in 1usize..200, k in 1u32..=64, m in 1u32..=61) {
         prop_assert_eq!(metered(|p| compare::msb(p, &zeros::<u64>(&[n]), k)), compare::cost(n, k));
         prop_assert_eq!(metered(|p| truncate(p, &zeros::<u64>(&[n]), m)), truncate::cost(n, m));
+        prop_assert_eq!(metered(|p| round(p, &zeros::<u64>(&[n]), m)), round::cost(n, m, 64));
         let bits = Share::<Boolean, u64>::zeros(&[1, n.div_ceil(64)]);
         let inject = metered(|p| convert::inject(p, &bits, &zeros::<u64>(&[n])));
         prop_assert_eq!(inject, convert::inject_cost(n, 64));

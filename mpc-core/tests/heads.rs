@@ -1,8 +1,9 @@
 //! What is made of a network's outputs, against float64: cosines, verdicts, matches, labels with a threshold, templates.
 
 use mpc_core::Party;
-use mpc_core::inference::head::{Head, Output, Templates};
+use mpc_core::inference::head::{Head, Output, Templates, Told};
 use mpc_core::inference::secure::{Weights, evaluate};
+use mpc_core::model::manifest::Reveal;
 use mpc_core::model::{Bound, Facts, Graph, Manifest, Node, Op, Source};
 use mpc_core::network::lines::Conditions;
 use mpc_core::protocol::unit::{max_bits, unit};
@@ -144,17 +145,19 @@ proptest! {
         let cosines = |a: usize, b: usize| cosine(&rows[a], &rows[b]);
         let mode = MODES[(seed % 2) as usize];
 
-        let revealed = numbers(run(mode, &rows, &[1; 4], &[], |_| Head::Pairs { threshold: None }), 32);
+        let bits = (seed % 9) as u32;
+        let revealed = numbers(run(mode, &rows, &[1; 4], &[], |_| Head::Pairs(Told::Cosines(bits))), bits);
         for (got, expected) in revealed.iter().zip([cosines(0, 1), cosines(2, 3)]) {
-            prop_assert!((got - expected).abs() < 1e-3, "{} for {}, seed {}", got, expected, seed);
+            let most = 1e-3 + 0.5 / f64::from(bits).exp2();
+            prop_assert!((got - expected).abs() < most, "{} for {} with {} bits, seed {}", got, expected, bits, seed);
         }
-        let verdicts = positions(run(mode, &rows, &[1; 4], &[], |_| Head::Pairs { threshold: Some(threshold) }));
+        let verdicts = positions(run(mode, &rows, &[1; 4], &[], |_| Head::Pairs(Told::Largest(threshold))));
         for (verdict, cosine) in verdicts.iter().zip([cosines(0, 1), cosines(2, 3)]) {
             prop_assert!((cosine - threshold).abs() < 1e-3 || (*verdict == 0) == (cosine >= threshold), "seed {}", seed);
         }
 
         let matches = positions(run(mode, &rows, &[1; 4], &templates, |templates| {
-            Head::Match { templates, place: None, threshold: Some(threshold) }
+            Head::Match { templates, place: None, told: Told::Largest(threshold) }
         }));
         for (row, place) in rows.iter().zip(matches) {
             let cosines: Vec<f64> = templates.iter().map(|template| cosine(row, template)).collect();
@@ -163,7 +166,7 @@ proptest! {
             prop_assert!(place <= count as u64 && best - found < 1e-3, "{} of {}, seed {}", found, best, seed);
         }
         let one = positions(run(mode, &rows, &[1; 4], &templates, |templates| {
-            Head::Match { templates, place: Some(count / 2), threshold: Some(threshold) }
+            Head::Match { templates, place: Some(count / 2), told: Told::Largest(threshold) }
         }));
         for (row, verdict) in rows.iter().zip(one) {
             let cosine = cosine(row, &templates[count / 2]);
@@ -182,6 +185,26 @@ proptest! {
         for (got, expected) in template.iter().zip(unit_row(&mean)) {
             prop_assert!((got - expected).abs() < 1e-2, "{} for {}, seed {}", got, expected, seed);
         }
+    }
+
+    /// The sums are exact here, so that nothing but the rounding differs from float64; and it does not.
+    #[test]
+    fn scores_are_rounded_exactly(seed: u64, classes in 1usize..40, frac_bits in 0u32..20) {
+        let windows = [1u32, 3, 2];
+        let rows = Random::new(seed).rows(6, classes, 15.0);
+        let exact = |x: f64| fixed::decode(fixed::encode(x, 16).expect("a number in range"), 16);
+        let mut parts = rows.as_slice();
+        let expected: Vec<f64> = windows.iter().flat_map(|&n| {
+            let part = parts.split_off(..n as usize).expect("as many rows as windows");
+            (0..classes).map(|i| part.iter().map(|row| exact(row[i])).sum())
+        }).map(|sum: f64| fixed::round(sum, frac_bits.min(16))).collect();
+        for mode in MODES {
+            let scores = numbers(run(mode, &rows, &windows, &[], |_| Head::Scores { frac_bits }), frac_bits.min(16));
+            prop_assert_eq!(&scores, &expected, "{} bits, seed {}", frac_bits, seed);
+        }
+        let outputs = numbers(run(Mode::Passive, &rows, &windows, &[], |_| Head::Outputs), 16);
+        let rounded: Vec<f64> = outputs.iter().map(|&x| fixed::round(x, frac_bits.min(16))).collect();
+        prop_assert_eq!(&rounded, &expected);
     }
 
     #[test]
@@ -207,8 +230,8 @@ proptest! {
 #[test]
 fn a_row_of_zeros_is_like_nothing() {
     let rows = vec![vec![0.0; 8], vec![1.0; 8]];
-    let cosine = numbers(run(Mode::Active, &rows, &[1, 1], &[], |_| Head::Pairs { threshold: None }), 32);
-    assert!(cosine[0].abs() < 1e-4, "{cosine:?}");
+    let cosine = numbers(run(Mode::Active, &rows, &[1, 1], &[], |_| Head::Pairs(Told::Cosines(8))), 8);
+    assert_eq!(cosine, [0.0]);
 }
 
 #[test]
@@ -225,7 +248,9 @@ fn questions_that_do_not_suit_the_model_are_refused() {
         Manifest::parse(&text("face", "[\"same\", \"different\"]", "[embedding]\nsize = 2\nthreshold = 0.5")).unwrap();
     let one = Templates::rehearsed(2, 1);
     let (gallery, some) = ([0; 32], Some(&one));
-    let head = |question: Question, manifest, inputs, templates| Head::new(&question, manifest, inputs, templates);
+    let graph = identity(2, 22, 1);
+    let head =
+        |question: Question, manifest, inputs, templates| Head::new(&question, manifest, &graph, inputs, templates);
     assert!(matches!(head(Question::Label, &labels, 1, None).unwrap(), Head::Label { unknown: Some(_) }));
     for question in [Question::Same, Question::Enrol, Question::Who { gallery }, Question::Is { gallery, place: 0 }] {
         let error = head(question.clone(), &labels, 2, some).unwrap_err().to_string();
@@ -240,6 +265,22 @@ fn questions_that_do_not_suit_the_model_are_refused() {
     ] {
         let error = head(question, &face, inputs, templates).unwrap_err().to_string();
         assert!(error.contains(reason), "{error}");
+    }
+    let revealing = |manifest: &Manifest, bits| {
+        let manifest = Manifest { reveal: Reveal::Scores, reveal_bits: bits, ..manifest.clone() };
+        manifest.validate().expect("a valid manifest");
+        manifest
+    };
+    for (bits, left) in [(None, 8), (Some(0), 0), (Some(3), 3)] {
+        let (labels, face) = (revealing(&labels, bits), revealing(&face, bits));
+        let scores = Head::new(&Question::Label, &labels, &graph, 1, None).unwrap();
+        assert!(matches!(scores, Head::Scores { frac_bits } if frac_bits == left), "{scores:?}");
+        let same = Head::new(&Question::Same, &face, &graph, 2, None).unwrap();
+        assert!(matches!(same, Head::Pairs(Told::Cosines(bits)) if bits == left), "{same:?}");
+        let is = Head::new(&Question::Is { gallery, place: 0 }, &face, &graph, 1, some).unwrap();
+        assert!(matches!(is, Head::Match { told: Told::Cosines(bits), .. } if bits == left), "{is:?}");
+        let who = Head::new(&Question::Who { gallery }, &face, &graph, 1, some).unwrap();
+        assert!(matches!(who, Head::Match { told: Told::Largest(_), .. }), "no cosines of a whole gallery: {who:?}");
     }
     let share = Share::<Arithmetic, u64>::zeros(&[2]);
     assert_eq!(Templates::new(2, &[share.clone(), share]).len(), 2);

@@ -3,7 +3,7 @@
 use mpc_core::error::Result;
 use mpc_core::protocol::compare::{self, Width};
 use mpc_core::protocol::winner::Levels;
-use mpc_core::protocol::{argmax::argmax, convert, open, pool, product, relu::relu, truncate::truncate};
+use mpc_core::protocol::{argmax::argmax, convert, open, pool, product, relu::relu, round::round, truncate::truncate};
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, Word};
 use mpc_core::sharing::{Share, reconstruct};
 use mpc_core::testing::{deal, three_parties};
@@ -91,6 +91,41 @@ fn truncation_at_the_edges_of_z64() {
     for (&v, &y) in values.iter().zip(&y) {
         let error = (i128::from(y as i64) << 16) - i128::from(v);
         assert!(2 * error > -3 << 16 && 2 * error <= 3 << 16, "{v} became {}", y as i64);
+    }
+}
+
+/// The nearest integer to v / 2^m, and of two that are equally near the lower one.
+fn nearest(v: i64, m: u32) -> i64 {
+    let v = i128::from(v) + (1 << (m - 1)) - 1;
+    v.div_euclid(1 << m) as i64
+}
+
+#[test]
+fn rounding_is_exact_however_a_number_is_shared() {
+    for (m, rounds) in [(1, 4), (2, 4), (3, 5), (4, 5), (5, 6)] {
+        let limit = 64 - (1i32 << (m - 1));
+        let values: Vec<i32> = (0..500).flat_map(|_| -limit..=limit).collect();
+        let x = tensor(&[values.len()], values.iter().map(|&v| v as u8).collect());
+        let (y, meters) = run::<Arithmetic, u8, Arithmetic, u8>(m as u8, &[x], |p, s| round(p, &s[0], m));
+        for (&v, &y) in values.iter().zip(&y) {
+            assert_eq!(i64::from(y as i8), nearest(v.into(), m), "m = {m}, x = {v}");
+        }
+        assert!(meters.iter().all(|meter| meter.rounds == rounds), "m = {m}: {meters:?}");
+    }
+}
+
+#[test]
+fn rounding_is_exact_at_the_edges_of_z64() {
+    for m in [1, 8, 16, 24, 40, 61] {
+        let limit = (1i64 << 62) - (1 << (m - 1));
+        let half = 1i64 << (m - 1);
+        let values = [0, 1, -1, half, -half, half + 1, -half - 1, 3 * half, limit, -limit, limit / 3];
+        let values: Vec<i64> = values.into_iter().filter(|v| v.abs() <= limit).collect::<Vec<_>>().repeat(40);
+        let x = tensor(&[values.len()], values.iter().map(|&v| v as u64).collect());
+        let (y, _) = run::<Arithmetic, u64, Arithmetic, u64>(m as u8, &[x], |p, s| round(p, &s[0], m));
+        for (&v, &y) in values.iter().zip(&y) {
+            assert_eq!(y as i64, nearest(v, m), "m = {m}, x = {v}");
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use mpc_core::inference::head::Head;
 use mpc_core::inference::rehearsal::{Piece, Spent, rehearse};
 use mpc_core::inference::secure::{Weights, evaluate};
 use mpc_core::kernel::ConvGeometry;
-use mpc_core::model::manifest::{Bounds, Reveal};
+use mpc_core::model::manifest::Bounds;
 use mpc_core::model::{Declared, Function, Graph, Network, Op, PoolGeometry, compile, encode_weights};
 use mpc_core::network::Meter;
 use mpc_core::network::lines::{Conditions, Measured};
@@ -68,13 +68,13 @@ fn a_rehearsal_costs_what_the_evaluation_costs() {
                     &weights,
                     input[mine].clone(),
                     &[1, 1],
-                    &Head::from(Reveal::Label),
+                    &Head::Label { unknown: None },
                     conditions,
                 )?;
                 party.verify()?;
                 Ok(party.meter())
             });
-            let pieces = rehearse(&graph, &[1, 1], &Head::from(Reveal::Label), mode, conditions, || Duration::ZERO)
+            let pieces = rehearse(&graph, &[1, 1], &Head::Label { unknown: None }, mode, conditions, || Duration::ZERO)
                 .expect("a rehearsal");
             let sum = |of: fn(&Spent) -> u64| pieces.iter().map(of).sum::<u64>();
             let rehearsed =
@@ -112,7 +112,8 @@ fn branches_share_their_rounds() {
         compile(&network, &declared)
     };
     let (graph, _) = branches().unwrap();
-    let pieces = rehearse(&graph, &[1], &Head::Scores, Mode::Passive, Conditions::LOOPBACK, || Duration::ZERO).unwrap();
+    let pieces =
+        rehearse(&graph, &[1], &Head::Outputs, Mode::Passive, Conditions::LOOPBACK, || Duration::ZERO).unwrap();
     let rounds = |name: &str| {
         let piece = pieces.iter().find(|spent| matches!(spent.piece, Piece::Node(id) if graph.nodes[id].name == name));
         piece.map(|spent| spent.meter.rounds)

@@ -12,7 +12,9 @@ use mpc_core::network::Network;
 use mpc_core::protocol::compare::Width;
 use mpc_core::protocol::thresholds::reached;
 use mpc_core::protocol::winner::Levels;
-use mpc_core::protocol::{argmax::argmax, compare, convert, open, pool, product, relu::relu, truncate::truncate};
+use mpc_core::protocol::{
+    argmax::argmax, compare, convert, open, pool, product, relu::relu, round::round, truncate::truncate,
+};
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, Word};
 use mpc_core::security::Passive;
 use mpc_core::sharing::Share;
@@ -162,6 +164,11 @@ fn truncation() {
     assert_private("truncate", &nibbles(), &[SAMPLES], |p, s: &[Share<Arithmetic, u8>]| {
         truncate(p, &s[0], 2).map(drop)
     });
+}
+
+#[test]
+fn rounding() {
+    assert_private("round", &nibbles(), &[SAMPLES], |p, s: &[Share<Arithmetic, u8>]| round(p, &s[0], 3).map(drop));
 }
 
 #[test]

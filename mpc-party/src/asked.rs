@@ -16,7 +16,7 @@ use quinn::RecvStream;
 use crate::catalog::{Catalog, not_in_service};
 use crate::config::Limits;
 use crate::gallery::Gallery;
-use crate::model::{self, Model};
+use crate::model::{self, Description, Model};
 
 /// How an enclosed network appears in logs and metrics, where every model has a name. No model has this one.
 const ENCLOSED: &str = "(enclosed)";
@@ -110,9 +110,10 @@ impl Asked {
         match self {
             Self::Published(model, gallery) => {
                 let templates = gallery.as_ref().and_then(|gallery| gallery.templates.as_ref());
-                Head::new(&request.question, &model.description.manifest, request.windows.len(), templates)
+                let Description { manifest, graph, .. } = &model.description;
+                Head::new(&request.question, manifest, graph, request.windows.len(), templates)
             }
-            Self::Enclosed(..) => Ok(Head::Scores),
+            Self::Enclosed(..) => Ok(Head::Outputs),
         }
     }
 

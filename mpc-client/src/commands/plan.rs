@@ -84,7 +84,7 @@ fn report(model: &Model, security: Mode, args: &PlanArgs, measured: Option<Measu
     let templates = Templates::rehearsed(model.manifest.outputs(), args.enrolled as usize);
     let question =
         if model.manifest.task.compares() { Question::Who { gallery: Id::default() } } else { Question::Label };
-    let head = Head::new(&question, &model.manifest, windows.len(), Some(&templates))?;
+    let head = Head::new(&question, &model.manifest, graph, windows.len(), Some(&templates))?;
     let pieces = rehearse(graph, &windows, &head, security, conditions, cpu)?;
     let search = head.search(graph, windows.len());
     let plan = Plan::new(graph, samples, search, conditions);

@@ -2,15 +2,17 @@
 //!
 //! Pi holds (x_i, x_{i+1}) of the outputs, one row an input.
 //!
-//! Scores: a public threshold is one more candidate, local. Then the largest is sought ([`argmax`]), and its position is what the
+//! Labels: a public threshold is one more candidate, local. Then the largest is sought ([`argmax`]), and its position is what the
 //! client learns; that of the threshold means "unknown".
+//!
+//! Scores: each is rounded to the fractional bits that may be told ([`round`](fn@round)).
 //!
 //! Embeddings:
 //!
 //! 1. ... Each row is brought to length 1 ([`unit`](fn@unit)).
 //! 2. Cosines: a matrix product, with the rows of the other inputs or with the enrolled templates. 1 round.
 //! 3. ... The threshold is one more candidate, and the largest is sought. For two candidates the answer is "same" or "different",
-//!    for many it is which template, or none.
+//!    for many it is which template, or none. A model that reveals cosines has them rounded instead, as scores.
 //!
 //! A template to enrol is the mean of rows of length 1, brought to length 1 again; it stays with the parties.
 //!
@@ -19,13 +21,15 @@
 
 use super::clear::constant;
 use crate::error::{Error, Result};
-use crate::model::manifest::{Manifest, Reveal};
+use crate::model::graph::MAX_BITS_TRUNCATED;
+use crate::model::manifest::{COSINE_BITS, Manifest, Reveal};
 use crate::model::{Facts, Graph};
 use crate::party::Party;
 use crate::plan::{Plan, Search, width};
 use crate::protocol::argmax::argmax;
 use crate::protocol::compare::Width;
 use crate::protocol::product::{matmul, mul};
+use crate::protocol::round::round;
 use crate::protocol::truncate::truncate;
 use crate::protocol::unit::{self, unit};
 use crate::ring::{Boolean, Tensor, fixed::FRAC_BITS};
@@ -82,50 +86,52 @@ impl Templates {
 /// What is made of the outputs, with what it takes.
 #[derive(Debug, Clone)]
 pub enum Head<'a> {
-    /// The outputs themselves.
-    Scores,
+    /// The outputs themselves, with all their fractional bits: for the owner of the network.
+    Outputs,
+    /// Every output, rounded.
+    Scores {
+        /// Fractional bits that are left.
+        frac_bits: u32,
+    },
     /// The position of each row's largest score; one more than the last where none reaches `unknown` times the windows of the input.
     Label {
         /// The threshold.
         unknown: Option<f64>,
     },
     /// For each two rows, their cosine, or 0 where that is at least the threshold and 1 where not.
-    Pairs {
-        /// The threshold.
-        threshold: Option<f64>,
-    },
+    Pairs(Told),
     /// For each row, the cosines with templates, or the position of the largest; their number where that is below the threshold.
     Match {
         /// All enrolled templates.
         templates: &'a Templates,
         /// The only one that counts.
         place: Option<usize>,
-        /// The threshold.
-        threshold: Option<f64>,
+        /// What is told.
+        told: Told,
     },
     /// The mean of all rows.
     Template,
 }
 
-impl From<Reveal> for Head<'_> {
-    /// Of a network with scores, and no threshold.
-    fn from(reveal: Reveal) -> Self {
-        match reveal {
-            Reveal::Label => Self::Label { unknown: None },
-            Reveal::Scores => Self::Scores,
-        }
-    }
+/// What is told of cosines.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Told {
+    /// Which is the largest, if it reaches this threshold.
+    Largest(f64),
+    /// All of them, rounded to so many fractional bits.
+    Cosines(u32),
 }
 
 impl<'a> Head<'a> {
-    /// What `question` about `inputs` inputs means for a model with this manifest. `templates` are those of the gallery that the
-    /// question names.
+    /// What `question` about `inputs` inputs means for a model with this manifest and graph. `templates` are those of the gallery that
+    /// the question names.
     ///
     /// # Errors
     /// [`Error::Invalid`] where the question does not suit the model or the number of inputs.
     pub fn new(
         question: &Question,
         manifest: &Manifest,
+        graph: &Graph,
         inputs: usize,
         templates: Option<&'a Templates>,
     ) -> Result<Self> {
@@ -136,27 +142,28 @@ impl<'a> Head<'a> {
                 (Question::Label, true) => {
                     Ok(Self::Label { unknown: manifest.unknown.as_ref().map(|unknown| unknown.threshold) })
                 }
-                (Question::Label, false) => Ok(Self::Scores),
+                (Question::Label, false) => Ok(Self::Scores { frac_bits: manifest.score_bits(graph) }),
                 _ => refuse(format!("the model {:?} answers with labels; it compares nothing", manifest.name)),
             };
         };
-        let threshold = Some(embedding.threshold);
+        let largest = Told::Largest(embedding.threshold);
+        let told = if labels { largest } else { Told::Cosines(manifest.score_bits(graph)) };
         match (question, templates) {
             (Question::Label | Question::Output, _) => {
                 refuse(format!("the model {:?} compares inputs; it has no labels for one alone", manifest.name))
             }
             (Question::Same, _) if inputs % 2 == 1 => refuse("inputs are compared two by two, one is left over".into()),
-            (Question::Same, _) => Ok(Self::Pairs { threshold: threshold.filter(|_| labels) }),
+            (Question::Same, _) => Ok(Self::Pairs(told)),
             (Question::Enrol, _) => Ok(Self::Template),
             (Question::Is { .. } | Question::Who { .. }, None) => refuse("there is no such gallery".into()),
             (Question::Who { .. }, Some(templates)) if templates.is_empty() => refuse("nobody is enrolled yet".into()),
-            (Question::Who { .. }, Some(templates)) => Ok(Self::Match { templates, place: None, threshold }),
+            (Question::Who { .. }, Some(templates)) => Ok(Self::Match { templates, place: None, told: largest }),
             (Question::Is { place, .. }, Some(templates)) => {
                 let place = *place as usize;
                 if place >= templates.len() {
                     return refuse(format!("place {place} of a gallery of {}", templates.len()));
                 }
-                Ok(Self::Match { templates, place: Some(place), threshold: threshold.filter(|_| labels) })
+                Ok(Self::Match { templates, place: Some(place), told })
             }
         }
     }
@@ -171,10 +178,17 @@ impl<'a> Head<'a> {
 
     /// Refuses a graph whose outputs are not what this is made of.
     pub(super) fn check(&self, graph: &Graph) -> Result<()> {
-        let shape = &graph.output().shape;
+        let Facts { shape, bound, frac_bits: computed, .. } = graph.output();
+        if let Self::Scores { frac_bits } = self
+            && computed > frac_bits
+            && bound.bits.max(computed - frac_bits) > MAX_BITS_TRUNCATED
+        {
+            let reason = format!("has scores of {} bits; at most {MAX_BITS_TRUNCATED} can be rounded", bound.bits);
+            return Err(Error::invalid("the graph's output", reason));
+        }
         let fits = match self {
-            Self::Scores => true,
-            Self::Label { .. } | Self::Pairs { .. } | Self::Template => shape.len() == 1,
+            Self::Outputs | Self::Scores { .. } => true,
+            Self::Label { .. } | Self::Pairs(_) | Self::Template => shape.len() == 1,
             Self::Match { templates, .. } => shape[..] == templates.columns.shape()[..1],
         };
         let reason = || format!("has shape {shape:?} for each input, which is no row of scores and no such embedding");
@@ -196,12 +210,12 @@ impl<'a> Head<'a> {
                 facts.bound.bits = bits;
                 Some(Search { rows: inputs, candidates: classes + 1, width: width(graph, &facts) })
             }
-            Self::Pairs { threshold: Some(_) } => Some(Search { rows: inputs / 2, candidates: 2, width: COSINE }),
-            Self::Match { templates, place, threshold: Some(_) } => {
+            Self::Pairs(Told::Largest(_)) => Some(Search { rows: inputs / 2, candidates: 2, width: COSINE }),
+            Self::Match { templates, place, told: Told::Largest(_) } => {
                 let candidates = place.map_or(templates.len(), |_| 1) + 1;
                 Some(Search { rows: inputs, candidates, width: COSINE })
             }
-            Self::Scores | Self::Pairs { .. } | Self::Match { .. } | Self::Template => None,
+            Self::Outputs | Self::Scores { .. } | Self::Pairs(_) | Self::Match { .. } | Self::Template => None,
         }
     }
 
@@ -217,11 +231,9 @@ impl<'a> Head<'a> {
         windows: &[u32],
         (search, plan): (Option<Search>, &Plan),
     ) -> Result<Output> {
-        if let Self::Scores = self {
-            return Ok(Output::Scores(outputs));
-        }
         let (rows, threshold) = match self {
-            Self::Scores => unreachable!("done above"),
+            Self::Outputs => return Ok(Output::Scores(outputs)),
+            Self::Scores { frac_bits } => return rounded(party, outputs, facts.frac_bits, *frac_bits),
             Self::Label { unknown } => {
                 let least = unknown.map(|least| {
                     let each = |&n: &u32| constant(least * f64::from(n), facts.frac_bits);
@@ -229,37 +241,48 @@ impl<'a> Head<'a> {
                 });
                 (outputs, least.transpose()?)
             }
-            Self::Pairs { threshold } => {
+            Self::Pairs(told) | Self::Match { told, .. } => {
                 let rows = embeddings(party, &outputs, facts)?;
-                let cosines = pairs(party, &rows)?;
-                let n = cosines.len();
-                (cosines, threshold.map(|threshold| cosine(threshold, n)).transpose()?)
-            }
-            Self::Match { templates, place, threshold } => {
-                let rows = embeddings(party, &outputs, facts)?;
-                let n = rows.shape()[0];
-                let cosines = match place {
-                    Some(place) => matmul(party, &rows, &templates.only(*place))?,
-                    None => matmul(party, &rows, &templates.columns)?,
-                };
-                (cosines, threshold.map(|threshold| cosine(threshold, n)).transpose()?)
+                let cosines = self.cosines(party, &rows)?;
+                let n = cosines.shape()[0];
+                match told {
+                    Told::Cosines(frac_bits) => return rounded(party, cosines, COSINE_BITS, *frac_bits),
+                    Told::Largest(threshold) => (cosines, Some(cosine(*threshold, n)?)),
+                }
             }
             Self::Template => {
                 let rows = embeddings(party, &outputs, facts)?;
                 return Ok(Output::Template(mean(party, &rows)?));
             }
         };
-        let Some(search) = search else { return Ok(Output::Scores(rows)) };
+        let Some(search) = search else { unreachable!("numbers were returned above") };
         let candidates = match threshold {
             Some(threshold) => append(party, &rows, &threshold),
             None => rows,
         };
         Ok(Output::Labels(argmax(party, &candidates, search.width, plan.argmax())?))
     }
+
+    /// Of rows of length 1 with each other or with templates: 32 fractional bits. 1 round.
+    fn cosines(&self, party: &mut Party, rows: &ArithmeticShare) -> Result<ArithmeticShare> {
+        match self {
+            Self::Match { templates, place: Some(place), .. } => matmul(party, rows, &templates.only(*place)),
+            Self::Match { templates, place: None, .. } => matmul(party, rows, &templates.columns),
+            _ => pairs(party, rows),
+        }
+    }
 }
 
 /// Of a cosine: below 2 with 32 fractional bits, compared to 20 of them.
-const COSINE: Width = Width { bits: 2 * FRAC_BITS + 3, drop: FRAC_BITS - 4 };
+const COSINE: Width = Width { bits: COSINE_BITS + 3, drop: FRAC_BITS - 4 };
+
+/// Numbers that leave, with at most `frac_bits` of the fractional bits they were `computed` with.
+fn rounded(party: &mut Party, numbers: ArithmeticShare, computed: u32, frac_bits: u32) -> Result<Output> {
+    Ok(Output::Scores(match computed.saturating_sub(frac_bits) {
+        0 => numbers,
+        excess => round(party, &numbers, excess)?,
+    }))
+}
 
 /// The outputs as vectors of length 1 with 16 fractional bits.
 fn embeddings(party: &mut Party, outputs: &ArithmeticShare, facts: &Facts) -> Result<ArithmeticShare> {
@@ -305,7 +328,7 @@ fn pairs(party: &mut Party, rows: &ArithmeticShare) -> Result<ArithmeticShare> {
 
 /// A cosine as many times as there are rows.
 fn cosine(threshold: f64, rows: usize) -> Result<Vec<u64>> {
-    Ok(vec![constant(threshold, 2 * FRAC_BITS)?; rows])
+    Ok(vec![constant(threshold, COSINE_BITS)?; rows])
 }
 
 /// One more column, of public numbers. Local.
@@ -325,7 +348,8 @@ fn append(party: &Party, rows: &ArithmeticShare, column: &[u64]) -> ArithmeticSh
 pub enum Output {
     /// Position of the largest number, one word for each row: shape `[rows]`.
     Labels(Share<Boolean, u64>),
-    /// The graph's output with its fractional bits, shape `[inputs, ..]`; or cosines with 32 fractional bits, shape `[rows, 1]`.
+    /// Numbers: the graph's output, shape `[inputs, ..]`, or cosines, shape `[rows, templates]`; with the fractional bits that the head
+    /// leaves them.
     Scores(ArithmeticShare),
     /// A template, with 16 fractional bits: shape `[size]`.
     Template(ArithmeticShare),

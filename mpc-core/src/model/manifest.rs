@@ -32,7 +32,7 @@ mod answer;
 
 use std::path::Path;
 
-pub use answer::{Embedding, Reveal, Task, UNKNOWN, Unknown, VERDICTS};
+pub use answer::{COSINE_BITS, Embedding, MAX_SCORE_BITS, Reveal, Task, UNKNOWN, Unknown, VERDICTS};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -67,6 +67,8 @@ pub struct Manifest {
     pub labels: Vec<String>,
     /// What the client learns.
     pub reveal: Reveal,
+    /// Fractional bits of the scores or cosines that are revealed: at most [`MAX_SCORE_BITS`], which is the default.
+    pub reveal_bits: Option<u32>,
     /// The weakest security that the model may be evaluated with.
     pub security: Mode,
     /// What the weights may be used for.

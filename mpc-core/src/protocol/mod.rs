@@ -18,6 +18,7 @@ pub mod pool;
 pub mod power;
 pub mod product;
 pub mod relu;
+pub mod round;
 pub mod rows;
 pub mod thresholds;
 pub mod truncate;

@@ -15,9 +15,21 @@ pub fn decode(word: u64, frac_bits: u32) -> f64 {
     word as i64 as f64 / (frac_bits as f64).exp2()
 }
 
+/// The number with `frac_bits` fractional bits that is nearest to `value`, and of two that are equally near the lower one.
+pub fn round(value: f64, frac_bits: u32) -> f64 {
+    let unit = f64::from(frac_bits).exp2();
+    (value * unit - 0.5).ceil() / unit
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rounds_to_the_nearest_and_ties_down() {
+        let rounded = [0.0, 0.5, 0.51, 0.75, -0.25, -0.24].map(|value| round(value, 1));
+        assert_eq!(rounded, [0.0, 0.5, 0.5, 0.5, -0.5, 0.0]);
+    }
 
     #[test]
     fn encodes_and_refuses() {

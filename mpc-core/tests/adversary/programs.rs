@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use mpc_core::inference::head::{Head, Output};
 use mpc_core::inference::secure::{self, Weights};
 use mpc_core::kernel::ConvGeometry;
-use mpc_core::model::manifest::{Bounds, Reveal};
+use mpc_core::model::manifest::Bounds;
 use mpc_core::model::{Declared, Graph, Network, Op, PoolGeometry, compile, encode_weights};
 use mpc_core::network::lines::Conditions;
 use mpc_core::protocol::compare::Width;
@@ -13,7 +13,7 @@ use mpc_core::protocol::exponential::tanh;
 use mpc_core::protocol::piecewise::Argument;
 use mpc_core::protocol::power::{Exponent, Octaves, power};
 use mpc_core::protocol::winner::Levels;
-use mpc_core::protocol::{argmax::argmax, compare, convert, open, pool, product, relu, truncate};
+use mpc_core::protocol::{argmax::argmax, compare, convert, open, pool, product, relu, round, truncate};
 use mpc_core::ring::{Arithmetic, Domain, Tensor, Word};
 use mpc_core::security::{Claim, Operands};
 use mpc_core::sharing::{ArithmeticShare, BitShare, Share};
@@ -123,6 +123,13 @@ pub(crate) const PROTOCOLS: &[Program] = &[
         },
     },
     Program {
+        name: "round",
+        run: |p, d| {
+            let x = d.numbers::<u64>(&[3], 40);
+            round::round(p, &x, 16).map(scores)
+        },
+    },
+    Program {
         name: "relu",
         run: |p, d| {
             let x = d.numbers::<u64>(&[3], 23);
@@ -207,7 +214,7 @@ pub(crate) const NETWORK: Program = Program {
         let (graph, weights) = &*LENET;
         let weights = Weights::new(weights.iter().map(|weight| d.deal(weight)).collect());
         let input = d.numbers(&[1, 1, 4, 4], 14);
-        secure::evaluate(p, graph, &weights, input, &[1], &Head::from(Reveal::Label), Conditions::WAN)
+        secure::evaluate(p, graph, &weights, input, &[1], &Head::Label { unknown: None }, Conditions::WAN)
     },
 };
 

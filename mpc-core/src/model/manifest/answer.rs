@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Manifest, require};
 use crate::error::Result;
+use crate::model::Graph;
+use crate::ring::fixed::FRAC_BITS;
 
 /// What a model answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,9 +42,13 @@ pub const VERDICTS: [&str; 2] = ["same", "different"];
 pub enum Reveal {
     /// The position of the largest output only.
     Label,
-    /// Every output of the network.
+    /// Every output of the network, rounded to [`Manifest::score_bits`].
     Scores,
 }
+
+/// Most fractional bits of a score or cosine that leaves the computation. What lies below is mostly the rounding of the computation
+/// itself, and bits of the weights.
+pub const MAX_SCORE_BITS: u32 = 8;
 
 /// When the answer is [`UNKNOWN`]: decided inside the computation, so that nothing else is learnt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,13 +69,27 @@ pub struct Embedding {
     pub threshold: f64,
 }
 
+/// Fractional bits of a cosine before it is rounded: the product of two numbers in fixed point.
+pub const COSINE_BITS: u32 = 2 * FRAC_BITS;
+
 impl Manifest {
+    /// Fractional bits of the scores or cosines that this manifest reveals of `graph`'s outputs. The parties round to them, and the client
+    /// divides by them.
+    pub fn score_bits(&self, graph: &Graph) -> u32 {
+        let computed = if self.embedding.is_some() { COSINE_BITS } else { graph.output().frac_bits };
+        self.reveal_bits.unwrap_or(MAX_SCORE_BITS).min(computed)
+    }
+
     /// Checks what becomes of the network's output.
     pub(super) fn validate_answer(&self) -> Result<()> {
         let compares = self.task.compares();
         let said = self.embedding.is_some() == compares;
         require(said, "embedding", || "belongs to the tasks verify-speaker and face, which need it".into())?;
         require(!compares || self.labels == VERDICTS, "labels", || format!("of this task are {VERDICTS:?}"))?;
+        if let Some(bits) = self.reveal_bits {
+            require(self.reveal == Reveal::Scores, "reveal_bits", || "belongs to reveal = \"scores\"".into())?;
+            require(bits <= MAX_SCORE_BITS, "reveal_bits", || format!("must be 0 to {MAX_SCORE_BITS}"))?;
+        }
         if let Some(Embedding { size, threshold }) = self.embedding {
             require((1..=4096).contains(&size), "embedding.size", || "must be 1 to 4096".into())?;
             let cosine = threshold > -1.0 && threshold < 1.0;

@@ -49,6 +49,8 @@ fn errors_name_the_field() {
         ("name = \"emotion\"", "name = \"../x\"", "name"),
         ("labels = [\"calm\", \"angry\"]", "labels = [\"calm\"]", "labels"),
         ("reveal = \"label\"", "reveal = \"all\"", "reveal"),
+        ("reveal = \"label\"", "reveal = \"label\"\nreveal_bits = 8", "reveal_bits"),
+        ("reveal = \"label\"", "reveal = \"scores\"\nreveal_bits = 9", "reveal_bits"),
         ("security = \"passive\"", "security = \"none\"", "security"),
         ("rate = 16000", "rate = 1", "preprocess.rate"),
         ("rate = 16000", "rate = 16000\nrat = 1", "rat"),
