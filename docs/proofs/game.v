@@ -104,6 +104,39 @@ apply: le_trans (ler_sum _ (fun o _ => H o _ _)) _.
 by rewrite sumr_const -(mulr_natr b).
 Qed.
 
+(* The same as a count, where it is fixed how many challenges are drawn, and from which sets. *)
+Fixpoint draws_from (g : game) (As : seq {set C}) : Prop :=
+  match g with
+  | Verdict _ => As = [::]
+  | Toss A next => if As is A' :: As' then A = A' /\ forall c, draws_from (next c) As' else False
+  | Receive next => forall m, draws_from (next m) As
+  end.
+
+Fixpoint sequences (As : seq {set C}) : seq (seq C) :=
+  if As is A :: As' then [seq c :: cs | c <- enum A, cs <- sequences As'] else [:: [::]].
+
+Fixpoint accepts (adv : cheater) (seen : seq C) (g : game) (cs : seq C) : bool :=
+  match g with
+  | Verdict accepted => accepted
+  | Toss A next => if cs is c :: cs' then accepts adv (rcons seen c) (next c) cs' else false
+  | Receive next => accepts adv seen (next (adv seen)) cs
+  end.
+
+Theorem share_count adv seen g As : draws_from g As ->
+  share adv seen g = (count (accepts adv seen g) (sequences As))%:R / (size (sequences As))%:R.
+Proof.
+elim: g seen As => [b|A next IH|next IH] seen As /=.
+- by move=> -> /=; rewrite addn0 divr1.
+- case: As => // _ As [<- shape] /=.
+  have -> : count (accepts adv seen (Toss A next)) [seq c :: cs | c <- enum A, cs <- sequences As] =
+      (\sum_(c in A) count (accepts adv (rcons seen c) (next c)) (sequences As))%N.
+    rewrite count_flatten -map_comp sumnE big_map -big_enum; apply: eq_bigr => c _ /=.
+    by rewrite count_map; apply: eq_count.
+  rewrite size_allpairs -cardE natrM invfM (mulrC _^-1) mulrA natr_sum mulr_suml; congr (_ / _).
+  by apply: eq_bigr => c _; apply: IH.
+- by move=> shape; apply: IH.
+Qed.
+
 (* Whether there are messages with which every challenge is passed: what an honest party must be able to do. *)
 Fixpoint passable (g : game) : Prop :=
   match g with
