@@ -13,12 +13,12 @@ use mpc_core::inference::secure::{Weights, evaluate};
 use mpc_core::link::Link;
 use mpc_core::model::Graph;
 use mpc_core::model::manifest::Reveal;
-use mpc_core::network::Network;
 use mpc_core::network::endpoint::Io;
 use mpc_core::network::identity::Identity;
 use mpc_core::network::lines::{Conditions, measure};
 use mpc_core::network::mesh::Mesh;
 use mpc_core::network::quic::QuicNetwork;
+use mpc_core::network::{Meter, Network};
 use mpc_core::party::keep_freed_memory;
 use mpc_core::prss::Prss;
 use mpc_core::ring::Tensor;
@@ -95,13 +95,13 @@ impl Evaluation<'_> {
             let reveal = if turn > runs { Reveal::Scores } else { reveal };
             for (Variant { mode, sessions }, measured) in variants.iter().zip(&mut measured) {
                 let parties = numbers.by_ref().take(*sessions).map(|number| self.party(number, *mode));
-                let mut parties = parties.collect::<Result<Vec<_>>>()?;
+                let parties = parties.collect::<Result<Vec<_>>>()?;
                 let clock = Clock::start();
-                let answers = self.evaluate_all(&mut parties, reveal)?;
+                let (answers, meter) = self.evaluate_all(parties, reveal)?;
                 let run = clock.stop();
                 if (1..=runs).contains(&turn) {
                     measured.runs.push(run);
-                    measured.meter = parties[0].meter();
+                    measured.meter = meter;
                 }
                 if turn >= runs {
                     for [own, next] in &answers {
@@ -120,31 +120,31 @@ impl Evaluation<'_> {
         let mut network = session(self.mesh, number)?;
         let (own, next) = network.prss_keys()?;
         barrier(&mut network)?;
-        Ok(Party::new(Link::new(Box::new(network), Prss::new(own, next)), mode.start(&id(number))))
+        Ok(Party::new(Link::new(Box::new(network), Prss::new(own, next)), mode, &id(number)))
     }
 
-    /// All sessions at the same time, the first one on this thread.
-    fn evaluate_all(&self, parties: &mut [Party], reveal: Reveal) -> Result<Vec<Output>> {
-        let [first, others @ ..] = parties else { return Ok(Vec::new()) };
+    /// All sessions at the same time, the first one on this thread; also what that one has cost.
+    fn evaluate_all(&self, parties: Vec<Party>, reveal: Reveal) -> Result<(Vec<Output>, Meter)> {
+        let mut parties = parties.into_iter();
+        let first = parties.next().context("a variant has at least one session")?;
         thread::scope(|scope| {
-            let others = others.iter_mut().map(|party| scope.spawn(move || self.evaluate(party, reveal)));
-            let others: Vec<_> = others.collect();
-            let mut answers = vec![self.evaluate(first, reveal)?];
+            let others: Vec<_> = parties.map(|party| scope.spawn(move || self.evaluate(party, reveal))).collect();
+            let (answer, meter) = self.evaluate(first, reveal)?;
+            let mut answers = vec![answer];
             for other in others {
-                answers.push(other.join().map_err(|_| anyhow!("a session panicked"))??);
+                answers.push(other.join().map_err(|_| anyhow!("a session panicked"))??.0);
             }
-            Ok(answers)
+            Ok((answers, meter))
         })
     }
 
     /// Everything from the shares to what the client gets, the checks included.
-    fn evaluate(&self, party: &mut Party, reveal: Reveal) -> Result<Output> {
+    fn evaluate(&self, mut party: Party, reveal: Reveal) -> Result<(Output, Meter)> {
         let Self { graph, weights, input, windows, conditions, .. } = self;
-        let output = evaluate(party, graph, weights, input.clone(), windows, &head(reveal), *conditions)?;
-        let verified = party.verify()?;
-        party.link().flush()?;
-        match output.release(&verified) {
-            Released::ToClient(components) => Ok(components),
+        let output = evaluate(&mut party, graph, weights, input.clone(), windows, &head(reveal), *conditions)?;
+        let party = party.verify()?;
+        match party.release(output)? {
+            Released::ToClient(components) => Ok((components, party.meter())),
             Released::Kept(_) => unreachable!("nothing was to be kept"),
         }
     }

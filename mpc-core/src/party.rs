@@ -1,5 +1,7 @@
 //! What a protocol holds in its hands: a link and the security mode.
 
+mod verified;
+
 use crate::error::{Result, Step};
 use crate::kernel::Kernel;
 use crate::link::Link;
@@ -8,8 +10,10 @@ use crate::link::open::open;
 use crate::network::Meter;
 use crate::ring::{Domain, Tensor, Word};
 use crate::role::Role;
-use crate::security::{Claim, Digests, Security, Verified};
+use crate::security::{Claim, Digests, Id, Mode, Security};
 use crate::sharing::Share;
+use verified::Session;
+pub use verified::{Computed, VerifiedParty};
 
 /// Lets the allocator keep what is freed, for the next round. A process that runs sessions calls it once, before the first; on other
 /// systems than Linux with glibc it does nothing.
@@ -24,16 +28,24 @@ pub fn keep_freed_memory() {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGEST - HEADER)));
 }
 
-/// One party in one branch of one session. Protocols are functions on it that all three parties call alike.
+/// One party in one branch of one session. Protocols are functions on it that all three parties call alike. It ends with
+/// [`Party::verify`], and nothing leaves the session before.
 pub struct Party {
     link: Link,
     security: Box<dyn Security>,
+    session: Session,
 }
 
 impl Party {
-    /// Starts a session.
-    pub fn new(link: Link, security: Box<dyn Security>) -> Self {
-        Self { link, security }
+    /// Starts a session that is secure against what `mode` says. `context` is what the three parties have agreed on before: the
+    /// session, its model and its parameters.
+    pub fn new(link: Link, mode: Mode, context: &Id) -> Self {
+        Self::start(link, mode.start(context))
+    }
+
+    /// Starts a session with any security.
+    pub(crate) fn start(link: Link, security: Box<dyn Security>) -> Self {
+        Self { link, security, session: Session::default() }
     }
 
     /// Which party this is.
@@ -63,7 +75,8 @@ impl Party {
         }
     }
 
-    /// Hands over the claims recorded and not yet checked.
+    /// Hands over the claims recorded and not yet checked, to a test that looks at them.
+    #[cfg(feature = "testing")]
     pub fn take_claims(&mut self) -> Vec<Claim> {
         self.security.take()
     }
@@ -83,18 +96,9 @@ impl Party {
         open(&mut self.link, x, self.security.copies())
     }
 
-    /// What the security mode does before a masked opening.
-    pub(crate) fn before_masked_opening(&mut self) -> Result<()> {
-        self.security.before_masked_opening(&mut self.link)
-    }
-
-    /// Checks every product so far; the token allows unmasked openings.
-    pub fn verify(&mut self) -> Result<Verified> {
-        self.security.verify(&mut self.link)
-    }
-
     /// Runs two independent pieces at the same time: rounds count as the longer of the two. The second gets a branch of
-    /// its own (own streams, own PRSS keys, own thread), which is kept for the next join.
+    /// its own (own streams, own PRSS keys, own thread), which is kept for the next join. Neither can verify: its products are the
+    /// session's, which is verified as a whole.
     ///
     /// # Errors
     /// The first piece's error, else the second's.
@@ -105,12 +109,12 @@ impl Party {
     ) -> Result<(A, B)> {
         let link = self.link.lend()?;
         let before = [self.meter(), link.meter()];
-        let mut child = Party { link, security: self.security.branch() };
+        let mut child = Party { link, security: self.security.branch(), session: self.session.clone() };
         let result = in_parallel(
             || first(self).and_then(|a| self.link.flush().map(|()| a)).inspect_err(|e| self.link.abort(e)),
             || second(&mut child).and_then(|b| child.link.flush().map(|()| b)).inspect_err(|e| child.link.abort(e)),
         );
-        child.take_claims().into_iter().for_each(|claim| self.security.record(claim));
+        child.security.take().into_iter().for_each(|claim| self.security.record(claim));
         self.link.take_back(child.link, before);
         result
     }

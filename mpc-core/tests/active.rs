@@ -8,7 +8,7 @@ use mpc_core::protocol::{argmax::argmax, pool, product, relu::relu};
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, Word};
 use mpc_core::security::{Active, Claim, Operands, Parameters, Standard, Strict};
 use mpc_core::sharing::Share;
-use mpc_core::testing::{deal, mesh, party, run_parties};
+use mpc_core::testing::{deal, mesh, party, run_verified};
 use mpc_core::{Party, Role};
 use ndarray::IxDyn;
 use proptest::prelude::*;
@@ -57,7 +57,7 @@ fn run<P: Parameters>(
         party.link().set_kernel(kernel);
         party
     });
-    run_parties(parties, |party| {
+    let run = |party: &mut Party| {
         program(party)?;
         let mut wrong = wrong;
         for claim in party.take_claims() {
@@ -67,8 +67,9 @@ fn run<P: Parameters>(
             };
             party.record(|| claim);
         }
-        party.verify().map(drop)
-    })
+        Ok(())
+    };
+    run_verified(parties, run, |_, ()| Ok(()))
 }
 
 fn holds<P: Parameters>(program: impl Fn(&mut Party) -> Result<()> + Sync) {

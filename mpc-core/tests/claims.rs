@@ -8,7 +8,7 @@ use mpc_core::protocol::compare::Width;
 use mpc_core::protocol::winner::Levels;
 use mpc_core::protocol::{argmax::argmax, pool, product, relu::relu};
 use mpc_core::ring::{Arithmetic, Domain, Tensor, Word};
-use mpc_core::security::{Claim, Operands, Passive, Security, Verified};
+use mpc_core::security::{Claim, Operands, Security};
 use mpc_core::sharing::{ArithmeticShare, Share, reconstruct};
 use mpc_core::testing::{deal, mesh, party, run_parties};
 use ndarray::IxDyn;
@@ -34,8 +34,8 @@ impl Security for Recorder {
         std::mem::take(&mut self.0)
     }
 
-    fn verify(&mut self, link: &mut Link) -> Result<Verified> {
-        Passive.verify(link)
+    fn verify(&mut self, _: &mut Link) -> Result<()> {
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use mpc_core::protocol::power::{Exponent, Octaves, power};
 use mpc_core::ring::{Arithmetic, Tensor, fixed};
 use mpc_core::security::Mode;
 use mpc_core::sharing::{ArithmeticShare, reconstruct};
-use mpc_core::testing::{deal, mesh, party, run_parties};
+use mpc_core::testing::{deal, mesh, party, run_verified};
 use ndarray::IxDyn;
 use proptest::prelude::*;
 use rand_chacha::ChaCha12Rng;
@@ -26,11 +26,8 @@ fn run(
     let x = Tensor::from_shape_vec(IxDyn(&[x.len()]), x.iter().map(|&x| x as u64).collect()).expect("a vector");
     let dealt = deal::<Arithmetic, u64>(&x);
     let parties = mesh().map(|network| party(network, 1, mode.start(&[0; 32])));
-    let results = run_parties(parties, |party| {
-        let y = protocol(party, &dealt[party.role().index()])?;
-        party.verify()?;
-        Ok(y)
-    });
+    let run = |party: &mut Party| protocol(party, &dealt[party.role().index()]);
+    let results = run_verified(parties, run, |_, y| Ok(y));
     let results = results.map(|result| result.expect("an honest run succeeds"));
     reconstruct(&results).expect("consistent shares").iter().map(|&y| y as i64).collect()
 }

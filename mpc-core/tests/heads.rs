@@ -10,7 +10,7 @@ use mpc_core::protocol::unit::{max_bits, unit};
 use mpc_core::ring::{Arithmetic, Boolean, Tensor, fixed};
 use mpc_core::security::Mode;
 use mpc_core::sharing::{ArithmeticShare, Share, reconstruct};
-use mpc_core::testing::{deal, mesh, party, run_parties, three_parties};
+use mpc_core::testing::{deal, mesh, party, run_verified, three_parties};
 use mpc_core::wire::message::Question;
 use proptest::prelude::*;
 use rand_chacha::ChaCha12Rng;
@@ -80,16 +80,15 @@ fn run(
     let dealt: Vec<[ArithmeticShare; 3]> =
         templates.iter().map(|row| deal(&encode(std::slice::from_ref(row), &[size]))).collect();
     let parties = mesh().map(|network| party(network, 1, mode.start(&[7; 32])));
-    let outputs = run_parties(parties, |party: &mut Party| {
+    let evaluate = |party: &mut Party| {
         let mine = party.role().index();
         let rows: Vec<ArithmeticShare> = dealt.iter().map(|shares| shares[mine].clone()).collect();
         let templates = Templates::new(size, &rows);
         let weights = Weights::new(Vec::new());
         let head = head(&templates);
-        let output = evaluate(party, &graph, &weights, input[mine].clone(), windows, &head, Conditions::LAN)?;
-        party.verify()?;
-        Ok(output)
-    });
+        evaluate(party, &graph, &weights, input[mine].clone(), windows, &head, Conditions::LAN)
+    };
+    let outputs = run_verified(parties, evaluate, |_, output| Ok(output.unverified()));
     outputs.map(|output| output.expect("an output"))
 }
 

@@ -1,13 +1,15 @@
 //! Every protocol against plain arithmetic: exhaustively on the 8-bit ring, at random on Z_2^64.
 
 use mpc_core::error::Result;
+use mpc_core::inference::head::Output;
 use mpc_core::protocol::compare::{self, Width};
 use mpc_core::protocol::winner::Levels;
 use mpc_core::protocol::{argmax::argmax, convert, open, pool, product, relu::relu, round::round, truncate::truncate};
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, Word};
+use mpc_core::security::Mode;
 use mpc_core::sharing::{Share, reconstruct};
-use mpc_core::testing::{deal, three_parties};
-use mpc_core::{Party, network::Meter};
+use mpc_core::testing::{computed, deal, mesh, party, run_verified, three_parties};
+use mpc_core::{Error, Party, network::Meter, testing};
 use ndarray::IxDyn;
 use proptest::prelude::*;
 
@@ -209,14 +211,52 @@ fn masked_opening_is_the_value_plus_the_mask() {
 }
 
 #[test]
-fn opening_needs_the_token_and_gives_the_value() {
+fn a_verified_party_opens_the_value() {
     let x = tensor(&[3], vec![7u64, 8, u64::MAX]);
     let dealt = deal::<Arithmetic, u64>(&x);
-    let opened = three_parties(8, |p| {
-        let verified = p.verify()?;
-        open::open(p, &dealt[p.role().index()], &verified)
+    for (mode, elements) in [(Mode::Passive, 3), (Mode::Active, 6)] {
+        let parties = mesh().map(|network| party(network, 8, mode.start(&[0; 32])));
+        let share = |p: &mut Party| Ok(computed(p, dealt[p.role().index()].clone()));
+        let opened = run_verified(parties, share, |verified, x| {
+            let before = verified.meter();
+            let opened = open::open(verified, x)?;
+            let after = verified.meter();
+            assert_eq!([after.rounds - before.rounds, after.bytes_sent - before.bytes_sent], [1, 8 * elements]);
+            Ok(opened)
+        });
+        assert!(opened.into_iter().all(|o| o.as_ref() == Ok(&x)));
+    }
+}
+
+#[test]
+fn a_value_of_another_session_is_neither_opened_nor_released() {
+    let x = deal::<Arithmetic, u64>(&tensor(&[3], vec![7u64, 8, 9]));
+    let sessions = || mesh().map(|network| party(network, 8, Mode::Active.start(&[0; 32])));
+    let refused = |result: Result<()>| {
+        let refused = matches!(&result, Err(Error::Invalid { reason, .. }) if reason.contains("another session"));
+        assert!(refused, "{result:?}");
+    };
+    let nothing = |_: &mut Party| Ok(());
+    let ends = run_verified(sessions(), nothing, |verified, ()| {
+        let (mine, [other, _, _]) = (x[verified.role().index()].clone(), sessions());
+        refused(verified.release(computed(&other, Output::Scores(mine.clone()))).map(drop));
+        refused(open::open(verified, computed(&other, mine)).map(drop));
+        Ok(())
     });
-    assert!(opened.into_iter().all(|o| o.as_ref() == Ok(&x)));
+    assert_eq!(ends, [Ok(()), Ok(()), Ok(())]);
+}
+
+/// Not even where somebody takes it out of the closure that it was lent to.
+#[test]
+fn a_branch_does_not_verify() {
+    let ends = mesh().map(|network| {
+        let mut party = party(network, 8, Mode::Active.start(&[0; 32]));
+        let [mut other, _, _] = mesh().map(|network| testing::party(network, 8, Mode::Active.start(&[0; 32])));
+        party.join(|_| Ok(()), |branch| Ok(std::mem::swap(branch, &mut other))).map(|_| other.verify().map(drop))
+    });
+    for end in ends {
+        assert!(matches!(&end, Ok(Err(Error::Invalid { reason, .. })) if reason.contains("a branch")), "{end:?}");
+    }
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use mpc_core::Result;
 use mpc_core::inference::head::Head;
 use mpc_core::inference::rehearsal::{Piece, Spent, rehearse};
 use mpc_core::inference::secure::{Weights, evaluate};
@@ -13,7 +12,8 @@ use mpc_core::network::Meter;
 use mpc_core::network::lines::{Conditions, Measured};
 use mpc_core::ring::{Arithmetic, fixed};
 use mpc_core::security::Mode;
-use mpc_core::testing::{deal, mesh, party, run_parties};
+use mpc_core::testing::{deal, mesh, party, run_verified};
+use mpc_core::{Party, Result};
 use ndarray::{ArrayD, IxDyn};
 
 /// Convolution, max-pool with a ReLU, functions, and labels.
@@ -59,7 +59,7 @@ fn a_rehearsal_costs_what_the_evaluation_costs() {
     for mode in [Mode::Passive, Mode::Active] {
         for conditions in [Conditions::LOOPBACK, Conditions::WAN] {
             let parties = mesh().map(|network| party(network, 1, mode.start(&[0; 32])));
-            let meters = run_parties(parties, |party| {
+            let evaluate = |party: &mut Party| {
                 let mine = party.role().index();
                 let weights = Weights::new(weights.iter().map(|shares| shares[mine].clone()).collect());
                 evaluate(
@@ -70,10 +70,9 @@ fn a_rehearsal_costs_what_the_evaluation_costs() {
                     &[1, 1],
                     &Head::Label { unknown: None },
                     conditions,
-                )?;
-                party.verify()?;
-                Ok(party.meter())
-            });
+                )
+            };
+            let meters = run_verified(parties, evaluate, |party, _| Ok(party.meter()));
             let pieces = rehearse(&graph, &[1, 1], &Head::Label { unknown: None }, mode, conditions, || Duration::ZERO)
                 .expect("a rehearsal");
             let sum = |of: fn(&Spent) -> u64| pieces.iter().map(of).sum::<u64>();

@@ -16,7 +16,7 @@ use mpc_core::protocol::product;
 use mpc_core::ring::{Arithmetic, Tensor};
 use mpc_core::security::{Active, Checks, Parameters};
 use mpc_core::sharing::Share;
-use mpc_core::testing::fault::{Action, Corrupt, Place, Recording, Script, run_with_cheater};
+use mpc_core::testing::fault::{Action, Corrupt, Place, Recording, Script, run_verified_with_cheater};
 use mpc_core::testing::{deal, mesh, party};
 use mpc_core::{Error, Party, Result, Role};
 use ndarray::IxDyn;
@@ -138,14 +138,16 @@ fn passes<E: Extension<Domain = Arithmetic, Word = u64>>(
         }
         party(Corrupt::new(Box::new(network), script.clone(), Recording::default()), 1, security)
     });
-    let ends = run_with_cheater(cheater, parties, |party: &mut Party| -> Result<()> {
+    let multiply = |party: &mut Party| -> Result<()> {
         CHALLENGES.set(challenges.iter().copied().collect());
         let [x, y] = [&x, &y].map(|dealt| &dealt[party.role().index()]);
         match shapes[0].len() {
             1 => product::mul(party, x, y)?,
             _ => product::matmul(party, x, y)?,
         };
-        party.verify()?;
+        Ok(())
+    };
+    let ends = run_verified_with_cheater(cheater, parties, multiply, |_, ()| {
         assert!(CHALLENGES.take().is_empty(), "as many as are drawn");
         Ok(())
     });

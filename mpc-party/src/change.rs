@@ -125,6 +125,6 @@ async fn agree(shared: &Arc<Shared>, propose: Propose, action: &Action) -> Resul
 fn compare(shared: &Shared, session: Id, model: &Model) -> mpc_core::Result<()> {
     let mut network = shared.mesh.session(session, shared.limits.wait())?;
     let (own, next) = network.prss_keys().inspect_err(|error| network.abort(error))?;
-    let mut party = Party::new(Link::new(Box::new(network), Prss::new(own, next)), Mode::Active.start(&session));
+    let mut party = Party::new(Link::new(Box::new(network), Prss::new(own, next)), Mode::Active, &session);
     model.weights.compare(&mut party, &model.description.digest).inspect_err(|error| party.link().abort(error))
 }

@@ -9,13 +9,14 @@ use std::thread;
 use std::time::Instant;
 
 use mpc_core::error::Error;
-use mpc_core::inference::head::Released;
+use mpc_core::inference::head::{Output, Released};
 use mpc_core::inference::secure::evaluate;
 use mpc_core::link::Link;
 use mpc_core::network::identity::Fingerprint;
 use mpc_core::network::lines::Conditions;
 use mpc_core::network::quic::{Cancel, QuicNetwork};
 use mpc_core::network::{Meter, Network};
+use mpc_core::party::Computed;
 use mpc_core::prss::Prss;
 use mpc_core::wire::codec;
 use mpc_core::wire::message::{Classify, Reply, Subject, short};
@@ -205,20 +206,19 @@ fn run(
     ready.send(network.cancel()).map_err(|_| given_up())?;
     let shares = arriving.recv().map_err(|_| given_up())?;
 
-    let security = request.security.start(&hello.digest()?);
-    let mut party = Party::new(Link::new(Box::new(network), Prss::new(own, next)), security);
-    compute(&mut party, work, conditions, shares).inspect_err(|error| party.link().abort(error))
+    let link = Link::new(Box::new(network), Prss::new(own, next));
+    let mut party = Party::new(link, request.security, &hello.digest()?);
+    let output = compute(&mut party, work, conditions, shares).inspect_err(|error| party.link().abort(error))?;
+    let party = party.verify()?;
+    Ok((party.release(output)?, party.meter()))
 }
 
-/// From what the client has shared to what may leave this party.
-fn compute(party: &mut Party, work: &Work, conditions: Conditions, shares: Shares) -> Result<Answer, Error> {
+/// From what the client has shared to what may leave this party once it is verified.
+fn compute(party: &mut Party, work: &Work, conditions: Conditions, shares: Shares) -> Result<Computed<Output>, Error> {
     let Work { asked, request } = work;
     let Shares { input, enclosed } = shares;
     let (head, weights) = (asked.head(request)?, asked.weights(enclosed.as_ref())?);
-    let output = evaluate(party, asked.graph(), weights, input, &request.windows, &head, conditions)?;
-    let verified = party.verify()?;
-    party.link().flush()?;
-    Ok((output.release(&verified), party.meter()))
+    evaluate(party, asked.graph(), weights, input, &request.windows, &head, conditions)
 }
 
 /// Exchanges hellos with both peers.

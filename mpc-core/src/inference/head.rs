@@ -16,15 +16,15 @@
 //!
 //! A template to enrol is the mean of rows of length 1, brought to length 1 again; it stays with the parties.
 //!
-//! Private because the parts are, and nothing is opened here: what leaves is an [`Output`], which asks for the proof that the
-//! session's products were checked.
+//! Private because the parts are, and nothing is opened here: what leaves is an [`Output`], which only the session's own
+//! [`VerifiedParty`] releases.
 
 use super::clear::constant;
 use crate::error::{Error, Result};
 use crate::model::graph::MAX_BITS_TRUNCATED;
 use crate::model::manifest::{COSINE_BITS, Manifest, Reveal};
 use crate::model::{Facts, Graph};
-use crate::party::Party;
+use crate::party::{Computed, Party, VerifiedParty};
 use crate::plan::{Plan, Search, width};
 use crate::protocol::argmax::argmax;
 use crate::protocol::compare::Width;
@@ -33,7 +33,7 @@ use crate::protocol::round::round;
 use crate::protocol::truncate::truncate;
 use crate::protocol::unit::{self, unit};
 use crate::ring::{Boolean, Tensor, fixed::FRAC_BITS};
-use crate::security::{Digests, Verified};
+use crate::security::Digests;
 use crate::sharing::{ArithmeticShare, Share, slice, tensor};
 use crate::wire::message::Question;
 
@@ -364,13 +364,17 @@ pub enum Released {
     Kept(ArithmeticShare),
 }
 
-impl Output {
-    /// A value may leave the sharing, or be used in other sessions, once the session's products have been checked.
-    pub fn release(self, _: &Verified) -> Released {
-        match self {
+impl VerifiedParty {
+    /// Hands out what its session has computed: a value may leave the sharing, or be used in other sessions, once the session's
+    /// products were checked. 0 rounds.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where another session has computed it.
+    pub fn release(&self, output: Computed<Output>) -> Result<Released> {
+        Ok(match self.own(output)? {
             Output::Labels(labels) => Released::ToClient([labels.own().clone(), labels.next().clone()]),
             Output::Scores(scores) => Released::ToClient([scores.own().clone(), scores.next().clone()]),
             Output::Template(template) => Released::Kept(template),
-        }
+        })
     }
 }

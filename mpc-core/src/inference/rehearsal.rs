@@ -84,15 +84,15 @@ pub fn rehearse(
     let evaluate = |network: MemoryNetwork| -> Result<Vec<Spent>> {
         let mut party = party(network, mode);
         let (mut pieces, mut before) = (Vec::new(), (Meter::default(), clock()));
-        let mut observe = |party: &Party, piece: Piece| {
-            let (meter, cpu) = (party.meter(), clock());
+        let mut observe = |meter: Meter, piece: Piece| {
+            let cpu = clock();
             let spent =
                 Meter { rounds: meter.rounds - before.0.rounds, bytes_sent: meter.bytes_sent - before.0.bytes_sent };
             // The three parties keep step, and do the same work.
             pieces.push(Spent { piece, meter: spent, cpu: (cpu - before.1) / 3 });
             before = (meter, cpu);
         };
-        let result = secure::evaluate_observed(
+        let evaluated = secure::evaluate_observed(
             &mut party,
             graph,
             &weights,
@@ -100,15 +100,9 @@ pub fn rehearse(
             windows,
             (head, conditions),
             &mut observe,
-        )
-        .and_then(|_| party.verify());
-        match result {
-            Ok(_) => observe(&party, Piece::Verification),
-            Err(error) => {
-                party.link().abort(&error);
-                return Err(error);
-            }
-        }
+        );
+        drop(evaluated.inspect_err(|error| party.link().abort(error))?);
+        observe(party.verify()?.meter(), Piece::Verification);
         Ok(pieces)
     };
     thread::scope(|scope| {
@@ -147,5 +141,5 @@ fn party(network: MemoryNetwork, mode: Mode) -> Party {
     use crate::network::Network;
     let key = |role: Role| Zeroizing::new([role.index() as u8; 32]);
     let prss = Prss::new(key(network.role()), key(network.role().next()));
-    Party::new(Link::new(Box::new(network), prss), mode.start(&[0; 32]))
+    Party::new(Link::new(Box::new(network), prss), mode, &[0; 32])
 }

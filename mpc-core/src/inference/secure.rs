@@ -8,8 +8,9 @@ use crate::error::{Error, Result, Step};
 use crate::model::function::Approximation;
 use crate::model::rearrange::{broadcast, gather_windows, rearrange};
 use crate::model::{Facts, Graph, Node, Op, PoolGeometry};
+use crate::network::Meter;
 use crate::network::lines::Conditions;
-use crate::party::Party;
+use crate::party::{Computed, Party};
 use crate::plan::{Plan, Pool, width};
 use crate::protocol::product::{self, PendingLinear};
 use crate::protocol::winner::Levels;
@@ -61,11 +62,11 @@ pub fn evaluate(
     windows: &[u32],
     head: &Head<'_>,
     conditions: Conditions,
-) -> Result<Output> {
+) -> Result<Computed<Output>> {
     evaluate_observed(party, graph, weights, input, windows, (head, conditions), &mut |_, _| ())
 }
 
-/// As [`evaluate`]; tells `observe` whenever a piece is done.
+/// As [`evaluate`]; tells `observe` whenever a piece is done, and what the session has cost by then.
 pub(super) fn evaluate_observed(
     party: &mut Party,
     graph: &Graph,
@@ -73,8 +74,8 @@ pub(super) fn evaluate_observed(
     input: ArithmeticShare,
     windows: &[u32],
     (head, conditions): (&Head<'_>, Conditions),
-    observe: &mut dyn FnMut(&Party, Piece),
-) -> Result<Output> {
+    observe: &mut dyn FnMut(Meter, Piece),
+) -> Result<Computed<Output>> {
     check_input(graph, input.shape(), windows)?;
     head.check(graph)?;
     if !graph.weights.iter().map(|spec| spec.shape.as_slice()).eq(weights.shares.iter().map(Share::shape)) {
@@ -84,7 +85,7 @@ pub(super) fn evaluate_observed(
         let templates = head.templates().map(|templates| (Step::Gallery, templates.digests));
         [(Step::Model, weights.digests), (Step::Input, Digests::of([&input]))].into_iter().chain(templates).collect()
     })?;
-    observe(party, Piece::Agreement);
+    observe(party.meter(), Piece::Agreement);
     let weights = &weights.shares;
     let search = head.search(graph, windows.len());
     let plan = Plan::new(graph, input.shape()[0], search, conditions);
@@ -93,8 +94,8 @@ pub(super) fn evaluate_observed(
         unreachable!("only a pool in front of a ReLU leaves its candidates")
     };
     let output = head.apply(party, outputs, graph.output(), windows, (search, &plan))?;
-    observe(party, Piece::Head);
-    Ok(output)
+    observe(party.meter(), Piece::Head);
+    Ok(party.computed(output))
 }
 
 struct Secure<'a> {
@@ -102,7 +103,7 @@ struct Secure<'a> {
     graph: &'a Graph,
     plan: &'a Plan,
     weights: &'a [ArithmeticShare],
-    observe: &'a mut dyn FnMut(&Party, Piece),
+    observe: &'a mut dyn FnMut(Meter, Piece),
 }
 
 /// What a node computes.
@@ -123,7 +124,7 @@ impl Backend for Secure<'_> {
     fn apply(&mut self, ready: &Ready<'_, Value>, windows: &[u32]) -> Result<Value> {
         self.party.checkpoint()?;
         let value = self.value(ready, windows)?;
-        (self.observe)(self.party, Piece::Node(ready.id));
+        (self.observe)(self.party.meter(), Piece::Node(ready.id));
         Ok(value)
     }
 
@@ -134,7 +135,7 @@ impl Backend for Secure<'_> {
         self.party.link().count_round();
         let receive = |(sent, ready): (PendingLinear, &Ready<'_, Value>)| {
             let (product, batch) = (sent.receive(self.party)?, ready.operands[0].0.shared().shape()[0]);
-            (self.observe)(self.party, Piece::Node(ready.id));
+            (self.observe)(self.party.meter(), Piece::Node(ready.id));
             Ok(Value::Shared(product.reshape(&ready.node.facts.full_shape(batch))))
         };
         sent.into_iter().zip(nodes).map(receive).collect()

@@ -61,6 +61,11 @@ impl Link {
         self.idle.push(branch);
     }
 
+    /// Whether this is a session's own link, and not that of a branch.
+    pub(crate) fn is_root(&self) -> bool {
+        self.branch == Branch::ROOT
+    }
+
     /// Which party this is.
     pub fn role(&self) -> Role {
         self.network.role()

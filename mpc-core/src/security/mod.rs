@@ -1,13 +1,21 @@
 //! What stands between a product and its opening.
 //!
-//! Every product is offered as a [`Claim`]; nothing unmasked is opened without the [`Verified`] token that
-//! [`Security::verify`] hands out. Passive security keeps no claims. An active one records them and checks them in
+//! Every product is offered as a [`Claim`]; nothing unmasked is opened but by a [`VerifiedParty`](crate::party::VerifiedParty), whose
+//! products were checked by [`Security::verify`]. Passive security keeps no claims. An active one records them and checks them in
 //! batches; the protocols do not know which of the two they run under.
+//!
+//! A session's security is named by its [`Mode`]. Which rings a check works in, and that it leaves nothing out, only tests can choose
+//! otherwise (feature `testing`).
 
+// Public for tests, see below.
+#[cfg_attr(not(feature = "testing"), allow(unreachable_pub))]
 mod active;
 mod passive;
 
+#[cfg(feature = "testing")]
 pub use active::{Active, Checks, Parameters, Standard, Strict};
+#[cfg(not(feature = "testing"))]
+use active::{Active, Standard, Strict};
 pub use passive::Passive;
 
 use serde::{Deserialize, Serialize};
@@ -130,10 +138,6 @@ claim_from! {
     Arithmetic, u64 => Mul64;
 }
 
-/// Proof that every claim recorded so far was checked, or that the session is passive and has none.
-#[derive(Debug)]
-pub struct Verified(());
-
 /// What a session does about cheating.
 pub trait Security: Send {
     /// Whether [`Security::record`] wants to hear about products at all.
@@ -154,7 +158,7 @@ pub trait Security: Send {
     fn take(&mut self) -> Vec<Claim>;
 
     /// Compares the components of what came from outside (the model, an input) between their two holders. Must come before
-    /// the first product. Here and in the two below, a mode without checks does nothing.
+    /// the first product. Here and in [`Security::checkpoint`], a mode without checks does nothing.
     ///
     /// # Errors
     /// [`Error::Cheating`](crate::Error::Cheating) with the step of what two holders hold different components of.
@@ -170,17 +174,9 @@ pub trait Security: Send {
         Ok(())
     }
 
-    /// Called before every masked opening.
-    ///
-    /// # Errors
-    /// As [`Security::verify`].
-    fn before_masked_opening(&mut self, _: &mut Link) -> Result<()> {
-        Ok(())
-    }
-
-    /// Checks everything recorded and forgets it.
+    /// Checks everything recorded and forgets it. [`Party::verify`](crate::party::Party::verify) calls it at the end of a session.
     ///
     /// # Errors
     /// [`Error::Cheating`](crate::Error::Cheating) where a claim is false.
-    fn verify(&mut self, link: &mut Link) -> Result<Verified>;
+    fn verify(&mut self, link: &mut Link) -> Result<()>;
 }

@@ -11,9 +11,9 @@ use rand_core::Rng;
 
 use crate::error::{Error, Result};
 use crate::network::{Branch, Network};
-use crate::party::Party;
+use crate::party::{Party, VerifiedParty};
 use crate::role::Role;
-use crate::testing::run_parties;
+use crate::testing::at_once;
 
 /// Where a message is among those that one party sends in a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -281,8 +281,8 @@ impl Drop for Corrupt {
     }
 }
 
-/// Runs `program` at all three parties as [`run_parties`] does, but the cheater stays until the others have ended: what it finds out
-/// itself is no reason to spare them the trouble.
+/// Runs `program` at all three parties as [`run_parties`](super::run_parties) does, but the cheater stays until the others have ended:
+/// what it finds out itself is no reason to spare them the trouble.
 ///
 /// # Panics
 /// If a party panics.
@@ -291,16 +291,56 @@ pub fn run_with_cheater<T: Send>(
     parties: [Party; 3],
     program: impl Fn(&mut Party) -> Result<T> + Sync,
 ) -> [Result<T>; 3] {
-    let honest = Running { parties: Mutex::new(2), changed: Condvar::new() };
-    run_parties(parties, |party| {
-        if party.role() == cheater {
-            let result = program(party);
-            drop(honest.changed.wait_while(honest.lock(), |running| *running > 0));
-            return result;
+    with_cheater(cheater, parties, |mut party| (program(&mut party), Remains::Party(party)))
+}
+
+/// Runs `program`, verifies, and runs `finish` as [`run_verified`](super::run_verified) does; the cheater stays as it does in
+/// [`run_with_cheater`].
+///
+/// # Panics
+/// If a party panics.
+pub fn run_verified_with_cheater<T, U: Send>(
+    cheater: Role,
+    parties: [Party; 3],
+    program: impl Fn(&mut Party) -> Result<T> + Sync,
+    finish: impl Fn(&mut VerifiedParty, T) -> Result<U> + Sync,
+) -> [Result<U>; 3] {
+    with_cheater(cheater, parties, |mut party| {
+        let value = match program(&mut party) {
+            Ok(value) => value,
+            Err(error) => return (Err(error), Remains::Party(party)),
+        };
+        match party.verify_or_remain() {
+            Ok(mut verified) => (finish(&mut verified, value), Remains::Verified(verified)),
+            Err(failed) => {
+                let (error, party) = *failed;
+                (Err(error), Remains::Party(party))
+            }
         }
-        let _ends = Ends(&honest);
-        let result = program(party);
-        if let Err(error) = &result {
+    })
+}
+
+/// What keeps the connections of a party open that has come to its end.
+enum Remains {
+    Party(Party),
+    /// Tells the others itself where it fails.
+    Verified(#[expect(dead_code, reason = "held until it is dropped")] VerifiedParty),
+}
+
+fn with_cheater<T: Send>(
+    cheater: Role,
+    parties: [Party; 3],
+    session: impl Fn(Party) -> (Result<T>, Remains) + Sync,
+) -> [Result<T>; 3] {
+    let honest = Running { parties: Mutex::new(2), changed: Condvar::new() };
+    at_once(parties, |party| {
+        let is_cheater = party.role() == cheater;
+        let _ends = (!is_cheater).then(|| Ends(&honest));
+        let (result, mut remains) = session(party);
+        if is_cheater {
+            drop(honest.changed.wait_while(honest.lock(), |running| *running > 0));
+        }
+        if let (Err(error), Remains::Party(party)) = (&result, &mut remains) {
             party.link().abort(error);
         }
         result

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::link::Link;
 use crate::network::Network;
 use crate::network::memory::{self, MemoryNetwork};
-use crate::party::Party;
+use crate::party::{Computed, Party, VerifiedParty};
 use crate::prss::Prss;
 use crate::ring::{Domain, Tensor, Word};
 use crate::role::Role;
@@ -38,24 +38,48 @@ pub fn mesh() -> [MemoryNetwork; 3] {
 pub fn party(network: impl Network + 'static, seed: u8, security: Box<dyn Security>) -> Party {
     let key = |role: Role| Zeroizing::new([seed.wrapping_mul(3).wrapping_add(role.index() as u8); 32]);
     let prss = Prss::new(key(network.role()), key(network.role().next()));
-    Party::new(Link::new(Box::new(network), prss), security)
+    start(Link::new(Box::new(network), prss), security)
 }
 
-/// Runs `program` at all three parties at once. An error of one ends the session of all.
+/// A session with any security.
+pub fn start(link: Link, security: Box<dyn Security>) -> Party {
+    Party::start(link, security)
+}
+
+/// Says that `party`'s session has computed `value`, as the evaluator does of its output.
+pub fn computed<T>(party: &Party, value: T) -> Computed<T> {
+    party.computed(value)
+}
+
+/// Runs `program` at all three parties at once, without verifying. An error of one ends the session of all.
 ///
 /// # Panics
 /// If a party panics.
 pub fn run_parties<T: Send>(parties: [Party; 3], program: impl Fn(&mut Party) -> Result<T> + Sync) -> [Result<T>; 3] {
+    at_once(parties, |mut party| program(&mut party).inspect_err(|error| party.link().abort(error)))
+}
+
+/// Runs `program` at all three parties at once, verifies, and hands what came of it to `finish`. An error of one ends the session of
+/// all.
+///
+/// # Panics
+/// If a party panics.
+pub fn run_verified<T, U: Send>(
+    parties: [Party; 3],
+    program: impl Fn(&mut Party) -> Result<T> + Sync,
+    finish: impl Fn(&mut VerifiedParty, T) -> Result<U> + Sync,
+) -> [Result<U>; 3] {
+    at_once(parties, |mut party| {
+        let value = program(&mut party).inspect_err(|error| party.link().abort(error))?;
+        finish(&mut party.verify()?, value)
+    })
+}
+
+fn at_once<T: Send>(parties: [Party; 3], session: impl Fn(Party) -> T + Sync) -> [T; 3] {
     std::thread::scope(|scope| {
-        let running = parties.map(|mut party| {
-            let program = &program;
-            scope.spawn(move || {
-                let result = program(&mut party);
-                if let Err(error) = &result {
-                    party.link().abort(error);
-                }
-                result
-            })
+        let running = parties.map(|party| {
+            let session = &session;
+            scope.spawn(move || session(party))
         });
         running.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })

@@ -7,11 +7,14 @@ use std::time::Duration;
 use mpc_core::inference::head::{Output, Released};
 use mpc_core::link::Link;
 use mpc_core::network::Network;
+use mpc_core::party::{Computed, VerifiedParty};
+use mpc_core::protocol::open::open;
 use mpc_core::prss::Prss;
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor};
 use mpc_core::security::Mode;
-use mpc_core::sharing::{Share, reconstruct};
-use mpc_core::testing::fault::{Corrupt, Fault, Recording, Script, Sent, run_with_cheater};
+use mpc_core::sharing::{ArithmeticShare, Share, reconstruct};
+use mpc_core::testing::computed;
+use mpc_core::testing::fault::{Corrupt, Fault, Recording, Script, Sent, run_verified_with_cheater};
 use mpc_core::{Error, Party, Result, Role};
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
@@ -199,9 +202,9 @@ impl Suite<'_> {
                 None => network,
             };
             let [own, next] = [role, role.next()].map(|key| keys[key.index()].into());
-            Party::new(Link::new(network, Prss::new(own, next)), self.mode.start(&[7; 32]))
+            Party::new(Link::new(network, Prss::new(own, next)), self.mode, &[7; 32])
         });
-        let results = run_with_cheater(case.cheater, parties, |party| part(case, party));
+        let results = run_verified_with_cheater(case.cheater, parties, |party| compute(case, party), finish);
         (recording.take(), results)
     }
 
@@ -231,15 +234,39 @@ fn caught(case: Case, results: &[Result<Part>; 3]) -> bool {
     honest.iter().all(|result| matches!(result, Err(Error::Cheating { .. })))
 }
 
-/// What a party of this case does.
-fn part(case: Case, party: &mut Party) -> Result<Part> {
-    let output = (case.program.run)(party, &mut Dealer::new(party.role(), case.seed))?;
-    let labels = matches!(output, Output::Labels(_));
-    let verified = party.verify()?;
-    party.link().flush()?;
-    let components = match output.release(&verified) {
-        Released::ToClient(components) => components,
-        Released::Kept(kept) => [kept.own().clone(), kept.next().clone()],
+/// What a party of this case has computed.
+struct Finished {
+    output: Computed<Output>,
+    labels: bool,
+    /// To be opened instead.
+    scores: Option<Computed<ArithmeticShare>>,
+}
+
+/// What a party of this case does until it verifies.
+fn compute(case: Case, party: &mut Party) -> Result<Finished> {
+    let mut dealer = Dealer::new(party.role(), case.seed);
+    let output = (case.program.run)(party, &mut dealer)?;
+    let scores = match &output {
+        Output::Scores(scores) if dealer.opens => Some(computed(party, scores.clone())),
+        _ => None,
+    };
+    Ok(Finished { labels: matches!(output, Output::Labels(_)), output: computed(party, output), scores })
+}
+
+/// What it does then.
+fn finish(party: &mut VerifiedParty, finished: Finished) -> Result<Part> {
+    let Finished { output, labels, scores } = finished;
+    let components = match scores {
+        Some(scores) => {
+            // The client is told what was opened.
+            let opened = open(party, scores)?;
+            let share: ArithmeticShare = Share::public(party.role(), &opened);
+            [share.own().clone(), share.next().clone()]
+        }
+        None => match party.release(output)? {
+            Released::ToClient(components) => components,
+            Released::Kept(kept) => [kept.own().clone(), kept.next().clone()],
+        },
     };
     Ok(Part { labels, components })
 }

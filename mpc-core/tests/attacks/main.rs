@@ -20,13 +20,14 @@ use mpc_core::link::Link;
 use mpc_core::link::coin::{self, Coin};
 use mpc_core::link::reshare::reshare;
 use mpc_core::network::{Network, memory};
+use mpc_core::party::{Computed, VerifiedParty};
 use mpc_core::protocol::open::{open, open_masked, random};
 use mpc_core::protocol::{product::mul, truncate::truncate};
 use mpc_core::ring::{Arithmetic, Tensor};
 use mpc_core::security::{Active, Checks, Digests, Operands, Parameters, Passive, Security, Standard};
 use mpc_core::sharing::{ArithmeticShare, Share, reconstruct};
-use mpc_core::testing::fault::{Action, Corrupt, Recording, Script, Sent, run_with_cheater};
-use mpc_core::testing::{Hook, Tap, deal, mesh, party, run_parties};
+use mpc_core::testing::fault::{Action, Corrupt, Recording, Script, Sent, run_verified_with_cheater, run_with_cheater};
+use mpc_core::testing::{Hook, Tap, computed, deal, mesh, party, run_parties};
 use mpc_core::{Error, Party, Result, Role};
 use ndarray::IxDyn;
 use rand_core::{Rng, SeedableRng};
@@ -74,6 +75,27 @@ fn run<T: Send>(
     security: fn() -> Box<dyn Security>,
     program: impl Fn(&mut Party) -> Result<T> + Sync,
 ) -> Run<T> {
+    watch(cheater, script, security, |parties| run_with_cheater(cheater, parties, program))
+}
+
+/// The same, and verifies; `finish` goes on with what came of it.
+fn run_verified<T, U: Send>(
+    cheater: Role,
+    script: &Script,
+    security: fn() -> Box<dyn Security>,
+    program: impl Fn(&mut Party) -> Result<T> + Sync,
+    finish: impl Fn(&mut VerifiedParty, T) -> Result<U> + Sync,
+) -> Run<U> {
+    watch(cheater, script, security, |parties| run_verified_with_cheater(cheater, parties, program, finish))
+}
+
+/// Watches a session.
+fn watch<T>(
+    cheater: Role,
+    script: &Script,
+    security: fn() -> Box<dyn Security>,
+    session: impl FnOnce([Party; 3]) -> [Result<T>; 3],
+) -> Run<T> {
     let (recording, told) = (Recording::default(), Arc::new(Mutex::new(Vec::new())));
     let parties = mesh().map(|network| {
         if network.role() == cheater {
@@ -88,7 +110,7 @@ fn run<T: Send>(
         });
         party(Tap::new(network, hook), 1, security())
     });
-    let ends = run_with_cheater(cheater, parties, program);
+    let ends = session(parties);
     let told = std::mem::take(&mut *told.lock().expect("no panic"));
     Run { sent: recording.take(), told, ends }
 }

@@ -79,16 +79,16 @@ fn the_product_compares_before_it_sends_anything_else() {
 #[test]
 fn that_nobody_compares_end_in_a_wrong_value() {
     let program = |party: &mut Party| {
-        let verified = party.verify()?;
-        let x = Share::public(party.role(), &tensor(&[9]));
-        Ok(open::<Arithmetic, u64>(party, &x, &verified)?[[0]])
+        let x: ArithmeticShare = Share::public(party.role(), &tensor(&[9]));
+        Ok(computed(party, x))
     };
+    let opened = |verified: &mut VerifiedParty, x: Computed<ArithmeticShare>| Ok(open(verified, x)?[[0]]);
     for cheater in Role::ALL {
         let lied_to = |security| {
-            let honest = run(cheater, &Script::new(), security, program);
+            let honest = run_verified(cheater, &Script::new(), security, program, opened);
             let last = honest.sent.iter().rfind(|sent| sent.place.to == cheater.next()).expect("an opening");
             let script = [(last.place, Action::Replace(bytes(&[1000])))].into();
-            run(cheater, &script, security, program).ends[cheater.next().index()].clone()
+            run_verified(cheater, &script, security, program, opened).ends[cheater.next().index()].clone()
         };
         assert!(lied_to(active::<NotCompared>).is_ok_and(|value| value != 9));
         assert_eq!(lied_to(active::<Standard>), Err(Error::Cheating { step: Step::Opening }));

@@ -24,11 +24,14 @@ fn masked_by_a_triple(cheater: Role, errors: [u64; 2]) -> bool {
         let (x, y) = (x.add(&dx.scale(t)), y.add(&dy.scale(t)));
         let curve = at_infinity.scale(t.wrapping_mul(t.wrapping_sub(1)));
         let claimed = at_0.add(&at_1.sub(&at_0).scale(t)).add(&curve);
-        let verified = party.verify()?;
-        let [x, y, claimed] = [x, y, claimed].map(|share| open(party, &share, &verified));
+        Ok([x, y, claimed].map(|share| computed(party, share)))
+    };
+    let judge = |verified: &mut VerifiedParty, shares: [Computed<ArithmeticShare>; 3]| {
+        let [x, y, claimed] = shares.map(|share| open(verified, share));
         Ok(x?[[0]].wrapping_mul(y?[[0]]) == claimed?[[0]])
     };
-    let [a, b, c] = run(cheater, &Script::new(), || Box::new(Passive), program).ends.map(Result::unwrap);
+    let [a, b, c] =
+        run_verified(cheater, &Script::new(), || Box::new(Passive), program, judge).ends.map(Result::unwrap);
     assert!(a == b && b == c);
     a
 }
@@ -49,17 +52,18 @@ fn the_product_has_no_place_for_the_opposite_error() {
     for cheater in Role::ALL {
         let program = |party: &mut Party| {
             let mine = party.role().index();
-            wrong_product(party, &x[mine], &y[mine], u64::from(party.role() == cheater))?;
-            party.verify().map(drop)
+            wrong_product(party, &x[mine], &y[mine], u64::from(party.role() == cheater)).map(drop)
         };
-        let plain = run(cheater, &Script::new(), active::<JudgedAlone>, program);
+        let nothing = |_: &mut VerifiedParty, ()| Ok(());
+        let plain = run_verified(cheater, &Script::new(), active::<JudgedAlone>, program, nothing);
         let later = plain.sent.iter().filter(|sent| sent.place.to == cheater.prev() && sent.place.position > 0);
         for sent in later {
             for word in 0..sent.bytes.len() / 8 {
                 let mut words = words(&sent.bytes);
                 words[word] = words[word].wrapping_sub(1);
                 let script = [(sent.place, Action::Replace(bytes(&words)))].into();
-                let judge = &run(cheater, &script, active::<JudgedAlone>, program).ends[cheater.prev().index()];
+                let run = run_verified(cheater, &script, active::<JudgedAlone>, program, nothing);
+                let judge = &run.ends[cheater.prev().index()];
                 assert!(matches!(judge, Err(Error::Cheating { .. })), "{cheater}, {:?}, word {word}", sent.place);
             }
         }
@@ -73,10 +77,10 @@ fn that_nobody_checks_end_in_a_wrong_value() {
         let program = |party: &mut Party| {
             let mine = party.role().index();
             let z = wrong_product(party, &x[mine], &y[mine], u64::from(party.role() == cheater))?;
-            let verified = party.verify()?;
-            Ok(open(party, &z, &verified)?[[0]])
+            Ok(computed(party, z))
         };
-        let ends = |security| run(cheater, &Script::new(), security, program).ends;
+        let opened = |verified: &mut VerifiedParty, z: Computed<ArithmeticShare>| Ok(open(verified, z)?[[0]]);
+        let ends = |security| run_verified(cheater, &Script::new(), security, program, opened).ends;
         assert_eq!(ends(active::<NotChecked>), [Ok(16), Ok(16), Ok(16)]);
         assert_eq!(ends(active::<Standard>), [(); 3].map(|()| Err(Error::Cheating { step: Step::Products })));
     }

@@ -24,15 +24,16 @@ fn attack(cheater: Role, security: fn() -> Box<dyn Security>, hold: bool) -> [Re
         });
         party(Tap::new(network, hook), 1, security())
     });
-    run_with_cheater(cheater, parties, |party| {
-        let role = party.role();
-        mul(party, &x[role.index()], &y[role.index()])?;
-        let end = party.verify().map(drop);
-        if role == cheater.next() {
+    let multiply = |party: &mut Party| {
+        let mine = party.role().index();
+        mul(party, &x[mine], &y[mine]).map(drop)
+    };
+    run_verified_with_cheater(cheater, parties, multiply, |verified, ()| {
+        if verified.role() == cheater.next() {
             *done.0.lock().expect("no panic") = true;
             done.1.notify_all();
         }
-        end
+        Ok(())
     })
 }
 

@@ -30,7 +30,7 @@ use std::marker::PhantomData;
 
 use rand_core::Rng;
 
-use super::{Claim, Digests, Id, Security, Verified};
+use super::{Claim, Digests, Id, Security};
 use crate::error::{Error, Result, Step};
 use crate::kernel::extension::{Extension, Field, Galois};
 use crate::link::coin::{Coin, toss};
@@ -99,7 +99,6 @@ pub struct Active<P: Parameters = Standard> {
     context: Id,
     claims: Vec<Claim>,
     load: Load,
-    before_openings: bool,
     parameters: PhantomData<fn() -> P>,
 }
 
@@ -107,13 +106,7 @@ impl<P: Parameters> Active<P> {
     /// `context` is what the three parties have agreed on before: the session, its model and its parameters.
     pub fn new(context: &Id) -> Self {
         let (claims, load) = (Vec::new(), Load::default());
-        Self { context: *context, claims, load, before_openings: false, parameters: PhantomData }
-    }
-
-    /// Checks everything before every masked opening too. Not needed for security; for comparison.
-    pub fn verify_before_open(mut self) -> Self {
-        self.before_openings = true;
-        self
+        Self { context: *context, claims, load, parameters: PhantomData }
     }
 
     fn copies() -> Copies {
@@ -212,7 +205,7 @@ impl<P: Parameters> Security for Active<P> {
     }
 
     fn branch(&self) -> Box<dyn Security> {
-        Box::new(Self { before_openings: self.before_openings, ..Self::new(&self.context) })
+        Box::new(Self::new(&self.context))
     }
 
     fn take(&mut self) -> Vec<Claim> {
@@ -228,16 +221,12 @@ impl<P: Parameters> Security for Active<P> {
         if self.load.is_full() { self.check_all(link) } else { Ok(()) }
     }
 
-    fn before_masked_opening(&mut self, link: &mut Link) -> Result<()> {
-        if self.before_openings { self.check_all(link) } else { Ok(()) }
-    }
-
-    fn verify(&mut self, link: &mut Link) -> Result<Verified> {
+    fn verify(&mut self, link: &mut Link) -> Result<()> {
         self.check_all(link)?;
         if P::CHECKS.transcript {
             link.note(b"context", &self.context);
             link.compare_transcripts(Step::Transcript)?;
         }
-        Ok(Verified(()))
+        Ok(())
     }
 }
