@@ -120,3 +120,48 @@ fn must_be_compared_before_anything_is_opened() {
         assert_eq!(ends, [(); 3].map(|()| Err(Error::Cheating { step: Step::Coins })));
     }
 }
+
+/// A batch of two parts, each on a thread of its own. In the part of the ands the cheater gives the next party another coin, any of
+/// them; in the other part it has falsified the product, or not.
+#[test]
+fn a_part_with_a_false_coin_opens_nothing_whatever_the_other_part_does() {
+    let (x, y) = (deal::<Arithmetic, u64>(&tensor(&X)), deal::<Arithmetic, u64>(&tensor(&Y)));
+    let bits = deal::<Boolean, u64>(&Tensor::from_elem(IxDyn(&[1, 1]), 0x00ff_00ff_1234_5678));
+    // Nothing else is as long as the last claim of the ands.
+    let is_opening = |(_, bytes): &&(Role, Vec<u8>)| bytes.len() == 3 * 8;
+    for cheater in Role::ALL {
+        let program = |error: u64| {
+            let (x, y, bits) = (&x, &y, &bits);
+            move |party: &mut Party| {
+                let mine = party.role().index();
+                wrong_product(party, &x[mine], &y[mine], if party.role() == cheater { error } else { 0 })?;
+                mul(party, &bits[mine], &bits[mine]).map(drop)
+            }
+        };
+        let nothing = |_: &mut VerifiedParty, ()| Ok(());
+        let honest = run_verified(cheater, &Script::new(), active::<Standard>, program(0), nothing);
+        assert_eq!(honest.told.iter().filter(is_opening).count(), 2, "one copy from each");
+        let is_coin = |sent: &&Sent| {
+            sent.place.branch != Branch::ROOT && sent.place.to == cheater.next() && sent.bytes.len() == 16
+        };
+        let coins: Vec<Place> = honest.sent.iter().filter(is_coin).map(|sent| sent.place).collect();
+        assert!(coins.len() > 2, "weights, points and the last challenge");
+        let last = [(coins[coins.len() - 1], Action::Replace(vec![7; 16]))].into();
+        let careless = run_verified(cheater, &last, active::<NotCompared>, program(0), nothing);
+        assert!(careless.told.iter().any(|told| is_opening(&told)), "nobody compares coins, and the claim is opened");
+        for coin in coins {
+            for error in [0, 1] {
+                let script = [(coin, Action::Replace(vec![7; 16]))].into();
+                let run = run_verified(cheater, &script, active::<Standard>, program(error), nothing);
+                assert_eq!(run.told.iter().filter(is_opening).count(), 0, "{cheater}, {coin:?}, error {error}");
+                for honest in [cheater.next(), cheater.prev()] {
+                    match (error, &run.ends[honest.index()]) {
+                        (_, Err(Error::Cheating { step: Step::Coins })) => {}
+                        (1, Err(Error::Cheating { step: Step::Products })) => {}
+                        (_, end) => panic!("{cheater}, {coin:?}, error {error}: {honest} ends with {end:?}"),
+                    }
+                }
+            }
+        }
+    }
+}

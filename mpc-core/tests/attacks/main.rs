@@ -19,14 +19,16 @@ use mpc_core::kernel::extension::{Field, Galois};
 use mpc_core::link::Link;
 use mpc_core::link::coin::{self, Coin};
 use mpc_core::link::reshare::reshare;
-use mpc_core::network::{Network, memory};
+use mpc_core::network::{Branch, Network, memory};
 use mpc_core::party::{Computed, VerifiedParty};
 use mpc_core::protocol::open::{open, open_masked, random};
 use mpc_core::protocol::{product::mul, truncate::truncate};
-use mpc_core::ring::{Arithmetic, Tensor};
+use mpc_core::ring::{Arithmetic, Boolean, Tensor};
 use mpc_core::security::{Active, Checks, Digests, Operands, Parameters, Passive, Security, Standard};
 use mpc_core::sharing::{ArithmeticShare, Share, reconstruct};
-use mpc_core::testing::fault::{Action, Corrupt, Recording, Script, Sent, run_verified_with_cheater, run_with_cheater};
+use mpc_core::testing::fault::{
+    Action, Corrupt, Place, Recording, Script, Sent, run_verified_with_cheater, run_with_cheater,
+};
 use mpc_core::testing::{Hook, Tap, computed, deal, mesh, party, run_parties};
 use mpc_core::{Error, Party, Result, Role};
 use ndarray::IxDyn;
