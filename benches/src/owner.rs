@@ -9,7 +9,7 @@ use mpc_core::model::encode_weights;
 use mpc_core::model::manifest::Reveal;
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, fixed};
 use mpc_core::security::Mode;
-use mpc_core::sharing::{Share, reconstruct, share};
+use mpc_core::sharing::{Dealt, Share, reconstruct, share, share_ranged};
 use ndarray::ArrayD;
 
 use crate::job::{self, Against, Measured, Outcome, ShareReader, ShareWriter, Variant, Work};
@@ -146,12 +146,14 @@ fn deal(evaluation: &Evaluation, folder: &Path) -> Result<()> {
     for role in Role::ALL {
         writers.push(ShareWriter::create(&job::shares(folder, role))?);
     }
-    for secret in encode_weights(graph, weights)?.into_iter().chain([encoded.into_shared()]) {
-        for (dealt, writer) in share::<Arithmetic, u64>(&secret)?.into_iter().zip(&mut writers) {
-            let (own, next) = (dealt.own.expand(secret.shape()), dealt.next.expand(secret.shape()));
-            writer.write([&own, &next])?;
-        }
+    let mut write = |dealt: [Dealt<u64>; 3], shape: &[usize]| {
+        let mut parties = dealt.iter().zip(&mut writers);
+        parties.try_for_each(|(dealt, writer)| writer.write([&dealt.own.expand(shape), &dealt.next.expand(shape)]))
+    };
+    for weight in encode_weights(graph, weights)? {
+        write(share::<Arithmetic, u64>(&weight)?, weight.shape())?;
     }
+    write(share_ranged(&encoded.into_shared(), graph.input_range())?, input.shape())?;
     writers.iter_mut().try_for_each(ShareWriter::flush)
 }
 

@@ -21,9 +21,9 @@ use mpc_core::network::quic::QuicNetwork;
 use mpc_core::network::{Meter, Network};
 use mpc_core::party::keep_freed_memory;
 use mpc_core::prss::Prss;
-use mpc_core::ring::Tensor;
+use mpc_core::ring::{Arithmetic, Tensor};
 use mpc_core::security::{Id, Mode};
-use mpc_core::sharing::ArithmeticShare;
+use mpc_core::sharing::RangedShare;
 use mpc_core::wire::cluster::Cluster;
 use mpc_core::{Party, Role};
 use rustix::time::{ClockId, clock_gettime};
@@ -57,7 +57,8 @@ pub(crate) fn run(index: usize, folder: &Path) -> Result<()> {
             let mut shares = ShareReader::open(&job::shares(folder, role))?;
             let weights = graph.weights.iter().map(|spec| shares.read(&spec.shape)).collect::<Result<_>>()?;
             let weights = Weights::new(weights);
-            let input = shares.read(&graph.input().full_shape(batch))?;
+            let dealt = shares.read::<Arithmetic>(&graph.input().full_shape(batch))?;
+            let input = RangedShare::new(dealt.own(), dealt.next(), graph.input_range());
             let evaluation = Evaluation { mesh: &mesh, graph, weights, input, windows: vec![1; batch], conditions };
             let mut outputs = ShareWriter::create(&job::outputs(folder, role))?;
             (evaluation.run(runs, &variants, reveal, &mut outputs)?, Some(lines))
@@ -76,7 +77,7 @@ struct Evaluation<'a> {
     mesh: &'a Mesh,
     graph: Graph,
     weights: Weights,
-    input: ArithmeticShare,
+    input: RangedShare,
     windows: Vec<u32>,
     conditions: Conditions,
 }
@@ -141,7 +142,7 @@ impl Evaluation<'_> {
     /// Everything from the shares to what the client gets, the checks included.
     fn evaluate(&self, mut party: Party, reveal: Reveal) -> Result<(Output, Meter)> {
         let Self { graph, weights, input, windows, conditions, .. } = self;
-        let output = evaluate(&mut party, graph, weights, input.clone(), windows, &head(reveal), *conditions)?;
+        let output = evaluate(&mut party, graph, weights, input, windows, &head(reveal), *conditions)?;
         let party = party.verify()?;
         match party.release(output)? {
             Released::ToClient(components) => Ok((components, party.meter())),

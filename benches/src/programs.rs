@@ -46,7 +46,6 @@ pub(crate) fn build(name: &str, batch: usize) -> Result<Program> {
     let mut layers = Layers { network: Network::new(&[1])?, rng: ChaCha8Rng::seed_from_u64(1), count: 0 };
     let mut bounds = Bounds::Proved;
     let mut reveal = Reveal::Scores;
-    let batch = if family == "matmul" { batch * size()? } else { batch };
     match (family, name) {
         ("round", _) => return Ok(Program::Rounds(size()?, Against::Tls)),
         ("beside", _) => return Ok(Program::Rounds(size()?, Against::Alone)),
@@ -62,11 +61,11 @@ pub(crate) fn build(name: &str, batch: usize) -> Result<Program> {
             bounds = Bounds::Calibrated { comparison_margin: 8, ring_margin: 10 };
         }
         ("relu", _) => {
-            layers.input(&[size()?])?;
-            layers.relu(0)?;
+            let x = layers.operand(&[size()?])?;
+            layers.relu(x)?;
         }
-        ("mul", _) => layers.with_operand(&[size()?], Op::Mul)?,
-        ("matmul", _) => layers.with_operand(&[size()?, size()?], Op::MatMul)?,
+        ("mul", _) => layers.product(&[size()?], Op::Mul)?,
+        ("matmul", _) => layers.product(&[size()?, size()?], Op::MatMul)?,
         _ => bail!("there is no program {name:?}; see --help"),
     }
     let Layers { network, mut rng, .. } = layers;
@@ -163,12 +162,18 @@ impl Layers {
         Ok(())
     }
 
-    /// A product of the input with a second secret, N(0, 1) as well. A square is a batch of rows.
-    fn with_operand(&mut self, shape: &[usize], op: Op) -> Result<()> {
-        self.input(&shape[shape.len() - 1..])?;
-        let operand = self.weight(shape, 1.0)?;
-        self.push(op, &[0, operand])?;
+    /// A product of two secrets, N(0, 1) each.
+    fn product(&mut self, shape: &[usize], op: Op) -> Result<()> {
+        let operands = [self.operand(shape)?, self.weight(shape, 1.0)?];
+        self.push(op, &operands)?;
         Ok(())
+    }
+
+    /// A secret that is there: a weight, to which an input of one number is added. What an input costs is no part of a layer's cost.
+    fn operand(&mut self, shape: &[usize]) -> Result<ValueId> {
+        self.input(&[1])?;
+        let weight = self.weight(shape, 1.0)?;
+        self.push(Op::Add, &[0, weight])
     }
 
     fn input(&mut self, shape: &[usize]) -> Result<()> {

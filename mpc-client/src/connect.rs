@@ -210,6 +210,9 @@ impl Peer {
     }
 }
 
+/// What one party is dealt, and how many bytes an element of it takes.
+pub(crate) type Parts = Vec<(Dealt<u64>, usize)>;
+
 /// One conversation with one party, on a stream of its own.
 pub(crate) struct Conversation<'a> {
     peer: &'a Peer,
@@ -224,7 +227,7 @@ impl Conversation<'_> {
     }
 
     /// Sends shares.
-    pub(crate) async fn deal(&mut self, dealt: &[Dealt<u64>]) -> Result<()> {
+    pub(crate) async fn deal(&mut self, dealt: &Parts) -> Result<()> {
         deal(&mut self.send, dealt).await.map_err(|e| self.peer.stream_error(&e))
     }
 
@@ -237,7 +240,7 @@ impl Conversation<'_> {
     }
 
     /// Sends shares while it waits for the reply to what was said before.
-    pub(crate) async fn deal_ahead(&mut self, dealt: &[Dealt<u64>]) -> Result<Reply> {
+    pub(crate) async fn deal_ahead(&mut self, dealt: &Parts) -> Result<Reply> {
         let Self { peer, send, recv } = self;
         // Where the party does not take them, its replies say why.
         let (_, reply) = tokio::join!(deal(send, dealt), stream::receive(recv, MAX_ENCODED));
@@ -262,9 +265,9 @@ impl Conversation<'_> {
     }
 }
 
-async fn deal(send: &mut SendStream, dealt: &[Dealt<u64>]) -> std::io::Result<()> {
-    for dealt in dealt {
-        stream::send_dealt(send, dealt).await?;
+async fn deal(send: &mut SendStream, dealt: &Parts) -> std::io::Result<()> {
+    for (dealt, width) in dealt {
+        stream::send_dealt(send, dealt, *width).await?;
     }
     Ok(())
 }

@@ -8,11 +8,12 @@ use mpc_core::network::Meter;
 use mpc_core::ring::fixed;
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor};
 use mpc_core::security::Mode;
-use mpc_core::sharing::{Dealt, Share, reconstruct, share};
+use mpc_core::sharing::{InputRange, Share, reconstruct, share, share_ranged};
 use mpc_core::wire::message::{Classify, Id, Question, Reply, Request, Stamp, Subject};
+use mpc_core::wire::stream::WORD;
 use ndarray::{ArrayD, IxDyn};
 
-use crate::connect::{Client, Conversation, Peer, join, join_session};
+use crate::connect::{Client, Conversation, Parts, Peer, join, join_session};
 use crate::error::{Error, Result};
 
 /// A model that all three parties of a cluster serve.
@@ -236,29 +237,39 @@ impl Client {
             security,
             timeout_ms: timeout.as_millis().try_into().unwrap_or(u64::MAX),
         };
-        let (conversations, session) = self.admit_request(request, &[batch(model, inputs)?]).await?;
+        let (input, range) = (batch(model, inputs)?, model.graph.input_range());
+        let (conversations, session) = self.admit_request(request, (&input, range), None).await?;
         Ok((conversations, session, security))
     }
 
-    /// What an enclosed network computes, of this `shape`: what it took, too. `secrets` are the input and the network's weights.
+    /// What the enclosed `graph` computes of `input`, and what it took. `weights` are those of the graph, one flat vector.
     pub(crate) async fn output(
         &self,
         request: Classify,
-        secrets: &[Tensor<u64>; 2],
-        shape: &[usize],
+        graph: &Graph,
+        input: &Tensor<u64>,
+        weights: &Tensor<u64>,
     ) -> Result<(Tensor<u64>, u64, [u64; 3])> {
-        let (conversations, _) = self.admit_request(request, secrets).await?;
-        evaluate::<Arithmetic>(conversations, shape).await
+        let shape = graph.output().full_shape(request.windows.len());
+        let (conversations, _) = self.admit_request(request, (input, graph.input_range()), Some(weights)).await?;
+        evaluate::<Arithmetic>(conversations, &shape).await
     }
 
-    /// Asks the three for a session, compares its names, and leaves a share of each secret with each.
-    async fn admit_request(&self, request: Classify, secrets: &[Tensor<u64>]) -> Result<([Conversation<'_>; 3], Id)> {
-        // At most two components of one word an element.
-        let bytes = 2 * 8 * secrets.iter().map(Tensor::len).sum::<usize>();
+    /// Asks the three for a session, compares its names, and leaves a share of the input with each, and of the weights of an enclosed
+    /// graph.
+    async fn admit_request(
+        &self,
+        request: Classify,
+        (input, range): (&Tensor<u64>, InputRange),
+        weights: Option<&Tensor<u64>>,
+    ) -> Result<([Conversation<'_>; 3], Id)> {
+        // At most two components.
+        let bytes = 2 * (range.bytes() * input.len() + WORD * weights.map_or(0, Tensor::len));
         let ahead = self.ahead.try_acquire_many(u32::try_from(bytes).unwrap_or(u32::MAX)).ok();
-        let mut dealt = [const { Vec::new() }; 3];
-        for secret in secrets {
-            dealt.iter_mut().zip(share::<Arithmetic, u64>(secret)?).for_each(|(shares, share)| shares.push(share));
+        let mut dealt = share_ranged(input, range)?.map(|share| vec![(share, range.bytes())]);
+        if let Some(weights) = weights {
+            let shares = share::<Arithmetic, u64>(weights)?;
+            dealt.iter_mut().zip(shares).for_each(|(dealt, share)| dealt.push((share, WORD)));
         }
         let mut dealt = dealt.into_iter();
         let admitted = join(self.parties().map(|peer| {
@@ -310,7 +321,7 @@ fn spent(meters: &[Meter; 3]) -> (u64, [u64; 3]) {
 
 /// Asks one party for a session and leaves shares with it, `ahead` of its answer or after it. The session's name is the party's
 /// word.
-async fn admit(peer: &Peer, request: Request, dealt: Vec<Dealt<u64>>, ahead: bool) -> Result<(Conversation<'_>, Id)> {
+async fn admit(peer: &Peer, request: Request, dealt: Parts, ahead: bool) -> Result<(Conversation<'_>, Id)> {
     let mut conversation = peer.ask(request).await?;
     let reply = if ahead { conversation.deal_ahead(&dealt).await? } else { conversation.reply().await? };
     let Reply::Accepted { session } = reply else { return Err(peer.unexpected(&reply)) };

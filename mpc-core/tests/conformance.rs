@@ -9,8 +9,8 @@ use mpc_core::model::manifest::Bounds;
 use mpc_core::model::{Bound, Declared, Function, Graph, Network, Op, PoolGeometry, Source, compile, encode_weights};
 use mpc_core::network::lines::Conditions;
 use mpc_core::ring::{Arithmetic, Boolean, Tensor, fixed};
-use mpc_core::sharing::{Share, reconstruct};
-use mpc_core::testing::{deal, three_parties};
+use mpc_core::sharing::{RangedShare, Share, reconstruct};
+use mpc_core::testing::{deal, deal_ranged, three_parties};
 use mpc_core::wire::codec;
 use ndarray::{ArrayD, IxDyn};
 use proptest::prelude::*;
@@ -113,11 +113,11 @@ fn evaluate(
 ) -> [Output; 3] {
     let weights: Vec<_> =
         encode_weights(graph, weights).expect("weights in range").iter().map(deal::<Arithmetic, u64>).collect();
-    let input = deal::<Arithmetic, u64>(&encode(x, graph.input().frac_bits));
+    let input = deal_ranged(&encode(x, graph.input().frac_bits), graph.input_range());
     let outputs = three_parties(1, |party| {
         let mine = party.role().index();
         let weights = Weights::new(weights.iter().map(|shares| shares[mine].clone()).collect());
-        secure::evaluate(party, graph, &weights, input[mine].clone(), windows, head, conditions)
+        secure::evaluate(party, graph, &weights, &input[mine], windows, head, conditions)
     });
     outputs.map(|output| output.expect("an output").unverified())
 }
@@ -287,16 +287,18 @@ proptest! {
         if damaged.validate().is_ok() && damaged.weights.iter().zip(&weights).all(|(spec, w)| spec.shape == w.shape()) {
             let weights: Vec<_> = encode_weights(&damaged, &weights).unwrap();
             let weights: Vec<_> = weights.iter().map(deal::<Arithmetic, u64>).collect();
+            // Components that no honest client would deal.
             let input = deal::<Arithmetic, u64>(&encode(&x, 16));
+            let input = input.map(|share| RangedShare::new(share.own(), share.next(), damaged.input_range()));
             let _ = three_parties(1, |party| {
                 let mine = party.role().index();
                 let weights = Weights::new(weights.iter().map(|shares| shares[mine].clone()).collect());
-                secure::evaluate(party, &damaged, &weights, input[mine].clone(), &[1, 1], &LABEL, Conditions::LOOPBACK)
+                secure::evaluate(party, &damaged, &weights, &input[mine], &[1, 1], &LABEL, Conditions::LOOPBACK)
             });
         }
     }
 
-    /// Inputs chosen against the bounds: every sample at an end of the range, signs random or all alike.
+    /// Inputs chosen against the bounds: every sample at an end of what a client can send, signs random or all alike.
     #[test]
     fn bounds_hold(seed: u64, hidden in 1..12usize, ceiling in prop::option::of(0.5..20.0f64)) {
         let mut case = Case::new(seed, &[2, 6, 6]);
@@ -310,8 +312,10 @@ proptest! {
         let v = case.weight(&[hidden, 5]);
         case.push(Op::MatMul, &[x, v]);
         let (mut graph, weights) = case.compile();
-        let signs = |x: f64| if x < 0.0 { -RANGE } else { RANGE };
-        let inputs = [case.batch(8).mapv(signs), case.batch(8).mapv(|_| RANGE), case.batch(8).mapv(|_| -RANGE)];
+        let reach = (graph.input_range().reach() - 1.0) / 16f64.exp2();
+        prop_assert!(reach > 2.9 * RANGE);
+        let signs = |x: f64| if x < 0.0 { -reach } else { reach };
+        let inputs = [case.batch(8).mapv(signs), case.batch(8).mapv(|_| reach), case.batch(8).mapv(|_| -reach)];
         // Cut short at every value in turn, the graph shows that value.
         for value in (0..graph.nodes.len()).filter(|&value| graph.nodes[value].facts.batched) {
             graph.output = value;

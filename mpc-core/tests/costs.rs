@@ -14,9 +14,9 @@ use mpc_core::protocol::relu::{self, relu};
 use mpc_core::protocol::round::{self, round};
 use mpc_core::protocol::truncate::{self, truncate};
 use mpc_core::protocol::winner::Levels;
-use mpc_core::protocol::{convert, exponential, pool};
+use mpc_core::protocol::{convert, exponential, lift, pool};
 use mpc_core::ring::{Arithmetic, Boolean, Word};
-use mpc_core::sharing::Share;
+use mpc_core::sharing::{InputRange, RangedShare, Share};
 use mpc_core::testing::three_parties;
 use proptest::prelude::*;
 
@@ -50,6 +50,10 @@ proptest! {
         prop_assert_eq!(inject, convert::inject_cost(n, 64));
         let b2a = metered(|p| convert::to_arithmetic::<u16>(p, &bits, n));
         prop_assert_eq!(b2a, convert::to_arithmetic_cost(n, 16));
+        let range = InputRange::within(k.clamp(3, 62)).expect("3 to 62 bits");
+        let component = zeros::<u64>(&[n]).own().clone();
+        let lifted = metered(|p| lift::lift(p, &RangedShare::new(&component, &component, range)));
+        prop_assert_eq!(lifted, lift::cost(n, range));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use mpc_core::protocol::unit::{max_bits, unit};
 use mpc_core::ring::{Arithmetic, Boolean, Tensor, fixed};
 use mpc_core::security::Mode;
 use mpc_core::sharing::{ArithmeticShare, Share, reconstruct};
-use mpc_core::testing::{deal, mesh, party, run_verified, three_parties};
+use mpc_core::testing::{deal, deal_ranged, mesh, party, run_verified, three_parties};
 use mpc_core::wire::message::Question;
 use proptest::prelude::*;
 use rand_chacha::ChaCha12Rng;
@@ -76,7 +76,7 @@ fn run(
 ) -> [Output; 3] {
     let (size, most) = (rows[0].len(), windows.iter().copied().max().unwrap_or(1));
     let graph = identity(size, 22, most);
-    let input = deal::<Arithmetic, u64>(&encode(rows, &[rows.len(), size]));
+    let input = deal_ranged(&encode(rows, &[rows.len(), size]), graph.input_range());
     let dealt: Vec<[ArithmeticShare; 3]> =
         templates.iter().map(|row| deal(&encode(std::slice::from_ref(row), &[size]))).collect();
     let parties = mesh().map(|network| party(network, 1, mode.start(&[7; 32])));
@@ -86,7 +86,7 @@ fn run(
         let templates = Templates::new(size, &rows);
         let weights = Weights::new(Vec::new());
         let head = head(&templates);
-        evaluate(party, &graph, &weights, input[mine].clone(), windows, &head, Conditions::LAN)
+        evaluate(party, &graph, &weights, &input[mine], windows, &head, Conditions::LAN)
     };
     let outputs = run_verified(parties, evaluate, |_, output| Ok(output.unverified()));
     outputs.map(|output| output.expect("an output"))

@@ -12,7 +12,7 @@ use mpc_core::network::Meter;
 use mpc_core::network::lines::{Conditions, Measured};
 use mpc_core::ring::{Arithmetic, fixed};
 use mpc_core::security::Mode;
-use mpc_core::testing::{deal, mesh, party, run_verified};
+use mpc_core::testing::{deal, deal_ranged, mesh, party, run_verified};
 use mpc_core::{Party, Result};
 use ndarray::{ArrayD, IxDyn};
 
@@ -55,22 +55,14 @@ fn a_rehearsal_costs_what_the_evaluation_costs() {
     let weights: Vec<_> = encode_weights(&graph, &weights).unwrap().iter().map(deal::<Arithmetic, u64>).collect();
     let x = ArrayD::from_shape_fn(IxDyn(&[2, 1, 4, 6]), |i| (i[2] * 6 + i[3]) as f64 / 24.0);
     let x = x.mapv(|x| fixed::encode(x, graph.input().frac_bits).unwrap()).into_shared();
-    let input = deal::<Arithmetic, u64>(&x);
+    let input = deal_ranged(&x, graph.input_range());
     for mode in [Mode::Passive, Mode::Active] {
         for conditions in [Conditions::LOOPBACK, Conditions::WAN] {
             let parties = mesh().map(|network| party(network, 1, mode.start(&[0; 32])));
             let evaluate = |party: &mut Party| {
                 let mine = party.role().index();
                 let weights = Weights::new(weights.iter().map(|shares| shares[mine].clone()).collect());
-                evaluate(
-                    party,
-                    &graph,
-                    &weights,
-                    input[mine].clone(),
-                    &[1, 1],
-                    &Head::Label { unknown: None },
-                    conditions,
-                )
+                evaluate(party, &graph, &weights, &input[mine], &[1, 1], &Head::Label { unknown: None }, conditions)
             };
             let meters = run_verified(parties, evaluate, |party, _| Ok(party.meter()));
             let pieces = rehearse(&graph, &[1, 1], &Head::Label { unknown: None }, mode, conditions, || Duration::ZERO)
@@ -79,7 +71,15 @@ fn a_rehearsal_costs_what_the_evaluation_costs() {
             let rehearsed =
                 Meter { rounds: sum(|spent| spent.meter.rounds), bytes_sent: sum(|spent| spent.meter.bytes_sent) };
             assert_eq!(meters[0].as_ref(), Ok(&rehearsed), "{mode} {conditions:?}");
-            assert_eq!(pieces.first().map(|spent| spent.piece), Some(Piece::Agreement));
+            assert_eq!(
+                pieces[..2].iter().map(|spent| spent.piece).collect::<Vec<_>>(),
+                [Piece::Agreement, Piece::Node(0)]
+            );
+            assert_eq!(
+                pieces[1].meter,
+                Meter { rounds: 2, bytes_sent: 2 * 24 * 16 },
+                "two words for each number of two inputs"
+            );
             assert_eq!(pieces.last().map(|spent| spent.piece), Some(Piece::Verification));
         }
     }

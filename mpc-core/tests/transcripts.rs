@@ -13,11 +13,11 @@ use mpc_core::protocol::compare::Width;
 use mpc_core::protocol::thresholds::reached;
 use mpc_core::protocol::winner::Levels;
 use mpc_core::protocol::{
-    argmax::argmax, compare, convert, open, pool, product, relu::relu, round::round, truncate::truncate,
+    argmax::argmax, compare, convert, lift::lift, open, pool, product, relu::relu, round::round, truncate::truncate,
 };
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, Word};
 use mpc_core::security::Passive;
-use mpc_core::sharing::Share;
+use mpc_core::sharing::{InputRange, RangedShare, Share};
 use mpc_core::testing::{Hook, Tap, mesh, party, run_parties};
 use mpc_core::{Party, Role};
 use ndarray::IxDyn;
@@ -176,6 +176,12 @@ fn conversions() {
     let bits = [0u64, u64::MAX, 0xaaaa_aaaa_aaaa_aaaa].map(|x| vec![x]);
     assert_private("to_arithmetic", &bits, &[1, SAMPLES / 64], |p, s: &[Share<Boolean, u64>]| {
         convert::to_arithmetic::<u8>(p, &s[0], SAMPLES).map(drop)
+    });
+    // Secrets of the whole word, of which the lift takes the lowest four bits of each component.
+    let range = InputRange::holding(4.0, 0);
+    let components: Vec<Vec<u64>> = (0..1 << range.component_bits()).map(|x| vec![x]).collect();
+    assert_private("lift", &components, &[SAMPLES], |p, s: &[Share<Arithmetic, u64>]| {
+        lift(p, &RangedShare::new(s[0].own(), s[0].next(), range)).map(drop)
     });
     assert_private("inject", &nibbles(), &[SAMPLES], |p, s: &[Share<Arithmetic, u8>]| {
         for bit in [0, u64::MAX] {

@@ -7,7 +7,7 @@ use mpc_core::network::Meter;
 use mpc_core::network::lines::Conditions;
 use mpc_core::ring::Tensor;
 use mpc_core::security::Mode;
-use mpc_core::sharing::{Component, Dealt, Seed, expand};
+use mpc_core::sharing::{Component, Dealt, InputRange, Seed, expand};
 use mpc_core::wire::codec;
 use mpc_core::wire::message::{
     Action, Change, Classify, Code, Id, MAX_CONTROL, ModelInfo, Question, Reply, Request, Stamp, Subject, Upload,
@@ -123,10 +123,18 @@ fn the_document_and_the_code_agree() {
     let explicit = Tensor::from_shape_vec(&[2][..], vec![1u64, u64::MAX]).unwrap();
     let dealt = Dealt { own: Component::Seed(Seed(id(0x55))), next: Component::Explicit(explicit) };
     let mut bytes = Vec::new();
-    block_on(stream::send_dealt(&mut bytes, &dealt)).unwrap();
-    let read = block_on(stream::receive_dealt(&mut &bytes[..], &[2])).unwrap();
+    block_on(stream::send_dealt(&mut bytes, &dealt, stream::WORD)).unwrap();
+    let read = block_on(stream::receive_dealt(&mut &bytes[..], &[2], stream::WORD)).unwrap();
     assert_eq!(read.next.expand(&[2]), dealt.next.expand(&[2]));
     expected.insert("dealt share", bytes);
+    let range = InputRange::holding(8.0, 16);
+    let explicit = Tensor::from_shape_vec(&[2][..], vec![1u64, (1 << range.component_bits()) - 1]).unwrap();
+    let dealt = Dealt { next: Component::Explicit(explicit), ..dealt };
+    let mut bytes = Vec::new();
+    block_on(stream::send_dealt(&mut bytes, &dealt, range.bytes())).unwrap();
+    let read = block_on(stream::receive_dealt(&mut &bytes[..], &[2], range.bytes())).unwrap();
+    assert_eq!(read.next.expand(&[2]), dealt.next.expand(&[2]));
+    expected.insert("dealt share of an input", bytes);
     expected
         .insert("expanded seed", expand::<u64>(&Seed(id(0x55)), &[2]).iter().flat_map(|w| w.to_le_bytes()).collect());
 

@@ -8,7 +8,7 @@ use mpc_core::inference::secure::Weights;
 use mpc_core::model::Graph;
 use mpc_core::plan::session_bytes;
 use mpc_core::security::Mode;
-use mpc_core::sharing::ArithmeticShare;
+use mpc_core::sharing::{InputRange, RangedShare};
 use mpc_core::wire::message::{Classify, Code, Id, Question, Refusal, Subject, model_digest};
 use mpc_core::wire::stream;
 use quinn::RecvStream;
@@ -31,7 +31,7 @@ pub(crate) enum Asked {
 
 /// What a client has shared.
 pub(crate) struct Shares {
-    pub(crate) input: ArithmeticShare,
+    pub(crate) input: RangedShare,
     /// The weights of an enclosed network.
     pub(crate) enclosed: Option<Weights>,
 }
@@ -162,7 +162,7 @@ impl Asked {
         }
         // Configured limits are far below.
         let mib = u32::try_from(mib).unwrap_or(u32::MAX);
-        Ok(Demand { input, enclosed, mib })
+        Ok(Demand { input, range: graph.input_range(), enclosed, mib })
     }
 }
 
@@ -185,6 +185,8 @@ fn gallery(catalog: &Catalog, model: &Model, question: &Question) -> Result<Opti
 pub(crate) struct Demand {
     /// Shape of the input.
     input: Vec<usize>,
+    /// The range that it is dealt for.
+    range: InputRange,
     /// The graph whose weights the client shares too.
     enclosed: Option<Arc<Graph>>,
     /// Memory while it is computed.
@@ -197,17 +199,14 @@ impl Demand {
     /// # Errors
     /// Those of [`stream::receive_dealt`].
     pub(crate) async fn receive(&self, recv: &mut RecvStream) -> std::io::Result<Shares> {
-        let input = stream::receive_dealt(recv, &self.input).await?;
+        let input = stream::receive_dealt(recv, &self.input, self.range.bytes()).await?;
         let enclosed = match &self.enclosed {
             Some(graph) => {
-                let dealt = stream::receive_dealt(recv, &[model::weight_words(graph)]).await?;
+                let dealt = stream::receive_dealt(recv, &[model::weight_words(graph)], stream::WORD).await?;
                 Some(model::weights(graph, &dealt))
             }
             None => None,
         };
-        Ok(Shares {
-            input: ArithmeticShare::new(input.own.expand(&self.input), input.next.expand(&self.input)),
-            enclosed,
-        })
+        Ok(Shares { input: RangedShare::from_dealt(&input, &self.input, self.range), enclosed })
     }
 }

@@ -36,6 +36,20 @@ impl Description {
         if stated != computed {
             return invalid(format!("the manifest's input has shape {stated:?}, the graph's {computed:?}"));
         }
+        let (stated, computed) = (manifest.input.frac_bits, graph.input().frac_bits);
+        if stated != computed {
+            return invalid(format!("the manifest's input has {stated} fractional bits, the graph's {computed}"));
+        }
+        let (declared, bounded) = (manifest.input.dealt(), graph.input_range());
+        if declared != bounded {
+            return invalid(format!(
+                "inputs within the manifest's range of +-{} are dealt with {} bits, the graph is made for {}: compile and publish the \
+                 model again",
+                manifest.input.range,
+                declared.component_bits(),
+                bounded.component_bits()
+            ));
+        }
         let (declared, computed) = (manifest.outputs(), &graph.output().shape);
         if *computed != [declared] {
             return invalid(format!("the manifest declares {declared} outputs, the graph's have shape {computed:?}"));

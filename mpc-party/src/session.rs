@@ -218,7 +218,7 @@ fn compute(party: &mut Party, work: &Work, conditions: Conditions, shares: Share
     let Work { asked, request } = work;
     let Shares { input, enclosed } = shares;
     let (head, weights) = (asked.head(request)?, asked.weights(enclosed.as_ref())?);
-    evaluate(party, asked.graph(), weights, input, &request.windows, &head, conditions)
+    evaluate(party, asked.graph(), weights, &input, &request.windows, &head, conditions)
 }
 
 /// Exchanges hellos with both peers.

@@ -10,7 +10,7 @@ use mpc_core::ring::{Arithmetic, fixed};
 use mpc_core::security::Mode;
 use mpc_core::wire::codec;
 use mpc_core::wire::message::{Classify, Code, Id, Question, Request, Subject};
-use mpc_core::wire::stream::send_dealt;
+use mpc_core::wire::stream::{WORD, send_dealt};
 
 const SAMPLES: [[f64; 4]; 2] = [[1.5, 0.25, -1.0, 0.5], [-0.5, -0.25, -1.0, 2.0]];
 
@@ -24,7 +24,7 @@ fn enclosed(graph: &Graph) -> Classify {
 
 async fn send_weights(conversations: &mut [Conversation; 3], model: &TestModel) {
     for (conversation, dealt) in conversations.iter_mut().zip(&model.dealt) {
-        send_dealt(&mut conversation.send, dealt).await.expect("a party that listens");
+        send_dealt(&mut conversation.send, dealt, WORD).await.expect("a party that listens");
     }
 }
 

@@ -30,8 +30,9 @@ const TILE: usize = 256;
 /// Fractional bits of a kernel: 25 of them rounded move a sum of values up to 255 by less than 0.0004.
 const FRAC_BITS: u32 = 24;
 
-/// |value of a pixel| < 2^8, |number of a kernel| < 2^(7 + 24 + 1), and less than 2^5 of them are added.
-const BITS: [u32; 3] = [8, 8 + FRAC_BITS, 8 + 8 + FRAC_BITS + 5];
+/// |value of a pixel| < 2^8, dealt so that it is below 2^10 whoever deals it; |number of a kernel| < 2^(7 + 24 + 1), and less than 2^5
+/// of them are added.
+const BITS: [u32; 3] = [10, 8 + FRAC_BITS, 10 + 8 + FRAC_BITS + 5];
 
 /// A filtered picture, and what it took.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,8 +107,7 @@ impl Client {
         let words = ArrayD::from_shape_vec(input.shape(), input.iter().map(|&value| value as u64).collect());
         let words = words.map_err(|e| Error::Internal(e.to_string()))?.into_shared();
         let weights = encode_weights(&graph, &[kernel.weight()])?.swap_remove(0);
-        let shape = graph.output().full_shape(picture.colours());
-        let (sums, rounds, bytes_sent) = self.output(request, &[words, weights], &shape).await?;
+        let (sums, rounds, bytes_sent) = self.output(request, &graph, &words, &weights).await?;
         Ok((sums.iter().map(|&word| fixed::decode(word, FRAC_BITS)).collect(), rounds, bytes_sent))
     }
 }

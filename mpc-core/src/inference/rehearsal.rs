@@ -23,7 +23,7 @@ use crate::party::Party;
 use crate::prss::Prss;
 use crate::role::Role;
 use crate::security::Mode;
-use crate::sharing::{ArithmeticShare, Share, tensor};
+use crate::sharing::{ArithmeticShare, RangedShare, Share, tensor};
 
 /// Longest wait of a rehearsing party for another one.
 const DEADLINE: Duration = Duration::from_secs(600);
@@ -33,7 +33,7 @@ const DEADLINE: Duration = Duration::from_secs(600);
 pub enum Piece {
     /// Comparing what came from outside between its holders.
     Agreement,
-    /// A node of the graph, with the checks that came due before it.
+    /// A node of the graph, with the checks that came due before it; of the input, its lift.
     Node(ValueId),
     /// What becomes of the network's output.
     Head,
@@ -81,6 +81,7 @@ pub fn rehearse(
     let weights = Weights::new(weights);
     let samples = windows.iter().map(|&n| n as usize).sum();
     let input = ones(&graph.input().full_shape(samples));
+    let input = RangedShare::new(input.own(), input.next(), graph.input_range());
     let evaluate = |network: MemoryNetwork| -> Result<Vec<Spent>> {
         let mut party = party(network, mode);
         let (mut pieces, mut before) = (Vec::new(), (Meter::default(), clock()));
@@ -92,15 +93,8 @@ pub fn rehearse(
             pieces.push(Spent { piece, meter: spent, cpu: (cpu - before.1) / 3 });
             before = (meter, cpu);
         };
-        let evaluated = secure::evaluate_observed(
-            &mut party,
-            graph,
-            &weights,
-            input.clone(),
-            windows,
-            (head, conditions),
-            &mut observe,
-        );
+        let evaluated =
+            secure::evaluate_observed(&mut party, graph, &weights, &input, windows, (head, conditions), &mut observe);
         drop(evaluated.inspect_err(|error| party.link().abort(error))?);
         observe(party.verify()?.meter(), Piece::Verification);
         Ok(pieces)

@@ -14,11 +14,11 @@ use crate::party::{Computed, Party};
 use crate::plan::{Plan, Pool, width};
 use crate::protocol::product::{self, PendingLinear};
 use crate::protocol::winner::Levels;
-use crate::protocol::{pool, power::power, relu::relu, truncate::truncate};
+use crate::protocol::{lift::lift, pool, power::power, relu::relu, truncate::truncate};
 use crate::ring::Tensor;
 use crate::role::Role;
 use crate::security::{Digests, Id};
-use crate::sharing::{ArithmeticShare, Share};
+use crate::sharing::{ArithmeticShare, RangedShare, Share};
 
 /// The shares of a model's weights, and their digests, which a party computes once for all sessions.
 #[derive(Debug, Clone)]
@@ -48,17 +48,18 @@ impl Weights {
     }
 }
 
-/// Evaluates `graph` on a batch and makes of it what `head` says. `input` has shape `[sum of windows, ..]`; entry i of `windows`
-/// says how many consecutive samples are windows of input i. The graph must be [valid](Graph::validate). All three parties plan
-/// for the same `conditions`.
+/// Evaluates `graph` on a batch and makes of it what `head` says. `input` has shape `[sum of windows, ..]` and the
+/// [range](Graph::input_range) of the graph, which it is lifted from: no share that a client can send is beyond the input's bound.
+/// Entry i of `windows` says how many consecutive samples are windows of input i. The graph must be [valid](Graph::validate). All
+/// three parties plan for the same `conditions`.
 ///
 /// # Errors
-/// [`Error::Invalid`] where shapes, windows or weights are not what the graph says; errors of the protocols.
+/// [`Error::Invalid`] where shapes, range, windows or weights are not what the graph says; errors of the protocols.
 pub fn evaluate(
     party: &mut Party,
     graph: &Graph,
     weights: &Weights,
-    input: ArithmeticShare,
+    input: &RangedShare,
     windows: &[u32],
     head: &Head<'_>,
     conditions: Conditions,
@@ -71,21 +72,29 @@ pub(super) fn evaluate_observed(
     party: &mut Party,
     graph: &Graph,
     weights: &Weights,
-    input: ArithmeticShare,
+    input: &RangedShare,
     windows: &[u32],
     (head, conditions): (&Head<'_>, Conditions),
     observe: &mut dyn FnMut(Meter, Piece),
 ) -> Result<Computed<Output>> {
     check_input(graph, input.shape(), windows)?;
     head.check(graph)?;
+    if input.range() != graph.input_range() {
+        return Err(Error::invalid("input", "was dealt for another range than the graph's"));
+    }
     if !graph.weights.iter().map(|spec| spec.shape.as_slice()).eq(weights.shares.iter().map(Share::shape)) {
         return Err(Error::invalid("weights", "are not those that the graph names"));
     }
     party.agree(|| {
         let templates = head.templates().map(|templates| (Step::Gallery, templates.digests));
-        [(Step::Model, weights.digests), (Step::Input, Digests::of([&input]))].into_iter().chain(templates).collect()
+        [(Step::Model, weights.digests), (Step::Input, Digests::of([input.words()]))]
+            .into_iter()
+            .chain(templates)
+            .collect()
     })?;
     observe(party.meter(), Piece::Agreement);
+    let input = lift(party, input)?;
+    observe(party.meter(), Piece::Node(0));
     let weights = &weights.shares;
     let search = head.search(graph, windows.len());
     let plan = Plan::new(graph, input.shape()[0], search, conditions);

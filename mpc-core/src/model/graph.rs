@@ -11,6 +11,7 @@ use super::function::Function;
 use super::shape;
 use crate::error::{Error, Result};
 use crate::kernel::ConvGeometry;
+use crate::sharing::InputRange;
 
 /// Most nodes in a graph.
 pub const MAX_NODES: usize = 4096;
@@ -85,7 +86,7 @@ pub struct Bound {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
-    /// From the weights and the declared input range; holds for every input in the range.
+    /// From the weights and the [range](Graph::input_range) of inputs; holds for whatever a client sends.
     Proved,
     /// A clip in the network enforces it.
     Clamped,
@@ -253,6 +254,14 @@ impl Graph {
         &self.nodes[0].facts
     }
 
+    /// The range that inputs are dealt for. Whatever a client sends, the input's bound holds.
+    ///
+    /// # Panics
+    /// If the graph is not [valid](Graph::validate).
+    pub fn input_range(&self) -> InputRange {
+        InputRange::within(self.input().bound.bits).expect("a bound that was validated")
+    }
+
     /// What is known of the output.
     pub fn output(&self) -> &Facts {
         &self.nodes[self.output].facts
@@ -299,6 +308,9 @@ impl Graph {
         let derived = match &node.op {
             Op::Input if node.inputs.is_empty() => {
                 shape::check_size(&node.facts.shape)?;
+                let bits = node.facts.bound.bits;
+                InputRange::within(bits)
+                    .ok_or_else(|| format!("is bounded by {bits} bits; inputs can be dealt for 3 to {MAX_BITS}"))?;
                 shape::Form { shape: node.facts.shape.clone(), batched: true, frac_bits: node.facts.frac_bits }
             }
             Op::Weight(index) if node.inputs.is_empty() => {

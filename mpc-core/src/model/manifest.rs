@@ -38,6 +38,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::ring::fixed;
 use crate::security::Mode;
+use crate::sharing::InputRange;
 
 /// File name of the manifest in a model's folder.
 pub const FILE: &str = "manifest.toml";
@@ -172,7 +173,8 @@ pub enum Channels {
 pub struct Input {
     /// Shape without the batch dimension.
     pub shape: Vec<usize>,
-    /// Largest magnitude of an input value; features are clipped to it.
+    /// Largest magnitude of an input value; features are clipped to it. What a client can send beyond it is bounded too, see
+    /// [`Input::dealt`].
     pub range: f32,
     /// Fractional bits of the fixed-point encoding.
     #[serde(default = "default_frac_bits")]
@@ -198,7 +200,7 @@ pub struct Windows {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "policy", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Bounds {
-    /// From the weights and the declared input range only.
+    /// From the weights and what a client can send only.
     Proved,
     /// From samples too, with at least these margins. The samples, preprocessed, batch first, stand in the folder as
     /// [`CALIBRATION_FILE`](super::CALIBRATION_FILE).
@@ -273,6 +275,11 @@ impl Manifest {
 }
 
 impl Input {
+    /// The range that inputs are dealt for.
+    pub fn dealt(&self) -> InputRange {
+        InputRange::holding(self.range.into(), self.frac_bits)
+    }
+
     fn validate(&self) -> Result<()> {
         let len = self.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
         let fits = (1..=4).contains(&self.shape.len()) && len.is_some_and(|n| (1..=MAX_SAMPLE).contains(&n));

@@ -51,6 +51,52 @@ pub fn to_arithmetic_cost(n: usize, bits: u32) -> Cost {
     Cost::round(n, bits) + Cost::round(2 * n, bits)
 }
 
+/// The sum of 2^s b over two planes of bits b, each with its shift s, modulo 2^w: shape `shape`. The bits become numbers in words as small as
+/// the lowest shift allows. 2 rounds, 2 such words.
+pub(super) fn weigh<W: Word>(
+    party: &mut Party,
+    bits: &BitShare,
+    shape: &[usize],
+    shifts: [u32; 2],
+) -> Result<ArithmeticShare<W>> {
+    match word_bits::<W>(shifts[0].min(shifts[1])) {
+        8 => weigh_in::<u8, W>(party, bits, shape, shifts),
+        16 => weigh_in::<u16, W>(party, bits, shape, shifts),
+        32 => weigh_in::<u32, W>(party, bits, shape, shifts),
+        _ => weigh_in::<u64, W>(party, bits, shape, shifts),
+    }
+}
+
+/// Cost of [`weigh`] for n numbers, with this lowest shift.
+pub(super) fn weigh_cost<W: Word>(n: usize, shift: u32) -> Cost {
+    to_arithmetic_cost(2 * n, word_bits::<W>(shift))
+}
+
+/// The smallest word of at least w - `shift` bits.
+fn word_bits<W: Word>(shift: u32) -> u32 {
+    (W::BITS - shift).next_power_of_two().max(u8::BITS)
+}
+
+/// As [`weigh`], in words N.
+fn weigh_in<N: Word, W: Word>(
+    party: &mut Party,
+    bits: &BitShare,
+    shape: &[usize],
+    shifts: [u32; 2],
+) -> Result<ArithmeticShare<W>>
+where
+    Claim: From<Operands<Arithmetic, N>>,
+{
+    let n: usize = shape.iter().product();
+    let numbers = to_arithmetic::<N>(party, bits, n)?;
+    Ok(numbers.map(|t| {
+        let (first, second) = slice(t).split_at(n);
+        let weigh = |number: N, shift: u32| W::from_u64(number.to_u64()).shl(shift);
+        let sums = first.iter().zip(second).map(|(&a, &b)| weigh(a, shifts[0]).wrapping_add(weigh(b, shifts[1])));
+        tensor(shape, sums.collect())
+    }))
+}
+
 /// b x for one plane of bits, as many as x has elements. 2 rounds, 2 elements.
 ///
 /// # Panics

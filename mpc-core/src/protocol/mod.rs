@@ -11,6 +11,7 @@ pub mod compare;
 pub mod convert;
 pub mod cost;
 pub mod exponential;
+pub mod lift;
 pub mod open;
 pub mod piecewise;
 pub mod polynomial;

@@ -9,7 +9,7 @@
 //!
 //! 1. c_62 and c_63 ([`carry_save`](super::compare)).
 //! 2. s_63 or c_62 = s_63 ^ c_62 ^ s_63 c_62.
-//! 3. and 4. Both bits to numbers modulo 2^m ([`to_arithmetic`]): they are needed times 2^(64-m) only.
+//! 3. and 4. Both bits to numbers modulo 2^m ([`to_arithmetic`](super::convert::to_arithmetic)): they are needed times 2^(64-m) only.
 //!
 //! Four rounds; 3 bits and 2 words of m bits (8, 16, 32 or 64) per party. The result is within 1.5 of x / 2^m in units of its last
 //! place, always. Which of the three roundings comes out is a function of the components s_i, and so belongs to the ideal functionality on
@@ -18,23 +18,19 @@
 
 use super::bits::{component_planes, select_planes, stack};
 use super::compare::carry_save;
-use super::convert::{to_arithmetic, to_arithmetic_cost};
+use super::convert::{weigh, weigh_cost};
 use super::cost::Cost;
 use super::product::mul;
 use crate::error::Result;
 use crate::party::Party;
-use crate::ring::{Arithmetic, Boolean, Word};
-use crate::security::{Claim, Operands};
-use crate::sharing::{ArithmeticShare, BitShare, slice, tensor};
+use crate::ring::{Boolean, Word};
+use crate::sharing::ArithmeticShare;
 
 /// x / 2^m, rounded, for |x| + 2^(m-1) <= 2^(w-2): m fractional bits fewer. See the module for rounds, bytes and error.
 ///
 /// # Panics
 /// If m is zero or exceeds w - 3.
-pub fn truncate<W: Word>(party: &mut Party, x: &ArithmeticShare<W>, m: u32) -> Result<ArithmeticShare<W>>
-where
-    Claim: From<Operands<Arithmetic, W>>,
-{
+pub fn truncate<W: Word>(party: &mut Party, x: &ArithmeticShare<W>, m: u32) -> Result<ArithmeticShare<W>> {
     assert!((1..=W::BITS - 3).contains(&m), "cannot truncate {}-bit words by {m} bits", W::BITS);
     let top = W::BITS as usize;
     let offset = W::ONE.shl(W::BITS - 2).wrapping_add(W::ONE.shl(m - 1)).wrapping_sub(W::ONE);
@@ -47,12 +43,7 @@ where
     let either = s_top.add(&c_below).add(&both);
     let wraps = stack(&[&c_top, &either]);
 
-    let wraps = match m {
-        0..=8 => lift::<u8, W>(party, &wraps, x.shape(), m)?,
-        9..=16 => lift::<u16, W>(party, &wraps, x.shape(), m)?,
-        17..=32 => lift::<u32, W>(party, &wraps, x.shape(), m)?,
-        _ => lift::<u64, W>(party, &wraps, x.shape(), m)?,
-    };
+    let wraps = weigh(party, &wraps, x.shape(), [W::BITS - m; 2])?;
     let parts = shifted.map(|t| t.mapv(|s| s.shr(m)).into_shared());
     let constant = W::ONE.wrapping_sub(W::ONE.shl(W::BITS - 2 - m));
     Ok(parts.sub(&wraps).add_constant(party.role(), constant))
@@ -60,19 +51,5 @@ where
 
 /// Cost of [`truncate`] for n numbers.
 pub fn cost(n: usize, m: u32) -> Cost {
-    Cost::planes(2, n) + Cost::planes(1, n) + to_arithmetic_cost(2 * n, m.next_power_of_two().max(8))
-}
-
-/// The sum of the two planes times 2^(w-m), computed in words N of at least m bits.
-fn lift<N: Word, W: Word>(party: &mut Party, planes: &BitShare, shape: &[usize], m: u32) -> Result<ArithmeticShare<W>>
-where
-    Claim: From<Operands<Arithmetic, N>>,
-{
-    let n = shape.iter().product();
-    let numbers = to_arithmetic::<N>(party, planes, n)?;
-    Ok(numbers.map(|t| {
-        let (first, second) = slice(t).split_at(n);
-        let sum = first.iter().zip(second).map(|(&a, &b)| W::from_u64(a.wrapping_add(b).to_u64()).shl(W::BITS - m));
-        tensor(shape, sum.collect())
-    }))
+    Cost::planes(2, n) + Cost::planes(1, n) + weigh_cost::<u64>(n, u64::BITS - m)
 }

@@ -5,6 +5,7 @@
 //! CCS'16, section 2.
 
 mod dealer;
+mod ranged;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,6 +13,7 @@ use std::marker::PhantomData;
 use ndarray::IxDyn;
 
 pub use dealer::{Component, Dealt, Seed, expand, reconstruct, share, share_from};
+pub use ranged::{InputRange, RangedShare, share_ranged};
 
 use crate::ring::{Arithmetic, Boolean, Domain, Tensor, Word};
 use crate::role::Role;

@@ -18,7 +18,7 @@ use crate::prss::Prss;
 use crate::ring::{Domain, Tensor, Word};
 use crate::role::Role;
 use crate::security::{Passive, Security};
-use crate::sharing::{Share, share};
+use crate::sharing::{InputRange, RangedShare, Share, share, share_ranged};
 pub use tap::{Hook, Message, Tap};
 
 /// Runs `program` as P0, P1 and P2 over an in-memory mesh, passively secure, with keys derived from `seed`.
@@ -92,4 +92,13 @@ fn at_once<T: Send>(parties: [Party; 3], session: impl Fn(Party) -> T + Sync) ->
 pub fn deal<D: Domain, W: Word>(secret: &Tensor<W>) -> [Share<D, W>; 3] {
     let dealt = share::<D, W>(secret).expect("randomness");
     dealt.map(|dealt| Share::new(dealt.own.expand(secret.shape()), dealt.next.expand(secret.shape())))
+}
+
+/// The three parties' shares of numbers within a range.
+///
+/// # Panics
+/// If a number is not in the range, or the operating system has no randomness.
+pub fn deal_ranged(secret: &Tensor<u64>, range: InputRange) -> [RangedShare; 3] {
+    let dealt = share_ranged(secret, range).expect("numbers in range, and randomness");
+    dealt.map(|dealt| RangedShare::from_dealt(&dealt, secret.shape(), range))
 }

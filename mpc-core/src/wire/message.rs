@@ -8,8 +8,9 @@
 //! [`Reply::Refused`] keeps its encoding in every version from 7 on, so that a refusal can always be read.
 //!
 //! Tensors never pass through the codec. A *dealt share* ([`Dealt`](crate::sharing::Dealt)) is the component `own`, then the
-//! component `next`; a component is one byte 0 and a seed of 32 bytes, or one byte 1 and the elements as `u64`, little endian,
-//! row-major. Their number follows from what was said before and is never sent.
+//! component `next`; a component is one byte 0 and a seed of 32 bytes, or one byte 1 and the elements, little endian, row-major: of
+//! weights 8 bytes each, of an input as many as its graph's [range](crate::sharing::InputRange::bytes) takes. Their number follows
+//! from what was said before and is never sent.
 //!
 //! # Client and party
 //!

@@ -45,8 +45,14 @@ pub async fn receive_first<T: DeserializeOwned>(stream: &mut (impl AsyncRead + U
     Versioned::decode(&receive_frame(stream, limit).await?).map_err(invalid)
 }
 
-/// Writes both components of a share that its owner dealt.
-pub async fn send_dealt(stream: &mut (impl AsyncWrite + Unpin), dealt: &Dealt<u64>) -> Result<()> {
+/// Bytes of an element of Z_2^64.
+pub const WORD: usize = 8;
+
+/// Writes both components of a share that its owner dealt, with the lowest `width` bytes of each element.
+///
+/// # Panics
+/// If `width` is not 1 to 8.
+pub async fn send_dealt(stream: &mut (impl AsyncWrite + Unpin), dealt: &Dealt<u64>, width: usize) -> Result<()> {
     for component in [&dealt.own, &dealt.next] {
         match component {
             Component::Seed(seed) => {
@@ -55,34 +61,40 @@ pub async fn send_dealt(stream: &mut (impl AsyncWrite + Unpin), dealt: &Dealt<u6
             }
             Component::Explicit(tensor) => {
                 stream.write_u8(EXPLICIT).await?;
-                send_words(stream, tensor).await?;
+                let mut bytes = Zeroizing::new(Vec::with_capacity(width * tensor.len()));
+                tensor.iter().for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()[..width]));
+                stream.write_all(&bytes).await?;
             }
         }
     }
     Ok(())
 }
 
-/// Reads both components of a dealt share of this shape.
+/// Reads both components of a dealt share of this shape, whose elements are `width` bytes each.
 ///
 /// # Errors
 /// `InvalidData` on an unknown kind of component, `UnexpectedEof` where the stream ends within.
-pub async fn receive_dealt(stream: &mut (impl AsyncRead + Unpin), shape: &[usize]) -> Result<Dealt<u64>> {
-    Ok(Dealt { own: receive_component(stream, shape).await?, next: receive_component(stream, shape).await? })
+///
+/// # Panics
+/// If `width` is not 1 to 8.
+pub async fn receive_dealt(stream: &mut (impl AsyncRead + Unpin), shape: &[usize], width: usize) -> Result<Dealt<u64>> {
+    let [own, next] = [receive_component(stream, shape, width).await?, receive_component(stream, shape, width).await?];
+    Ok(Dealt { own, next })
 }
 
-/// What [`send_dealt`] writes.
+/// What [`send_dealt`] writes of a share over Z_2^64.
 pub fn encode_dealt(dealt: &Dealt<u64>) -> Zeroizing<Vec<u8>> {
     let mut bytes = Zeroizing::new(Vec::new());
-    at_once(send_dealt(&mut *bytes, dealt)).expect("memory takes everything");
+    at_once(send_dealt(&mut *bytes, dealt, WORD)).expect("memory takes everything");
     bytes
 }
 
-/// What [`receive_dealt`] reads from exactly these bytes.
+/// What [`receive_dealt`] reads of a share over Z_2^64 from exactly these bytes.
 ///
 /// # Errors
 /// As there, and `InvalidData` where bytes are left.
 pub fn decode_dealt(mut bytes: &[u8], shape: &[usize]) -> Result<Dealt<u64>> {
-    let dealt = at_once(receive_dealt(&mut bytes, shape))?;
+    let dealt = at_once(receive_dealt(&mut bytes, shape, WORD))?;
     if bytes.is_empty() { Ok(dealt) } else { Err(invalid(format!("{} bytes too many", bytes.len()))) }
 }
 
@@ -107,20 +119,34 @@ pub async fn send_words(stream: &mut (impl AsyncWrite + Unpin), tensor: &Tensor<
 /// # Errors
 /// `UnexpectedEof` where the stream ends within.
 pub async fn receive_words(stream: &mut (impl AsyncRead + Unpin), shape: &[usize]) -> Result<Tensor<u64>> {
-    let words = shape.iter().try_fold(8usize, |n, &side| n.checked_mul(side));
-    let bytes = receive_bytes(stream, words.ok_or_else(|| invalid("a tensor larger than memory"))?).await?;
-    let words = bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
+    receive_elements(stream, shape, WORD).await
+}
+
+/// Reads the elements of a tensor of this shape, `width` bytes each.
+async fn receive_elements(stream: &mut (impl AsyncRead + Unpin), shape: &[usize], width: usize) -> Result<Tensor<u64>> {
+    let length = shape.iter().try_fold(width, |n, &side| n.checked_mul(side));
+    let bytes = receive_bytes(stream, length.ok_or_else(|| invalid("a tensor larger than memory"))?).await?;
+    let word = |bytes: &[u8]| {
+        let mut word = [0; WORD];
+        word[..width].copy_from_slice(bytes);
+        u64::from_le_bytes(word)
+    };
+    let words = bytes.chunks_exact(width).map(word).collect();
     Ok(Tensor::from_shape_vec(IxDyn(shape), words).expect("as many elements as the shape says"))
 }
 
-async fn receive_component(stream: &mut (impl AsyncRead + Unpin), shape: &[usize]) -> Result<Component<u64>> {
+async fn receive_component(
+    stream: &mut (impl AsyncRead + Unpin),
+    shape: &[usize],
+    width: usize,
+) -> Result<Component<u64>> {
     match stream.read_u8().await? {
         SEED => {
             let mut seed = Seed([0; 32]);
             stream.read_exact(&mut seed.0).await?;
             Ok(Component::Seed(seed))
         }
-        EXPLICIT => Ok(Component::Explicit(receive_words(stream, shape).await?)),
+        EXPLICIT => Ok(Component::Explicit(receive_elements(stream, shape, width).await?)),
         other => Err(invalid(format!("a component of unknown kind {other}"))),
     }
 }
@@ -155,7 +181,7 @@ fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error 
 mod tests {
     use super::*;
     use crate::ring::Arithmetic;
-    use crate::sharing::share;
+    use crate::sharing::{InputRange, RangedShare, share, share_ranged};
     use crate::wire::message::{MAX_CONTROL, PROTOCOL_VERSION, Request};
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -169,14 +195,14 @@ mod tests {
             for dealt in share::<Arithmetic, u64>(&secret).unwrap() {
                 let mut bytes = Vec::new();
                 send(&mut bytes, &Versioned::new(Request::Status)).await.unwrap();
-                send_dealt(&mut bytes, &dealt).await.unwrap();
+                send_dealt(&mut bytes, &dealt, WORD).await.unwrap();
                 let mut stream = &bytes[..];
                 assert_eq!(receive_first::<Request>(&mut stream, MAX_CONTROL).await.unwrap(), Request::Status);
-                let got = receive_dealt(&mut stream, &[2, 3]).await.unwrap();
+                let got = receive_dealt(&mut stream, &[2, 3], WORD).await.unwrap();
                 assert_eq!(got.own.expand(&[2, 3]), dealt.own.expand(&[2, 3]));
                 assert_eq!(got.next.expand(&[2, 3]), dealt.next.expand(&[2, 3]));
                 assert!(stream.is_empty());
-                assert!(receive_dealt(&mut &bytes[..bytes.len() - 1], &[2, 3]).await.is_err(), "cut short");
+                assert!(receive_dealt(&mut &bytes[..bytes.len() - 1], &[2, 3], WORD).await.is_err(), "cut short");
 
                 let encoded = encode_dealt(&dealt);
                 assert!(bytes.ends_with(&encoded));
@@ -184,6 +210,17 @@ mod tests {
                 assert_eq!(decoded.own.expand(&[2, 3]), dealt.own.expand(&[2, 3]));
                 assert!(decode_dealt(&[&encoded[..], &[0]].concat(), &[2, 3]).is_err(), "a byte too many");
                 assert!(decode_dealt(&encoded[1..], &[2, 3]).is_err());
+            }
+
+            let (range, secret) = (InputRange::holding(8.0, 16), secret.mapv(|x| x % 8).into_shared());
+            for dealt in share_ranged(&secret, range).unwrap() {
+                let mut bytes = Vec::new();
+                send_dealt(&mut bytes, &dealt, range.bytes()).await.unwrap();
+                let mut stream = &bytes[..];
+                let got = receive_dealt(&mut stream, &[2, 3], range.bytes()).await.unwrap();
+                let [got, sent] = [got, dealt].map(|dealt| RangedShare::from_dealt(&dealt, &[2, 3], range));
+                assert!(stream.is_empty() && got.words().own() == sent.words().own());
+                assert_eq!(got.words().next(), sent.words().next());
             }
         });
     }

@@ -14,10 +14,10 @@ use mpc_core::protocol::exponential::tanh;
 use mpc_core::protocol::piecewise::Argument;
 use mpc_core::protocol::power::{Exponent, Octaves, power};
 use mpc_core::protocol::winner::Levels;
-use mpc_core::protocol::{argmax::argmax, compare, convert, open, pool, product, relu, round, truncate};
+use mpc_core::protocol::{argmax::argmax, compare, convert, lift, open, pool, product, relu, round, truncate};
 use mpc_core::ring::{Arithmetic, Domain, Tensor, Word};
 use mpc_core::security::{Claim, Operands};
-use mpc_core::sharing::{ArithmeticShare, BitShare, Share};
+use mpc_core::sharing::{ArithmeticShare, BitShare, InputRange, RangedShare, Share};
 use mpc_core::{Party, Result, Role};
 use ndarray::{ArrayD, IxDyn};
 use rand_chacha::ChaCha12Rng;
@@ -61,6 +61,12 @@ impl Dealer {
         self.deal(&secret)
     }
 
+    /// Random components, which no honest client would deal.
+    fn ranged(&mut self, shape: &[usize], range: InputRange) -> RangedShare {
+        let words = self.numbers::<u64>(shape, 63);
+        RangedShare::new(words.own(), words.next(), range)
+    }
+
     /// Random bits.
     fn bits(&mut self, planes: usize, words: usize) -> BitShare {
         let secret = Tensor::from_shape_simple_fn(IxDyn(&[planes, words]), || self.rng.next_u64());
@@ -86,6 +92,13 @@ pub(crate) const PROTOCOLS: &[Program] = &[
         run: |p, d| {
             let bits = d.bits(2, 2);
             convert::to_arithmetic::<u16>(p, &bits, 70).map(scores)
+        },
+    },
+    Program {
+        name: "lift",
+        run: |p, d| {
+            let x = d.ranged(&[3], InputRange::holding(8.0, 16));
+            lift::lift(p, &x).map(scores)
         },
     },
     Program {
@@ -213,9 +226,9 @@ pub(crate) const NETWORK: Program = Program {
     run: |p, d| {
         let (graph, weights) = &*LENET;
         let weights = Weights::new(weights.iter().map(|weight| d.deal(weight)).collect());
-        let input = d.numbers(&[1, 1, 4, 4], 14);
+        let input = d.ranged(&[1, 1, 4, 4], graph.input_range());
         let head = Head::Label { unknown: None };
-        let evaluated = secure::evaluate(p, graph, &weights, input, &[1], &head, Conditions::WAN);
+        let evaluated = secure::evaluate(p, graph, &weights, &input, &[1], &head, Conditions::WAN);
         evaluated.map(Computed::unverified)
     },
 };

@@ -9,6 +9,7 @@ mod coins;
 mod inputs;
 mod openings;
 mod products;
+mod range;
 mod transcripts;
 
 use std::sync::{Arc, Condvar, Mutex};

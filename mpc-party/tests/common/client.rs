@@ -5,8 +5,8 @@ use std::time::Duration;
 use mpc_core::Role;
 use mpc_core::network::endpoint::{caller, connect};
 use mpc_core::network::identity::Identity;
-use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, fixed};
-use mpc_core::sharing::{Share, reconstruct, share};
+use mpc_core::ring::{Boolean, Domain, Tensor, fixed};
+use mpc_core::sharing::{InputRange, Share, reconstruct, share_ranged};
 use mpc_core::wire::cluster::Cluster;
 use mpc_core::wire::codec::MAX_ENCODED;
 use mpc_core::wire::message::{
@@ -223,9 +223,10 @@ pub(crate) async fn output<D: Domain>(
 pub(crate) async fn send_input(conversations: &mut [Conversation; 3], samples: &[[f64; 4]], to: &[Role]) {
     let words = samples.iter().flatten().map(|&x| fixed::encode(x, 16).unwrap()).collect();
     let input = Tensor::from_shape_vec(&[samples.len(), 1, 2, 2][..], words).unwrap();
-    let dealt = share::<Arithmetic, u64>(&input).unwrap();
+    let range = InputRange::holding(2.0, 16);
+    let dealt = share_ranged(&input, range).unwrap();
     for role in to {
-        stream::send_dealt(&mut conversations[role.index()].send, &dealt[role.index()]).await.unwrap();
+        stream::send_dealt(&mut conversations[role.index()].send, &dealt[role.index()], range.bytes()).await.unwrap();
     }
 }
 

@@ -71,11 +71,11 @@ impl TestModel {
             |name: &str, op, inputs: &[usize], facts| Node { name: name.into(), op, inputs: inputs.to_vec(), facts };
         let graph = Graph {
             nodes: vec![
-                node("input", Op::Input, &[], facts(&[1, 2, 2], true, 16, 18)),
-                node("flat", Op::Reshape { shape: vec![4] }, &[0], facts(&[4], true, 16, 18)),
+                node("input", Op::Input, &[], facts(&[1, 2, 2], true, 16, 19)),
+                node("flat", Op::Reshape { shape: vec![4] }, &[0], facts(&[4], true, 16, 19)),
                 node("weights", Op::Weight(0), &[], facts(&[4, 3], false, 16, 17)),
-                node("product", Op::MatMul, &[1, 2], facts(&[3], true, 32, 37)),
-                node("scores", Op::Rescale { bits: 16 }, &[3], facts(&[3], true, 16, 21)),
+                node("product", Op::MatMul, &[1, 2], facts(&[3], true, 32, 38)),
+                node("scores", Op::Rescale { bits: 16 }, &[3], facts(&[3], true, 16, 22)),
             ],
             weights: vec![WeightSpec { name: "weights".into(), shape: vec![4, 3], frac_bits: 16 }],
             output: 4,

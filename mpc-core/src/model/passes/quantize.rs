@@ -18,6 +18,7 @@ use crate::model::shape::{self, Form};
 use crate::protocol::power::{Exponent, Octaves};
 use crate::protocol::{exponential, piecewise};
 use crate::ring::fixed;
+use crate::sharing::InputRange;
 
 /// Fractional bits of weights that are factors.
 const WEIGHT_FRAC_BITS: u32 = fixed::FRAC_BITS;
@@ -97,7 +98,9 @@ struct Quantizer<'a> {
 impl Quantizer<'_> {
     fn input(&mut self, layer: &Layer, range: f64) -> Result<ValueId> {
         let form = Form { frac_bits: self.frac_bits, ..layer.form.clone() };
-        let range = Range::symmetric(&form, range, Source::Proved);
+        // What a client can send that does not keep to the range counts too.
+        let reach = InputRange::holding(range, self.frac_bits).reach() / f64::from(self.frac_bits).exp2();
+        let range = Range::symmetric(&form, reach, Source::Proved);
         self.place(&layer.name, Op::Input, &[], form, range)
     }
 

@@ -7,7 +7,7 @@ use crate::model::{Graph, encode_weights};
 use crate::network::lines::Conditions;
 use crate::ring::{Arithmetic, fixed};
 use crate::sharing::reconstruct;
-use crate::testing::{deal, three_parties};
+use crate::testing::{deal, deal_ranged, three_parties};
 
 const TOLERANCE: f64 = 1e-3;
 
@@ -36,12 +36,11 @@ impl File {
 fn three(graph: &Graph, weights: &[ArrayD<f64>], x: &ArrayD<f64>) -> ArrayD<f64> {
     let weights: Vec<_> = encode_weights(graph, weights).unwrap().iter().map(deal::<Arithmetic, u64>).collect();
     let input = x.mapv(|x| fixed::encode(x, graph.input().frac_bits).unwrap()).into_shared();
-    let input = deal::<Arithmetic, u64>(&input);
+    let input = deal_ranged(&input, graph.input_range());
     let outputs = three_parties(1, |party| {
         let mine = party.role().index();
         let weights = Weights::new(weights.iter().map(|shares| shares[mine].clone()).collect());
-        let input = input[mine].clone();
-        let output = secure::evaluate(party, graph, &weights, input, &[1; 2], &Head::Outputs, Conditions::WAN)?;
+        let output = secure::evaluate(party, graph, &weights, &input[mine], &[1; 2], &Head::Outputs, Conditions::WAN)?;
         match output.unverified() {
             Output::Scores(scores) => Ok(scores),
             Output::Labels(_) | Output::Template(_) => panic!("scores were asked for"),
