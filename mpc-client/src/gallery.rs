@@ -77,7 +77,8 @@ impl Client {
         ))
     }
 
-    /// Enrols a person with the mean of `inputs`. The parties compute the template and keep it, then make it part of the gallery.
+    /// Enrols a person with the mean of `inputs`. The parties compute the template and keep it, then make it part of the gallery. The
+    /// security is [that of what is kept](Question::minimum) at least.
     ///
     /// # Errors
     /// [`Error::Usage`] where the name is taken or not possible; as [`Client::classify`].

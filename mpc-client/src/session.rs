@@ -228,7 +228,7 @@ impl Client {
         if compares == (question == &Question::Label) {
             return Err(Error::WrongTask { model: name.clone(), compares });
         }
-        let security = model.minimum.max(*security);
+        let security = model.minimum.max(question.minimum()).max(*security);
         let request = Classify {
             stamp: Stamp::fresh()?,
             subject: Subject::Published(model.publication),

@@ -46,8 +46,10 @@ fn enrolled_persons_are_there_the_next_time() {
     assert!(code == 2 && err.contains("enrolled already"), "{err}");
     let (_, err, code) = face(&["enrol", "--id", "sun", "noon.png", "text.png"]);
     assert!(code == 2 && err.contains("text.png"), "one bad picture, and nobody is enrolled: {err}");
-    let (_, err, code) = face(&["enrol", "--id", "sun", "--security", "passive", "noon.png"]);
+    let (out, err, code) = face(&["enrol", "--id", "sun", "--security", "passive", "--json", "noon.png"]);
     assert_eq!(code, 0, "{err}");
+    let enrolled: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(enrolled["security"], "active", "what the servers keep is checked");
 
     let (out, err, code) = face(&["list", "--json"]);
     assert_eq!(code, 0, "{err}");

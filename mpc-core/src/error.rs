@@ -48,7 +48,7 @@ pub enum Error {
         /// What came.
         got: String,
     },
-    /// A check of active security failed. Somebody deviated; it cannot be known who.
+    /// A check failed. Somebody deviated; it cannot be known who.
     #[error("a party deviated from the protocol (found in {step}); the session is destroyed")]
     Cheating {
         /// The check that failed.
@@ -101,10 +101,10 @@ pub enum Error {
     },
 }
 
-/// The checks of active security, as the peers, the operators and the client hear of them.
+/// The checks of a session, as the peers, the operators and the client hear of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Step {
-    /// Both holders of each component of the model's weights hold the same.
+    /// Both holders of each component of the model's weights hold the same; as the next one, in passive mode too.
     Model,
     /// Both holders of each component of the input hold the same.
     Input,

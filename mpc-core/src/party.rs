@@ -81,9 +81,13 @@ impl Party {
         self.security.take()
     }
 
-    /// Makes sure that both holders of each component of what came from outside hold the same, see [`Security::agree`].
-    pub fn agree(&mut self, given: impl FnOnce() -> Vec<(Step, Digests)>) -> Result<()> {
-        if self.security.wants_claims() { self.security.agree(&mut self.link, &given()) } else { Ok(()) }
+    /// Makes sure that both holders of each component of what came from outside hold the same, in every mode. 1 round, 64 bytes for
+    /// each thing.
+    ///
+    /// # Errors
+    /// [`Error::Cheating`](crate::Error::Cheating) with the step of what they hold different components of; errors of the network.
+    pub fn agree(&mut self, given: &[(Step, Digests)]) -> Result<()> {
+        self.security.agree(&mut self.link, given)
     }
 
     /// Gives the security mode a chance to check what has gathered, so that its memory stays bounded. Between layers.

@@ -45,7 +45,7 @@ impl Asked {
         match &request.subject {
             Subject::Published(publication) => {
                 let model = catalog.find(tenant, publication).ok_or_else(not_in_service)?;
-                let gallery = gallery(catalog, &model, &request.question)?;
+                let gallery = gallery(catalog, &model, request)?;
                 Ok(Self::Published(model, gallery))
             }
             Subject::Enclosed(encoded) => {
@@ -166,9 +166,9 @@ impl Asked {
     }
 }
 
-/// The gallery that a question names, with all its templates.
-fn gallery(catalog: &Catalog, model: &Model, question: &Question) -> Result<Option<Arc<Gallery>>, Refusal> {
-    let (Question::Is { gallery: digest, .. } | Question::Who { gallery: digest }) = question else {
+/// The gallery that a question names, with all its templates, if they are good for the security that is asked for.
+fn gallery(catalog: &Catalog, model: &Model, request: &Classify) -> Result<Option<Arc<Gallery>>, Refusal> {
+    let (Question::Is { gallery: digest, .. } | Question::Who { gallery: digest }) = &request.question else {
         return Ok(None);
     };
     let gallery = catalog.gallery(model)?;
@@ -178,6 +178,7 @@ fn gallery(catalog: &Catalog, model: &Model, question: &Question) -> Result<Opti
     if let Some(problem) = gallery.problem() {
         return Err(Code::Incomplete.because(problem));
     }
+    gallery.check_security(request.security)?;
     Ok(Some(gallery))
 }
 

@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use mpc_core::inference::head::Templates;
+use mpc_core::security::Mode;
 use mpc_core::sharing::ArithmeticShare;
 use mpc_core::wire::message::{Code, Id, Refusal};
 use mpc_core::wire::peer::{Catalog, Enrolled, Entry, gallery_digest, gallery_name};
 
 use crate::catalog::not_in_service;
-use crate::store::Store;
+use crate::store::{Store, Template};
 
 /// Who is enrolled with one publication, and this party's shares of the templates.
 pub(crate) struct Gallery {
@@ -18,7 +19,7 @@ pub(crate) struct Gallery {
     /// By place.
     pub(crate) enrolled: Vec<Enrolled>,
     /// By place; none where the store lacks the template.
-    rows: Vec<Option<ArithmeticShare>>,
+    rows: Vec<Option<Template>>,
     /// The same, as they are compared with; none where the store lacks one.
     pub(crate) templates: Option<Templates>,
 }
@@ -30,7 +31,7 @@ impl Gallery {
     /// # Errors
     /// The store cannot be read.
     pub(crate) fn load(store: &Store, entry: &Entry, size: usize, before: Option<&Self>) -> Result<Self> {
-        let known: HashMap<Id, &ArithmeticShare> = before.map_or_else(HashMap::new, |before| {
+        let known: HashMap<Id, &Template> = before.map_or_else(HashMap::new, |before| {
             let rows = before.enrolled.iter().zip(&before.rows);
             rows.filter_map(|(enrolled, row)| Some((enrolled.template, row.as_ref()?))).collect()
         });
@@ -39,10 +40,10 @@ impl Gallery {
         let mut read = store.read_templates(&unknown)?.into_iter();
         let rows = entry.gallery.iter().map(|enrolled| match known.get(&enrolled.template) {
             Some(row) => Some((*row).clone()),
-            None => read.next().and_then(Result::ok).filter(|row| row.len() == size),
+            None => read.next().and_then(Result::ok).filter(|row| row.share.len() == size),
         });
-        let rows: Vec<Option<ArithmeticShare>> = rows.collect();
-        let all: Option<Vec<ArithmeticShare>> = rows.iter().cloned().collect();
+        let rows: Vec<Option<Template>> = rows.collect();
+        let all: Option<Vec<ArithmeticShare>> = rows.iter().map(|row| Some(row.as_ref()?.share.clone())).collect();
         let templates = all.map(|rows| Templates::new(size, &rows));
         let digest = gallery_digest(&entry.publication, &entry.gallery);
         Ok(Self { digest, enrolled: entry.gallery.clone(), templates, rows })
@@ -65,6 +66,23 @@ impl Gallery {
             "this party's store lacks the templates of {names}{more}: remove and enrol them again, or have its operator restore a \
              later backup"
         ))
+    }
+
+    /// Refuses a question that is stricter than the sessions which have computed the templates.
+    ///
+    /// # Errors
+    /// Who was enrolled by a version that also enrolled with passive security.
+    pub(crate) fn check_security(&self, asked: Mode) -> Result<(), Refusal> {
+        let mut persons = self.enrolled.iter().zip(&self.rows);
+        let unknown = persons.find(|(_, row)| row.as_ref().is_some_and(|row| !row.checked));
+        match unknown {
+            Some((enrolled, _)) if asked > Mode::Passive => Err(Code::Incomplete.because(format!(
+                "{:?} was enrolled by an older version, perhaps with passive security, where a party may have chosen the template; \
+                 remove and enrol that person again, or ask for passive security",
+                enrolled.person
+            ))),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -124,4 +142,37 @@ pub(crate) fn has_person(list: &Catalog, publication: &Id, person: &str, templat
 fn gallery(list: &Catalog, publication: &Id) -> Result<Vec<Enrolled>, Refusal> {
     let entry = list.entries.iter().find(|entry| entry.publication == *publication);
     Ok(entry.ok_or_else(not_in_service)?.gallery.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use mpc_core::ring::Tensor;
+
+    use super::*;
+    use crate::store::StoreKey;
+
+    #[test]
+    fn a_template_of_an_older_version_answers_passive_questions_only() {
+        let (dir, key) = (tempfile::tempdir().unwrap(), StoreKey::fresh().unwrap());
+        let store = Store::open(dir.path(), &key).unwrap();
+        let component = Tensor::from_elem(&[2][..], 7);
+        let template = ArithmeticShare::new(component.clone(), component);
+        let enrolled = |person: &str, template| Enrolled { person: person.into(), template: [template; 32] };
+        let list = Catalog::default().with("a", "face", Some([1; 32]));
+        store.keep_template(&([1; 32], [1; 32]), &template, &[]).unwrap();
+        store.keep_old_template(&([1; 32], [2; 32]), &template).unwrap();
+        let gallery = |persons: Vec<Enrolled>, before: Option<&Gallery>| {
+            let list = list.with_gallery(&[1; 32], persons);
+            Gallery::load(&store, &list.entries[0], 2, before).unwrap()
+        };
+        let new = gallery(vec![enrolled("ann", 1)], None);
+        assert!([Mode::Passive, Mode::Active, Mode::Strict].into_iter().all(|mode| new.check_security(mode).is_ok()));
+        let old = gallery(vec![enrolled("ann", 1), enrolled("bob", 2)], Some(&new));
+        assert!(old.check_security(Mode::Passive).is_ok());
+        for mode in [Mode::Active, Mode::Strict] {
+            let error = old.check_security(mode).unwrap_err().reason;
+            assert!(error.contains("\"bob\" was enrolled by an older version"), "{error}");
+        }
+        assert!(gallery(vec![enrolled("ann", 1)], Some(&old)).check_security(Mode::Active).is_ok());
+    }
 }

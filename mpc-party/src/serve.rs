@@ -12,7 +12,7 @@ use mpc_core::network::identity::{Fingerprint, Identity};
 use mpc_core::network::mesh::{Control, Inbox, Mesh};
 use mpc_core::party::keep_freed_memory;
 use mpc_core::security::Mode;
-use mpc_core::wire::message::{Code, Refusal};
+use mpc_core::wire::message::{Code, Question, Refusal};
 use mpc_core::wire::peer::PeerRequest;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -62,11 +62,12 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Refuses what is weaker than this party or the model demands.
-    pub(crate) fn check_security(&self, asked: Mode, model: Mode) -> Result<(), Refusal> {
+    /// Refuses what is weaker than this party, the model or the question demands.
+    pub(crate) fn check_security(&self, asked: Mode, model: Mode, question: &Question) -> Result<(), Refusal> {
         let demands = [
             (self.minimum, "this party's operator demands (security.minimum)"),
             (model, "the model's manifest demands (security)"),
+            (question.minimum(), "what the parties keep demands"),
         ];
         match demands.into_iter().find(|(minimum, _)| asked < *minimum) {
             None => Ok(()),

@@ -75,7 +75,7 @@ async fn converse(
     let name = asked.name().to_owned();
     subject.model = Some(name.clone());
     Span::current().record("model", &name);
-    shared.check_security(request.security, asked.minimum())?;
+    shared.check_security(request.security, asked.minimum(), &request.question)?;
     let demand = asked.demand(&request, &shared.limits, principal.input_words)?;
     let _place = principal.enter()?;
     let propose = Propose {

@@ -12,7 +12,8 @@ pub(crate) enum FaceCommand {
     /// Enrol a person with one or several pictures
     ///
     /// The three servers compute a template from the pictures and keep it in shares that none of them can read. The name is not secret
-    /// to them: choose one that says nothing where that matters. Several pictures make a better template than one.
+    /// to them: choose one that says nothing where that matters. Several pictures make a better template than one. What they keep is always
+    /// computed with active security at least, also with `--security passive`.
     #[command(after_help = "Example: mpc-client face enrol --id alice alice1.png alice2.png")]
     Enrol {
         /// The person's name in the gallery

@@ -369,12 +369,16 @@ impl VerifiedParty {
     /// products were checked. 0 rounds.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where another session has computed it.
+    /// [`Error::Invalid`] where another session has computed it, or where it is to be kept although no product was checked: it would
+    /// carry whatever error a party has made into sessions that are.
     pub fn release(&self, output: Computed<Output>) -> Result<Released> {
         Ok(match self.own(output)? {
             Output::Labels(labels) => Released::ToClient([labels.own().clone(), labels.next().clone()]),
             Output::Scores(scores) => Released::ToClient([scores.own().clone(), scores.next().clone()]),
-            Output::Template(template) => Released::Kept(template),
+            Output::Template(template) if self.is_checked() => Released::Kept(template),
+            Output::Template(_) => {
+                return Err(Error::invalid("template", "was computed with passive security, which keeps nothing"));
+            }
         })
     }
 }

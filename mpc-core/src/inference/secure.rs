@@ -34,13 +34,13 @@ impl Weights {
     }
 
     /// Compares the components with those of their other holders, when they come to the parties, so that a wrong share is not
-    /// found by the first who asks; and `public`, a digest of what else must be the same. In a session of active security; 2 rounds, 128 bytes, after which all three know that all three
-    /// agree.
+    /// found by the first who asks; and `public`, a digest of what else must be the same. 2 rounds, 128 bytes, after which all three know
+    /// that all three agree.
     ///
     /// # Errors
     /// [`Error::Cheating`] with [`Step::Model`] where something differs; errors of the network.
     pub fn compare(&self, party: &mut Party, public: &Id) -> Result<()> {
-        party.agree(|| vec![(Step::Model, self.digests)])?;
+        party.agree(&[(Step::Model, self.digests)])?;
         party.link().note(b"model", public);
         // What a peer says last tells that it has got this far.
         party.link().compare_transcripts(Step::Model)?;
@@ -85,13 +85,9 @@ pub(super) fn evaluate_observed(
     if !graph.weights.iter().map(|spec| spec.shape.as_slice()).eq(weights.shares.iter().map(Share::shape)) {
         return Err(Error::invalid("weights", "are not those that the graph names"));
     }
-    party.agree(|| {
-        let templates = head.templates().map(|templates| (Step::Gallery, templates.digests));
-        [(Step::Model, weights.digests), (Step::Input, Digests::of([input.words()]))]
-            .into_iter()
-            .chain(templates)
-            .collect()
-    })?;
+    let templates = head.templates().map(|templates| (Step::Gallery, templates.digests));
+    let given = [(Step::Model, weights.digests), (Step::Input, Digests::of([input.words()]))];
+    party.agree(&given.into_iter().chain(templates).collect::<Vec<_>>())?;
     observe(party.meter(), Piece::Agreement);
     let input = lift(party, input)?;
     observe(party.meter(), Piece::Node(0));

@@ -230,6 +230,11 @@ impl VerifiedParty {
         self.party.meter()
     }
 
+    /// Whether the products of the session were checked: in the active modes.
+    pub fn is_checked(&self) -> bool {
+        self.party.security.wants_claims()
+    }
+
     /// The value, if it is of this session.
     pub(crate) fn own<T>(&self, computed: Computed<T>) -> Result<T> {
         match computed.session.is(&self.party.session) {

@@ -10,6 +10,7 @@
 // Public for tests, see below.
 #[cfg_attr(not(feature = "testing"), allow(unreachable_pub))]
 mod active;
+mod agree;
 mod passive;
 
 #[cfg(feature = "testing")]
@@ -157,16 +158,16 @@ pub trait Security: Send {
     /// Hands over what was recorded and not yet checked, in order; a branch does so when it joins.
     fn take(&mut self) -> Vec<Claim>;
 
-    /// Compares the components of what came from outside (the model, an input) between their two holders. Must come before
-    /// the first product. Here and in [`Security::checkpoint`], a mode without checks does nothing.
+    /// Compares the components of what came from outside (the model, an input) between their two holders, in every mode. Must come
+    /// before the first product. 1 round, 64 bytes for each thing.
     ///
     /// # Errors
     /// [`Error::Cheating`](crate::Error::Cheating) with the step of what two holders hold different components of.
-    fn agree(&mut self, _: &mut Link, _given: &[(Step, Digests)]) -> Result<()> {
-        Ok(())
+    fn agree(&mut self, link: &mut Link, given: &[(Step, Digests)]) -> Result<()> {
+        agree::agree(link, given)
     }
 
-    /// Checks what was recorded if it is much.
+    /// Checks what was recorded if it is much. A mode without checks does nothing.
     ///
     /// # Errors
     /// As [`Security::verify`].

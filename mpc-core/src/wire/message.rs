@@ -244,6 +244,17 @@ pub enum Question {
     Output,
 }
 
+impl Question {
+    /// The weakest security that it is computed with, whatever the client asks for: what the parties keep is used in later sessions,
+    /// of any security.
+    pub fn minimum(&self) -> Mode {
+        match self {
+            Self::Enrol => Mode::Active,
+            Self::Label | Self::Same | Self::Is { .. } | Self::Who { .. } | Self::Output => Mode::Passive,
+        }
+    }
+}
+
 /// A request to evaluate a network, the same to all three parties.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Classify {

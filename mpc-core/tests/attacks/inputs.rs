@@ -20,7 +20,7 @@ fn square(cheater: Role, security: fn() -> Box<dyn Security>, unknown: u64) -> R
         };
         let ([weight, input], [next_weight, next_input]) = (component(role, 0), component(role.next(), HALF));
         let (weight, input) = (Share::new(weight, next_weight), Share::new(input, next_input));
-        party.agree(|| vec![(Step::Model, Digests::of([&weight])), (Step::Input, Digests::of([&input]))])?;
+        party.agree(&[(Step::Model, Digests::of([&weight])), (Step::Input, Digests::of([&input]))])?;
         let sum = truncate(party, &weight.add(&input), BITS)?;
         mul::<Arithmetic, u64>(party, &sum, &sum).map(drop)
     };
@@ -36,11 +36,41 @@ fn that_differ_make_the_end_depend_on_a_secret() {
         assert!(ends(0).iter().all(Result::is_ok));
         assert!(ends(HALF).iter().any(Result::is_err), "the corrupt party and the client have learned a bit");
         for unknown in [0, HALF] {
-            let run = square(cheater, active::<Standard>, unknown);
-            for honest in [cheater.next(), cheater.prev()] {
-                assert_eq!(run.ends[honest.index()], Err(Error::Cheating { step: Step::Input }));
+            for security in [active::<Standard>, passive] {
+                let run = square(cheater, security, unknown);
+                for honest in [cheater.next(), cheater.prev()] {
+                    assert_eq!(run.ends[honest.index()], Err(Error::Cheating { step: Step::Input }));
+                }
+                assert!(run.told.iter().all(|(_, bytes)| bytes.len() == 32), "nothing but hashes was sent");
             }
-            assert!(run.told.iter().all(|(_, bytes)| bytes.len() == 32), "nothing but hashes was sent");
+        }
+    }
+}
+
+/// Whatever came from outside: a component of it that its two holders hold different ones of.
+#[test]
+fn of_any_kind_are_found_in_every_mode() {
+    let graph = identity(2);
+    let range = graph.input_range();
+    let row = |words: [u64; 2]| Tensor::from_shape_vec(IxDyn(&[1, 2]), words.to_vec()).expect("a row");
+    for mode in [Mode::Passive, Mode::Active] {
+        for (step, liar) in [Step::Input, Step::Gallery].into_iter().flat_map(|step| Role::ALL.map(|liar| (step, liar)))
+        {
+            let (input, template) = (deal_ranged(&row([1 << 16, 0]), range), deal(&tensor(&[1 << 16, 0])));
+            let parties = mesh().map(|network| party(network, 1, mode.start(&[0; 32])));
+            let ends = run_parties(parties, |party| {
+                let mine = party.role().index();
+                let (mut input, mut template) = (input[mine].clone(), template[mine].clone());
+                match step {
+                    _ if party.role() != liar => {}
+                    Step::Input => input = RangedShare::new(input.words().own(), &row([3, 4]), range),
+                    _ => template = Share::new(template.own().clone(), tensor(&[3, 4])),
+                }
+                let (templates, weights) = (Templates::new(2, &[template]), Weights::new(Vec::new()));
+                let head = Head::Match { templates: &templates, place: None, told: Told::Largest(0.5) };
+                evaluate(party, &graph, &weights, &input, &[1], &head, Conditions::LAN).map(drop)
+            });
+            assert_eq!(ends, [(); 3].map(|()| Err(Error::Cheating { step })), "{mode}, {liar}");
         }
     }
 }

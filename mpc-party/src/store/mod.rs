@@ -25,7 +25,7 @@ use zeroize::Zeroizing;
 pub use archive::{Report, restore};
 pub use key::{KEY_FILE, StoreKey};
 use seal::{Name, Seal};
-pub use templates::TemplateKey;
+pub use templates::{Template, TemplateKey};
 
 /// File name of the database.
 pub const DATABASE_FILE: &str = "shares.redb";

@@ -25,6 +25,8 @@ pub(super) enum Name<'a> {
     Chunk(&'a Id, u32),
     /// A template that was computed with it.
     Template(&'a TemplateKey),
+    /// A template of a version that also enrolled with passive security.
+    OldTemplate(&'a TemplateKey),
 }
 
 impl Name<'_> {
@@ -33,7 +35,8 @@ impl Name<'_> {
             Self::Check => b"check".to_vec(),
             Self::Catalog => b"catalog".to_vec(),
             Self::Header(id) => [b"header/", &id[..]].concat(),
-            Self::Template((id, template)) => [b"template/", &id[..], template].concat(),
+            Self::Template((id, template)) => [b"checked template/", &id[..], template].concat(),
+            Self::OldTemplate((id, template)) => [b"template/", &id[..], template].concat(),
             Self::Chunk(id, index) => [b"chunk/", &id[..], &index.to_le_bytes()].concat(),
         }
     }

@@ -15,6 +15,15 @@ use super::{Store, TEMPLATES};
 /// A publication of a model, and the session that has computed a template with it.
 pub type TemplateKey = (Id, Id);
 
+/// A template as it is stored.
+#[derive(Debug, Clone)]
+pub struct Template {
+    /// Shape `[size]`.
+    pub share: ArithmeticShare,
+    /// Whether the session that has computed it is known to have checked its products.
+    pub checked: bool,
+}
+
 /// Both components of a template.
 #[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 struct Record {
@@ -25,9 +34,25 @@ struct Record {
 impl Store {
     /// Keeps a template, and forgets others, in one step.
     pub fn keep_template(&self, key: &TemplateKey, template: &ArithmeticShare, forget: &[TemplateKey]) -> Result<()> {
+        self.keep_as(Name::Template(key), key, template, forget)
+    }
+
+    /// As an older version did.
+    #[cfg(test)]
+    pub(crate) fn keep_old_template(&self, key: &TemplateKey, template: &ArithmeticShare) -> Result<()> {
+        self.keep_as(Name::OldTemplate(key), key, template, &[])
+    }
+
+    fn keep_as(
+        &self,
+        name: Name<'_>,
+        key: &TemplateKey,
+        template: &ArithmeticShare,
+        forget: &[TemplateKey],
+    ) -> Result<()> {
         let words = |component: &Tensor<u64>| component.iter().copied().collect();
         let record = Record { own: words(template.own()), next: words(template.next()) };
-        let sealed = self.seal.seal(Name::Template(key), &codec::encode(&record)?)?;
+        let sealed = self.seal.seal(name, &codec::encode(&record)?)?;
         self.write(|transaction| {
             transaction.open_table(TEMPLATES)?.insert(key, &sealed[..])?;
             super::forget_templates(transaction, forget)
@@ -39,14 +64,18 @@ impl Store {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub fn read_templates(&self, keys: &[TemplateKey]) -> Result<Vec<Result<ArithmeticShare>>> {
+    pub fn read_templates(&self, keys: &[TemplateKey]) -> Result<Vec<Result<Template>>> {
         self.with(|database| {
             let table = database.begin_read()?.open_table(TEMPLATES)?;
             let read = |key: &TemplateKey| {
                 let sealed = table.get(key)?.context("a template is not stored here")?;
-                let record: Record = codec::decode(&self.seal.unseal(Name::Template(key), sealed.value())?)?;
+                let known = self.seal.unseal(Name::Template(key), sealed.value());
+                let checked = known.is_ok();
+                let record = known.or_else(|_| self.seal.unseal(Name::OldTemplate(key), sealed.value()))?;
+                let record: Record = codec::decode(&record)?;
                 let component = |words: &[u64]| Tensor::from_shape_vec(&[words.len()][..], words.to_vec());
-                Ok(ArithmeticShare::new(component(&record.own)?, component(&record.next)?))
+                let share = ArithmeticShare::new(component(&record.own)?, component(&record.next)?);
+                Ok(Template { share, checked })
             };
             Ok(keys.iter().map(read).collect())
         })

@@ -206,8 +206,16 @@ fn templates_are_kept_sealed_and_forgotten_with_the_list_that_they_leave() {
     for (key, from) in [(first, 100), (second, 200)] {
         store.keep_template(&key, &template(from), &[]).unwrap();
     }
-    let read: Vec<_> = store.read_templates(&[second, first]).unwrap().into_iter().map(Result::unwrap).collect();
-    assert_eq!((read[0].own(), read[1].next()), (&component(200), &component(110)));
+    let read = |keys: &[TemplateKey]| -> Vec<Template> {
+        store.read_templates(keys).unwrap().into_iter().map(Result::unwrap).collect()
+    };
+    let both = read(&[second, first]);
+    assert_eq!((both[0].share.own(), both[1].share.next()), (&component(200), &component(110)));
+    assert!(both.iter().all(|template| template.checked));
+    store.keep_old_template(&first, &template(100)).unwrap();
+    let old = read(&[first]);
+    assert!(!old[0].checked && *old[0].share.own() == component(100), "of a session that nobody knows of");
+    store.keep_template(&first, &template(100), &[]).unwrap();
 
     // One record in the place of another does not match its name.
     let sealed = |key: &TemplateKey| {

@@ -12,9 +12,8 @@
 //! | matrix products and convolutions | Z_2^64\[X\] / f | `linear.rs` |
 //!
 //! [`inner`] then shortens the inner products and opens them under a mask. What came from outside is compared between its holders
-//! before ([`agree`]); coins, opened values and verdicts are compared after. The arguments are in `docs/protocols.md`.
+//! before, as in every mode ([`agree`](super::agree)); coins, opened values and verdicts are compared after. The arguments are in `docs/protocols.md`.
 
-mod agree;
 mod batch;
 mod binding;
 mod columns;
@@ -30,6 +29,7 @@ use std::marker::PhantomData;
 
 use rand_core::Rng;
 
+use super::agree::agree;
 use super::{Claim, Digests, Id, Security};
 use crate::error::{Error, Result, Step};
 use crate::kernel::extension::{Extension, Field, Galois};
@@ -214,7 +214,7 @@ impl<P: Parameters> Security for Active<P> {
     }
 
     fn agree(&mut self, link: &mut Link, given: &[(Step, Digests)]) -> Result<()> {
-        if P::CHECKS.agreement { agree::agree(link, given) } else { Ok(()) }
+        if P::CHECKS.agreement { agree(link, given) } else { Ok(()) }
     }
 
     fn checkpoint(&mut self, link: &mut Link) -> Result<()> {
