@@ -14,7 +14,7 @@ use std::time::Duration;
 use mpc_core::Role;
 use mpc_core::network::mesh::Mesh;
 use mpc_core::wire::codec::MAX_ENCODED;
-use mpc_core::wire::message::Versioned;
+use mpc_core::wire::message::{Code, Refusal, Versioned};
 use mpc_core::wire::peer::{Catalog, PeerRequest};
 use mpc_core::wire::stream;
 use quinn::SendStream;
@@ -72,19 +72,19 @@ impl Agreement {
     ///
     /// # Errors
     /// Which party has another one, or cannot be asked.
-    pub(crate) async fn settle(&self, shared: &Shared) -> Result<(), String> {
+    pub(crate) async fn settle(&self, shared: &Shared) -> Result<(), Refusal> {
         let settled = self.try_settle(shared).await;
         let mut problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(reason) = &settled
+        if let Err(Refusal { reason, .. }) = &settled
             && problem.as_ref() != Some(reason)
         {
             warn!(reason, "the parties do not agree on what is in service");
         }
-        problem.clone_from(&settled.as_ref().err().cloned());
+        *problem = settled.as_ref().err().map(|refusal| refusal.reason.clone());
         settled
     }
 
-    async fn try_settle(&self, shared: &Shared) -> Result<(), String> {
+    async fn try_settle(&self, shared: &Shared) -> Result<(), Refusal> {
         let ours = shared.catalog.agreed();
         let (p1, p2) = tokio::join!(self.send(Role::P1, &ours), self.send(Role::P2, &ours));
         let (p1, p2) = (p1?, p2?);
@@ -97,19 +97,19 @@ impl Agreement {
                 theirs = p1.revision,
                 "this store was set back; taking over what both peers have in service"
             );
-            return shared.catalog.apply(p1).await.map_err(|error| format!("{error:#}"));
+            return shared.catalog.apply(p1).await.map_err(|error| Code::Internal.because(format!("{error:#}")));
         }
         let said = [("P0", &ours), ("P1", &p1), ("P2", &p2)].map(|(party, list)| format!("{party} {}", list.revision));
-        Err(format!(
+        Err(Code::Disagreement.because(format!(
             "their lists of what is in service differ (changes: {}): a store was set back or replaced; restore the latest backup of \
              the party with the lowest number, or of P0 where the numbers are the same",
             said.join(", ")
-        ))
+        )))
     }
 
     /// Sends P0's list to a peer; the peer's.
-    async fn send(&self, peer: Role, list: &Catalog) -> Result<Catalog, String> {
-        let lost = |error: String| format!("{peer}: {error}");
+    async fn send(&self, peer: Role, list: &Catalog) -> Result<Catalog, Refusal> {
+        let lost = |error: String| Code::Unavailable.because(format!("{peer}: {error}"));
         let exchange = async {
             let (mut send, mut recv) = self.mesh.control(peer).await.map_err(|e| e.to_string())?;
             let request = Versioned::new(PeerRequest::Catalog(list.clone()));

@@ -19,7 +19,7 @@ use mpc_core::network::Network;
 use mpc_core::network::identity::Fingerprint;
 use mpc_core::prss::Prss;
 use mpc_core::security::Mode;
-use mpc_core::wire::message::{Action, Change, Code, Id, Reply};
+use mpc_core::wire::message::{Action, Change, Id, Reply};
 use mpc_core::wire::peer::Propose;
 use quinn::SendStream;
 use tokio::time::timeout;
@@ -80,10 +80,7 @@ async fn make(shared: Arc<Shared>, propose: Propose, action: Action) -> Result<u
 async fn order(shared: &Arc<Shared>, propose: Propose, action: &Action) -> Result<u64, Ended> {
     let catalog = &shared.catalog;
     let _alone = catalog.change().await;
-    let settled = shared.agreement.settle(shared).await;
-    let both_up = [Role::P1, Role::P2].into_iter().all(|peer| shared.mesh.is_connected(peer));
-    let code = if both_up { Code::Disagreement } else { Code::Unavailable };
-    settled.map_err(|reason| code.because(reason))?;
+    shared.agreement.settle(shared).await?;
     let tenant = propose.tenant.clone();
     let next = catalog.after(&tenant, action)?;
     agree(shared, propose, action).await?;

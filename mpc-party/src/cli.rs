@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::check::check;
 use crate::config::Config;
+use crate::health::Health;
 use crate::keys::{self, Certificate};
 use crate::store::{self, Store};
 use crate::{health, operator, telemetry};
@@ -30,7 +31,10 @@ Three organisations run one party each:
   mpc-party serve --config party/party.toml
   mpc-party check --config party/party.toml
 
-Exit codes: 0 done or healthy   1 internal error or unhealthy   2 usage or bad configuration";
+Exit codes: 0 done or healthy   1 internal error or unhealthy   2 usage or bad configuration   3 degraded";
+
+/// `health` of a party that serves, but not everything.
+const DEGRADED: u8 = 3;
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -45,9 +49,12 @@ enum Command {
         dir: PathBuf,
         #[command(flatten)]
         certificate: Certificate,
-        /// Make a new certificate, although the old one is still valid
+        /// Make a new certificate for the key that is there, and nothing else
         #[arg(long)]
         renew: bool,
+        /// With --renew: only if the certificate ends within 30 days, for a timer
+        #[arg(long, requires = "renew")]
+        if_due: bool,
     },
     /// Replace this party's key by another one, without an interruption
     Rotate {
@@ -81,7 +88,10 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Ask the party on this machine how it is; exit code 0 if it serves and both peers are connected
+    /// Ask the party on this machine how it is
+    ///
+    /// Exits with 0 if it serves everything in service, with 1 if it serves no new requests or does not answer, with 3 if it serves but
+    /// a model is damaged or older than at the others, or templates are missing.
     Health {
         /// Configuration file of that party
         #[arg(long, value_name = "FILE", default_value = "party.toml")]
@@ -89,6 +99,9 @@ enum Command {
         /// Print one JSON object
         #[arg(long)]
         json: bool,
+        /// Exit with 0 as long as new requests are served, for whoever restarts what is unhealthy
+        #[arg(long)]
+        ready: bool,
     },
 }
 
@@ -146,9 +159,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let (ended, code) = match &cli.command {
-        Command::Init { dir, certificate, renew } => {
-            (keys::init(dir, certificate, *renew).map(|()| ExitCode::SUCCESS), 2)
+        Command::Init { dir, certificate, renew: true, if_due } => {
+            (keys::renew(dir, certificate, *if_due).map(|()| ExitCode::SUCCESS), 2)
         }
+        Command::Init { dir, certificate, .. } => (keys::init(dir, certificate).map(|()| ExitCode::SUCCESS), 2),
         Command::Rotate { dir, finish: true, .. } => (keys::finish_rotation(dir).map(|()| ExitCode::SUCCESS), 2),
         Command::Rotate { dir, certificate, .. } => (keys::rotate(dir, certificate).map(|()| ExitCode::SUCCESS), 2),
         Command::Serve { config } => match configure(config) {
@@ -163,15 +177,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Ok(config) => (report_check(&config, *json), 1),
             Err(error) => (Err(error), 2),
         },
-        Command::Health { config, json } => match Config::load(config) {
-            Ok(config) => (report_health(&config, *json), 1),
+        Command::Health { config, json, ready } => match Config::load(config) {
+            Ok(config) => (report_health(&config, *json, *ready), 1),
             Err(error) => (Err(error), 2),
         },
     };
     ended.unwrap_or_else(|error| {
         // Where standard error is closed, the exit code remains.
         drop(writeln!(anstream::stderr(), "mpc-party: {error:#}"));
-        ExitCode::from(code)
+        let system = error.chain().any(|cause| matches!(cause.downcast_ref(), Some(mpc_core::Error::System { .. })));
+        ExitCode::from(if system { 1 } else { code })
     })
 }
 
@@ -219,12 +234,15 @@ fn tend_store(config: &Config, command: &StoreCommand) -> Result<()> {
     lines.iter().try_for_each(|line| writeln!(anstream::stdout(), "{line}")).context("standard output")
 }
 
-fn report_health(config: &Config, json: bool) -> Result<ExitCode> {
+fn report_health(config: &Config, json: bool, ready: bool) -> Result<ExitCode> {
     let status = health::ask(config)?;
-    let healthy = health::is_healthy(&status);
+    let health = Health::of(&status);
     let line = if json {
         json!({
-            "healthy": healthy,
+            "health": health,
+            "healthy": health == Health::Healthy,
+            "not_ready": status.not_ready,
+            "problems": status.problems,
             "program": status.program,
             "role": status.role,
             "peers": status.peers,
@@ -236,5 +254,10 @@ fn report_health(config: &Config, json: bool) -> Result<ExitCode> {
         health::describe(&status)
     };
     writeln!(anstream::stdout(), "{line}").context("standard output")?;
-    Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(match health {
+        Health::Healthy => ExitCode::SUCCESS,
+        Health::Degraded if ready => ExitCode::SUCCESS,
+        Health::Degraded => ExitCode::from(DEGRADED),
+        Health::NotReady => ExitCode::FAILURE,
+    })
 }

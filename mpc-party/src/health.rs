@@ -3,9 +3,34 @@
 use anyhow::{Result, bail};
 use mpc_core::Role;
 use mpc_core::wire::message::{Reply, Request, Status};
+use serde::Serialize;
 
 use crate::config::Config;
 use crate::operator;
+
+/// Whether a party serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    /// New requests are served, and everything in service is.
+    Healthy,
+    /// New requests are served, but not all that is in service: a model is damaged or older than at the others, or templates are missing.
+    Degraded,
+    /// New requests are not served.
+    NotReady,
+}
+
+impl Health {
+    /// What a party that says this of itself is.
+    pub fn of(status: &Status) -> Self {
+        let ready = status.peers == [true; 2] && status.not_ready.is_empty();
+        match (ready, status.problems.is_empty()) {
+            (true, true) => Self::Healthy,
+            (true, false) => Self::Degraded,
+            (false, _) => Self::NotReady,
+        }
+    }
+}
 
 /// What the party that this configuration describes says of itself.
 ///
@@ -18,25 +43,21 @@ pub fn ask(config: &Config) -> Result<Status> {
     }
 }
 
-/// Whether the party serves: it is up and connected to both peers.
-pub fn is_healthy(status: &Status) -> bool {
-    status.peers == [true; 2]
-}
-
-/// One line for people.
+/// For people: one line on the whole, and one for each thing that is wrong.
 pub fn describe(status: &Status) -> String {
-    let role = Role::from_index(status.role.into());
-    let missing: Vec<String> = [role.next(), role.prev()]
-        .into_iter()
-        .zip(status.peers)
-        .filter(|(_, up)| !up)
-        .map(|(peer, _)| peer.to_string())
-        .collect();
-    match missing.as_slice() {
-        [] => format!(
-            "{role} serves {} models, {} sessions running, both peers connected",
-            status.models, status.sessions
-        ),
-        missing => format!("{role} is up, but not connected to {}", missing.join(" and ")),
-    }
+    let (role, models, sessions) = (Role::from_index(status.role.into()), status.models, status.sessions);
+    let whole = match Health::of(status) {
+        Health::Healthy => format!("{role} serves {models} models, {sessions} sessions running, both peers connected"),
+        Health::Degraded => {
+            format!(
+                "{role} is degraded: it serves {models} models, {sessions} sessions running, but not all in service"
+            )
+        }
+        Health::NotReady => format!("{role} is up, but serves no new requests"),
+    };
+    let peers = [role.next(), role.prev()].into_iter().zip(status.peers).zip(&status.troubles);
+    let lost =
+        peers.filter(|((_, up), _)| !up).map(|((peer, _), trouble)| format!("not connected to {peer}: {trouble}"));
+    let lines = lost.chain(status.not_ready.iter().chain(&status.problems).cloned());
+    std::iter::once(whole).chain(lines).collect::<Vec<_>>().join("\n  ")
 }

@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use mpc_core::network::certificate::date;
+use mpc_core::network::identity::TLS_CERTIFICATE_FILE;
 use mpc_core::network::keys::{self, Made};
 
-use crate::store::{KEY_FILE, StoreKey};
+use crate::store::{DATABASE_FILE, KEY_FILE, StoreKey};
 
 /// What an operator says of a certificate.
 #[derive(Debug, clap::Args)]
@@ -22,20 +23,18 @@ pub(crate) struct Certificate {
 }
 
 /// Makes what the folder lacks, and says what to do next.
-pub(crate) fn init(dir: &Path, certificate: &Certificate, renew: bool) -> Result<()> {
-    let made = keys::init(dir, &certificate.name, certificate.days, renew)?;
-    if !dir.join(KEY_FILE).exists() {
-        StoreKey::fresh()?.save(&dir.join(KEY_FILE))?;
+pub(crate) fn init(dir: &Path, certificate: &Certificate) -> Result<()> {
+    let store_key = dir.join(KEY_FILE);
+    if !store_key.exists() {
+        refuse_beside_store(dir)?;
+    }
+    let made = keys::init(dir, &certificate.name, certificate.days, false)?;
+    if !store_key.exists() {
+        StoreKey::fresh()?.save(&store_key)?;
     }
     let (fingerprint, name, dir) = (made.identity.fingerprint(), &certificate.name, dir.display());
     let what = if made.key { "Made this party's key" } else { "This party's key is there already" };
     let ends = ends(&made);
-    if !made.key && made.certificate {
-        return say(&format!(
-            "{what}, in {dir}. Its fingerprint:\n\n  {fingerprint}\n\n{ends} A party that runs takes it with\n\n  \
-             kill -HUP PID        # or restart it"
-        ));
-    }
     say(&format!(
         "\
 {what}, in {dir}. Its fingerprint:
@@ -72,6 +71,35 @@ What to do next:
 
 Once it serves it does not need identity.key, only renewals do: you may keep that file elsewhere."
     ))
+}
+
+/// Makes a new certificate for the key that is there, and nothing else: at once, or `if_due`.
+pub(crate) fn renew(dir: &Path, certificate: &Certificate, if_due: bool) -> Result<()> {
+    ensure!(
+        dir.join(TLS_CERTIFICATE_FILE).exists(),
+        "{}: there is no certificate to renew; make one with the key first",
+        dir.display()
+    );
+    let made = keys::init(dir, &certificate.name, certificate.days, !if_due)?;
+    let (fingerprint, ends) = (made.identity.fingerprint(), ends(&made));
+    match made.certificate {
+        true => {
+            say(&format!("{ends} The fingerprint stays {fingerprint}. A party that runs takes it with: kill -HUP PID"))
+        }
+        false => say(&format!("Nothing is due. {ends}")),
+    }
+}
+
+/// A store whose key is elsewhere gets no other one: the party could not open it.
+fn refuse_beside_store(dir: &Path) -> Result<()> {
+    let stores = [dir.join("data").join(DATABASE_FILE), dir.join(DATABASE_FILE)];
+    let Some(store) = stores.iter().find(|store| store.exists()) else { return Ok(()) };
+    bail!(
+        "{} is sealed with a key that is not in {}: put {KEY_FILE} back, or move the store away for a new one. A renewal of the \
+         certificate needs neither",
+        store.display(),
+        dir.display()
+    )
 }
 
 /// Makes the identity that will follow this one.

@@ -6,8 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use mpc_core::network::endpoint::{self, Io};
 use mpc_core::network::identity::Identity;
+use mpc_core::network::reach::reach;
 use mpc_core::wire::cluster::PartyEntry;
-use mpc_core::wire::message::{MAX_CONTROL, Refusal, Reply, Request, Versioned};
+use mpc_core::wire::message::{MAX_CONTROL, Purpose, Refusal, Reply, Request, Versioned};
 use mpc_core::wire::stream;
 use tokio::time::timeout;
 
@@ -31,8 +32,7 @@ pub(crate) fn ask(config: &Config, request: Request) -> Result<Reply> {
     let io = Io::start()?;
     io.handle().block_on(async {
         let endpoint = endpoint::caller()?;
-        let connecting = timeout(CONNECT, endpoint::connect(&endpoint, &identity, config.role(), &entry));
-        let connection = connecting.await.with_context(|| format!("no answer from {address} within {CONNECT:?}"))??;
+        let connection = reach(&endpoint, &identity, Purpose::Ask, &entry, CONNECT).await?;
         let (mut send, mut recv) = connection.open_bi().await?;
         stream::send(&mut send, &Versioned::new(request)).await?;
         let limit = config.limits.session_timeout();

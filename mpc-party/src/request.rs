@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use mpc_core::Role;
 use mpc_core::error::Step;
@@ -27,7 +27,7 @@ use crate::catalog::not_in_service;
 use crate::config::Right;
 use crate::serve::Shared;
 use crate::store::Report;
-use crate::telemetry::{Kind, Record};
+use crate::telemetry::{Cause, Kind, Record};
 use crate::{change, publish, session};
 
 /// How a conversation ends before its time.
@@ -112,8 +112,12 @@ pub(crate) async fn serve_caller(shared: Arc<Shared>, caller: Caller) {
             Some(_) = running.join_next() => {}
         }
     }
-    warn!(%fingerprint, %from, "refused a caller whose key is not listed");
-    shared.telemetry.turned_away(fingerprint, from);
+    // All strangers are one: each of them can have as many keys as it likes.
+    let left_out = shared.quiet.admit(Cause::stranger(), Instant::now());
+    if let Some(left_out) = left_out {
+        warn!(%fingerprint, %from, left_out, "refused a caller whose key is not listed");
+    }
+    shared.telemetry.turned_away(fingerprint, from, left_out);
     let reason = format!("this party does not know the key {fingerprint}; its operator can list it under [[clients]]");
     let refused = Reply::Refused(Code::NotListed.because(reason.clone()));
     while !running.is_empty() {
@@ -147,7 +151,14 @@ impl Who {
 async fn converse(shared: Arc<Shared>, who: Who, fingerprint: Fingerprint, mut send: SendStream, mut recv: RecvStream) {
     let mut record = Record::new();
     let ended = serve(&shared, &who, fingerprint, &mut record, &mut send, &mut recv).await;
-    shared.telemetry.ended(&record, &who, fingerprint, &ended);
+    let left_out = match &ended {
+        Ok(()) | Err(Ended::Cheating(_)) => Some(0),
+        Err(_) => shared.quiet.admit(Cause::of(&who, &ended), Instant::now()),
+    };
+    shared.telemetry.ended(&record, &who, fingerprint, &ended, left_out);
+    if let Some(left_out) = left_out {
+        log_end(&ended, left_out);
+    }
     if let (Some(ticket), Err(Ended::Refused(refusal))) = (record.ticket, &ended) {
         let (shared, refusal) = (shared.clone(), refusal.clone());
         tokio::spawn(async move { shared.admission.refuse(ticket, refusal).await });
@@ -165,23 +176,23 @@ async fn converse(shared: Arc<Shared>, who: Who, fingerprint: Fingerprint, mut s
 /// What is left to say at the end of a conversation.
 fn last_words(ended: Result<(), Ended>) -> Option<Reply> {
     match ended {
-        Ok(()) => None,
-        Err(Ended::Left) => {
-            info!("the client left");
-            None
-        }
+        Ok(()) | Err(Ended::Left) => None,
+        Err(Ended::Refused(refusal)) => Some(Reply::Refused(refusal)),
+        Err(Ended::Failed(reason)) => Some(Reply::Failed { reason }),
+        Err(Ended::Cheating(step)) => Some(Reply::Cheating { step }),
+    }
+}
+
+/// A line on how a conversation ended; so many of its kind were left out before.
+fn log_end(ended: &Result<(), Ended>, left_out: u64) {
+    match ended {
+        Ok(()) => {}
+        Err(Ended::Left) => info!(left_out, "the client left"),
         Err(Ended::Refused(refusal)) => {
-            info!(code = refusal.code.name(), reason = refusal.reason, "refused");
-            Some(Reply::Refused(refusal))
+            info!(code = refusal.code.name(), reason = refusal.reason, left_out, "refused");
         }
-        Err(Ended::Failed(reason)) => {
-            warn!(reason, "failed");
-            Some(Reply::Failed { reason })
-        }
-        Err(Ended::Cheating(step)) => {
-            warn!(%step, "a party deviated from the protocol; the session is destroyed");
-            Some(Reply::Cheating { step })
-        }
+        Err(Ended::Failed(reason)) => warn!(reason, left_out, "failed"),
+        Err(Ended::Cheating(step)) => warn!(%step, "a party deviated from the protocol; the session is destroyed"),
     }
 }
 
@@ -193,6 +204,10 @@ async fn serve(
     send: &mut SendStream,
     recv: &mut RecvStream,
 ) -> Result<(), Ended> {
+    if let Who::Client(principal) = who {
+        // Before anything is read, so that what cannot be read counts too.
+        principal.admit()?;
+    }
     let first = timeout(shared.limits.wait(), stream::receive_first(recv, MAX_CONTROL)).await;
     let request = first.map_err(|_| Ended::Left)?.map_err(|e| unreadable(&e))?;
     record.kind = Kind::of(&request);
@@ -207,14 +222,13 @@ async fn serve(
         Who::Operator => return serve_party(shared, true, request, send, recv).await,
         Who::Peer(_) => return serve_party(shared, false, request, send, recv).await,
     };
-    principal.admit()?;
     let new = |stamp| shared.stamps.check(fingerprint, stamp, SystemTime::now());
     let may = |right| principal.check(right);
     if matches!(request, Request::Classify(_) | Request::Upload(_) | Request::Change(_)) {
         record.place = Some(shared.take_on()?);
     }
     match request {
-        Request::Status => say(send, &Reply::Status(Status { problems: Vec::new(), ..status(shared) })).await,
+        Request::Status => say(send, &Reply::Status(for_clients(status(shared)))).await,
         Request::Models => {
             let models = shared.catalog.list(&principal.tenant);
             say(send, &Reply::Models { minimum: shared.minimum, models }).await
@@ -301,6 +315,11 @@ pub(crate) async fn say(send: &mut SendStream, message: &impl Serialize) -> Resu
     stream::send(send, message).await.map_err(|_| Ended::Left)
 }
 
+/// What clients may know: problems name models of all tenants.
+fn for_clients(status: Status) -> Status {
+    Status { not_ready: Vec::new(), problems: Vec::new(), ..status }
+}
+
 fn status(shared: &Shared) -> Status {
     let role: Role = shared.mesh.role();
     Status {
@@ -312,7 +331,8 @@ fn status(shared: &Shared) -> Status {
         sessions: shared.running.load(Ordering::Relaxed),
         models: shared.catalog.len() as u32,
         revision: shared.catalog.agreed().revision,
-        problems: shared.catalog.missing().into_iter().chain(shared.agreement.problem()).collect(),
+        not_ready: shared.obstacles(),
+        problems: shared.problems(),
         measured: shared.lines.measured(),
     }
 }

@@ -10,6 +10,7 @@ use mpc_core::Role;
 use mpc_core::network::endpoint::Io;
 use mpc_core::network::identity::{Fingerprint, Identity};
 use mpc_core::network::mesh::{Control, Inbox, Mesh};
+use mpc_core::network::quiet::Quiet;
 use mpc_core::party::keep_freed_memory;
 use mpc_core::security::Mode;
 use mpc_core::wire::message::{Code, Question, Refusal};
@@ -30,6 +31,7 @@ use crate::store::Store;
 use crate::telemetry::Telemetry;
 use crate::telemetry::http::Exporter;
 use crate::telemetry::metrics::Limit;
+use crate::telemetry::{Cause, tell_what_was_left_out};
 
 /// What all conversations of a party share.
 pub(crate) struct Shared {
@@ -57,6 +59,8 @@ pub(crate) struct Shared {
     pub(crate) access: watch::Sender<Access>,
     /// What was asked in the last minutes.
     pub(crate) stamps: Stamps,
+    /// Lines about the ends of requests, by who asked and how they ended.
+    pub(crate) quiet: Quiet<Cause>,
     /// What is in force.
     pub(crate) config: Mutex<Config>,
 }
@@ -111,14 +115,22 @@ impl Shared {
     pub(crate) fn not_ready(&self) -> Vec<String> {
         let role = self.mesh.role();
         let peers = [role.next(), role.prev()].into_iter().filter(|peer| !self.mesh.is_connected(*peer));
-        let mut reasons: Vec<String> = peers.map(|peer| format!("not connected to {peer}")).collect();
-        let others = [
+        peers.map(|peer| format!("not connected to {peer}")).chain(self.obstacles()).collect()
+    }
+
+    /// As [`Shared::not_ready`], other than for want of a peer.
+    pub(crate) fn obstacles(&self) -> Vec<String> {
+        let reasons = [
             (self.admission.is_stopping(), "stopping"),
             (self.telemetry.audit_forbids_requests(), "the audit log cannot be written"),
             (!self.catalog.store().is_usable(), "the share store cannot be read"),
         ];
-        reasons.extend(others.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason.to_owned()));
-        reasons
+        reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason.to_owned()).collect()
+    }
+
+    /// What keeps this party from serving all that is in service, although it serves the rest; one line each.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        self.catalog.missing().into_iter().chain(self.agreement.problem()).collect()
     }
 
     /// How a request ends that was not admitted.
@@ -182,6 +194,7 @@ impl Server {
             agreement: Agreement::new(mesh.clone(), limits.wait()),
             access: watch::Sender::new(Access::new(config)),
             stamps: Stamps::default(),
+            quiet: Quiet::default(),
             config: Mutex::new(config.clone()),
             minimum: config.security.minimum,
             mesh,
@@ -190,6 +203,7 @@ impl Server {
         });
         io.handle().spawn(accept(shared.clone(), inbox));
         io.handle().spawn(watch_certificate(shared.mesh.clone()));
+        io.handle().spawn(tell_what_was_left_out(shared.clone()));
         if config.role() == Role::P0 {
             io.handle().spawn(Lines::keep_measuring(shared.clone()));
             io.handle().spawn(Agreement::keep(shared.clone()));

@@ -9,8 +9,10 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::endpoint::{self, IDLE_TIMEOUT, close, explain};
+use super::identity::Fingerprint;
 use super::mesh::{Caller, Control, Inner, Line, NOT_LISTED};
 use super::reach::reach;
+use super::roles::Side;
 use super::session::{EARLY_FOR, Header, leaving};
 use crate::role::Role;
 use crate::wire::message::{Purpose, short};
@@ -31,7 +33,7 @@ const MAX_HANDSHAKES: usize = 256;
 const FEW_HANDSHAKES: usize = 32;
 
 /// How long somebody may take for a handshake or a stream header.
-const GREETING: Duration = Duration::from_secs(5);
+pub(super) const GREETING: Duration = Duration::from_secs(5);
 
 impl Inner {
     /// Holds a connection to a peer with a higher role.
@@ -46,7 +48,7 @@ impl Inner {
                     tokio::select! {
                         // It is held on, until no session needs it.
                         () = self.again[peer.index()].notified() => {}
-                        held = self.handle.spawn(self.clone().hold(peer, connection)) => drop(held),
+                        held = self.handle.spawn(self.clone().hold(peer, connection, Side::Caller)) => drop(held),
                     }
                     if started.elapsed() > MAX_PAUSE {
                         pause = MIN_PAUSE;
@@ -74,8 +76,12 @@ impl Inner {
                 drop(permit);
                 match answered {
                     Ok(Ok(connection)) => mesh.welcome(connection).await,
-                    Ok(Err(e)) => tracing::info!(reason = explain(&e), "a caller gave up"),
-                    Err(_) => tracing::info!("a caller did not finish its handshake"),
+                    Ok(Err(e)) => mesh.quiet.note("gave up", |left_out| {
+                        tracing::info!(reason = explain(&e), left_out, "a caller gave up");
+                    }),
+                    Err(_) => mesh.quiet.note("handshake", |left_out| {
+                        tracing::info!(left_out, "a caller did not finish its handshake");
+                    }),
                 }
             });
         }
@@ -87,13 +93,9 @@ impl Inner {
             return endpoint::refuse(&connection, close::NOT_TRUSTED, "no certificate");
         };
         if endpoint::purpose(&connection) == Some(Purpose::Mesh) {
-            return match self.settings().role_of(fingerprint).filter(|peer| *peer < self.role) {
-                Some(peer) => self.hold(peer, connection).await,
-                None => {
-                    tracing::warn!(%fingerprint, from = %connection.remote_address(), "refused a peer whose key is not listed");
-                    let reason = format!("{} lists the key {fingerprint} for no party that calls it", self.role);
-                    endpoint::refuse(&connection, close::NOT_TRUSTED, &reason);
-                }
+            return match self.settings().role_of(fingerprint) {
+                Some(peer) if peer < self.role => self.hold(peer, connection, Side::Called).await,
+                listed => self.turn_away(listed, fingerprint, &connection),
             };
         }
         let caller = Caller { connection: connection.clone(), fingerprint };
@@ -102,8 +104,36 @@ impl Inner {
         }
     }
 
+    /// Refuses whoever is not to call for the mesh: nobody's key, or that of a party that is to be called.
+    fn turn_away(&self, listed: Option<Role>, fingerprint: Fingerprint, connection: &Connection) {
+        let (role, from) = (self.role, connection.remote_address());
+        let reason = match listed.filter(|peer| *peer > role) {
+            Some(peer) => {
+                let how = format!("{role} lists the key {fingerprint} as {peer}, which does not call {role}");
+                let reason = self.views.differs(role, peer, &how);
+                self.down(peer, reason.clone());
+                reason
+            }
+            None => {
+                self.quiet.note("refused a peer", |left_out| {
+                    tracing::warn!(%fingerprint, %from, left_out, "refused a peer whose key is not listed");
+                });
+                format!("{role} lists the key {fingerprint} for no party that calls it")
+            }
+        };
+        endpoint::refuse(connection, close::NOT_TRUSTED, &reason);
+    }
+
     /// Serves the connection to a peer until it is lost. A newer one replaces an older one, which ends when no session needs it.
-    async fn hold(self: Arc<Self>, peer: Role, connection: Connection) {
+    async fn hold(self: Arc<Self>, peer: Role, connection: Connection, side: Side) {
+        if let Err(reason) = self.views.compare(self.role, peer, &connection, side).await {
+            self.down(peer, reason.clone());
+            if side == Side::Called {
+                // The caller has not read this party's roles yet, and closes when it has.
+                drop(timeout(GREETING, connection.closed()).await);
+            }
+            return endpoint::refuse(&connection, close::PROTOCOL, &reason);
+        }
         endpoint::widen(&connection);
         tracing::info!(%peer, address = %connection.remote_address(), "connected");
         self.came_up[peer.index()].fetch_add(1, Ordering::Relaxed);
@@ -174,14 +204,16 @@ impl Inner {
         })
     }
 
+    /// A peer is still down, now for this reason. It is logged when it is another one than before.
     fn down(&self, peer: Role, reason: String) {
-        tracing::debug!(%peer, reason, "cannot connect");
         self.lines[peer.index()].send_if_modified(|line| {
-            let down = matches!(line, Line::Down(_));
-            if down {
-                *line = Line::Down(reason);
+            let Line::Down(before) = line else { return false };
+            if *before == reason {
+                return false;
             }
-            down
+            self.quiet.note("cannot connect", |left_out| tracing::warn!(%peer, reason, left_out, "cannot connect"));
+            *before = reason;
+            true
         });
     }
 }
@@ -212,6 +244,6 @@ async fn route(mesh: Arc<Inner>, peer: Role, connection: usize, mut stream: Recv
             }
         }
         Some(Header::CallAgain) => mesh.again[peer.index()].notify_one(),
-        None => drop(stream.stop(close::PROTOCOL)),
+        Some(Header::Roles(..)) | None => drop(stream.stop(close::PROTOCOL)),
     }
 }

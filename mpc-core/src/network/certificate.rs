@@ -83,7 +83,10 @@ pub enum Distrust {
         now: u64,
     },
     /// The key is not one that is expected there.
-    #[error("its key is {got}, expected {expected:?}; somebody else answers there, or the cluster file is out of date")]
+    #[error(
+        "it answers with the key {got}, where the cluster file lists {}; the file is out of date, or somebody else answers there",
+        listed(expected)
+    )]
     WrongKey {
         /// The keys that were expected.
         expected: Vec<Fingerprint>,
@@ -93,6 +96,10 @@ pub enum Distrust {
     /// They are not a certificate and the identity that signed it.
     #[error("what it shows is not a certificate signed by its identity key: {0}")]
     Chain(String),
+}
+
+fn listed(keys: &[Fingerprint]) -> String {
+    keys.iter().map(Fingerprint::to_string).collect::<Vec<_>>().join(" or ")
 }
 
 impl From<Distrust> for rustls::Error {

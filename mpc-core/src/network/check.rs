@@ -155,7 +155,7 @@ impl Report {
                 format!("it runs version {}, this is {ours}; update the older one", status.program),
             );
         }
-        for problem in &status.problems {
+        for problem in status.not_ready.iter().chain(&status.problems) {
             self.add(about, Level::Problem, problem.clone());
         }
         for (peer, trouble) in [role.next(), role.prev()].into_iter().zip(&status.troubles) {

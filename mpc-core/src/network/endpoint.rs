@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -171,6 +172,17 @@ pub async fn call(
     purpose: Purpose,
     entry: &PartyEntry,
 ) -> Result<Connection, Unreachable> {
+    call_noting(endpoint, identity, purpose, entry, &AtomicBool::new(false)).await
+}
+
+/// As [`call`]; sets `answered` once the party has begun to answer.
+pub(super) async fn call_noting(
+    endpoint: &Endpoint,
+    identity: &Identity,
+    purpose: Purpose,
+    entry: &PartyEntry,
+    answered: &AtomicBool,
+) -> Result<Connection, Unreachable> {
     let address = entry.addresses.first().cloned().unwrap_or_default();
     let local = |e: &dyn std::fmt::Display| Unreachable::Local { address: address.clone(), reason: e.to_string() };
     let name = |reason: String| Unreachable::Name { address: address.clone(), reason };
@@ -181,7 +193,10 @@ pub async fn call(
     let resolved = tokio::net::lookup_host(&address).await.map_err(|e| name(e.to_string()))?.next();
     let resolved = resolved.ok_or_else(|| name("it has no address".into()))?;
     // The name in the hello is not looked at: keys are pinned.
-    let connecting = endpoint.connect_with(config, resolved, "party").map_err(|e| local(&e))?;
+    let mut connecting = endpoint.connect_with(config, resolved, "party").map_err(|e| local(&e))?;
+    if connecting.handshake_data().await.is_ok() {
+        answered.store(true, Ordering::Relaxed);
+    }
     connecting.await.map_err(|e| match (distrust.get().cloned(), &e) {
         (Some(distrust), _) => Unreachable::Distrusted { address, distrust },
         (None, e) if is_other_version(e) => Unreachable::OtherVersion { address },
@@ -252,7 +267,8 @@ pub fn explain(error: &ConnectionError) -> String {
                 "it cannot use this side's certificate: renew it, or update the older side".into()
             }
             Some(CERTIFICATE_UNKNOWN | ACCESS_DENIED | CERTIFICATE_REQUIRED) => {
-                format!("it does not accept this side's certificate: {}", printable(&e.reason))
+                "it does not accept this side's key: its cluster file lists another one for this address, or it called the wrong one"
+                    .into()
             }
             _ => printable(error.to_string().as_bytes()),
         },

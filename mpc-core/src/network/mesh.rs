@@ -17,6 +17,8 @@ use super::Branch;
 use super::endpoint::{self, Io, close, explain};
 use super::identity::{Fingerprint, Identity};
 use super::quic::QuicNetwork;
+use super::quiet::Quiet;
+use super::roles::Views;
 use super::session::{Header, Routes, lock};
 use crate::error::{Error, Result};
 use crate::role::Role;
@@ -68,6 +70,10 @@ pub(super) struct Inner {
     /// By role: that a peer is to be called although it is connected.
     pub(super) again: [Notify; 3],
     pub(super) routes: Arc<Routes>,
+    /// What is known of the others' cluster files.
+    pub(super) views: Views,
+    /// Log lines about calls, by what they are about.
+    pub(super) quiet: Quiet<&'static str>,
     pub(super) controls: mpsc::Sender<Control>,
     pub(super) callers: mpsc::Sender<Caller>,
     pub(super) closed: AtomicBool,
@@ -152,6 +158,8 @@ impl Mesh {
             came_up: Default::default(),
             again: [const { Notify::const_new() }; 3],
             routes: Arc::new(Routes::new(io.handle().clone())),
+            views: Views::default(),
+            quiet: Quiet::default(),
             controls,
             callers,
             closed: AtomicBool::new(false),

@@ -27,7 +27,11 @@ pub mod mesh;
 #[cfg(feature = "quic")]
 pub mod quic;
 #[cfg(feature = "quic")]
+pub mod quiet;
+#[cfg(feature = "quic")]
 pub mod reach;
+#[cfg(feature = "quic")]
+mod roles;
 #[cfg(feature = "quic")]
 mod session;
 #[cfg(feature = "quic")]

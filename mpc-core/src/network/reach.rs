@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use quinn::{Connection, Endpoint};
@@ -43,17 +44,27 @@ pub enum Unreachable {
         /// As the cluster file says.
         address: String,
     },
-    /// Its machine answers TCP and not UDP.
+    /// Its machine answers TCP, and the port neither answers nor is closed.
     #[error(
-        "{address}: the machine is up, but nothing comes back over UDP; is a firewall in between? Let UDP to that port pass, both ways"
+        "{address}: the machine is up, but nobody answers on that UDP port: the party hangs or is suspended, its machine is \
+         overloaded, or a firewall drops UDP to that port (let it pass, both ways)"
     )]
-    Firewall {
+    Mute {
+        /// As the cluster file says.
+        address: String,
+    },
+    /// It began to answer.
+    #[error(
+        "{address}: it began to answer and did not go on: it is overloaded, was suspended just now, or large packets are lost on \
+         the way"
+    )]
+    Stalled {
         /// As the cluster file says.
         address: String,
     },
     /// Nothing came back.
     #[error(
-        "{address}: no answer over UDP or TCP; the machine is down, the address is wrong, or a firewall drops everything"
+        "{address}: no answer over UDP or TCP: the machine is down, the address is wrong, or a firewall drops everything"
     )]
     Silent {
         /// As the cluster file says.
@@ -94,10 +105,18 @@ pub async fn reach(
     entry: &PartyEntry,
     deadline: Duration,
 ) -> Result<Connection, Unreachable> {
-    let silent = || Unreachable::Silent { address: entry.addresses.first().cloned().unwrap_or_default() };
+    let answered = AtomicBool::new(false);
+    let late = || {
+        let address = entry.addresses.first().cloned().unwrap_or_default();
+        if answered.load(Ordering::Relaxed) {
+            Unreachable::Stalled { address }
+        } else {
+            Unreachable::Silent { address }
+        }
+    };
     // Not sooner where the port is closed: a party that is just being started is waited for.
-    let called = timeout(deadline, endpoint::call(endpoint, identity, purpose, entry)).await;
-    match called.unwrap_or_else(|_| Err(silent())) {
+    let called = timeout(deadline, endpoint::call_noting(endpoint, identity, purpose, entry, &answered)).await;
+    match called.unwrap_or_else(|_| Err(late())) {
         Err(Unreachable::Silent { address }) => Err(look_closer(address).await),
         called => called,
     }
@@ -113,7 +132,7 @@ async fn look_closer(address: String) -> Unreachable {
     let (port_closed, machine_up) = tokio::join!(udp_port_is_closed(found), answers_tcp(found));
     match (port_closed, machine_up) {
         (true, _) => Unreachable::NothingThere { address },
-        (false, true) => Unreachable::Firewall { address },
+        (false, true) => Unreachable::Mute { address },
         (false, false) => Unreachable::Silent { address },
     }
 }
@@ -158,10 +177,10 @@ mod tests {
                 let entry = PartyEntry { name: "party".into(), addresses: vec![address], fingerprints };
                 reach(&endpoint, &identity, Purpose::Ask, &entry, Duration::from_millis(200)).await.unwrap_err()
             };
-            // A UDP socket that nobody reads: the machine is up, the packets vanish.
+            // A UDP socket that nobody reads, as of a process that is suspended: the machine is up, the packets vanish.
             let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
             let address = silent.local_addr().unwrap().to_string();
-            assert_eq!(reach(address.clone()).await, Unreachable::Firewall { address: address.clone() });
+            assert_eq!(reach(address.clone()).await, Unreachable::Mute { address: address.clone() });
             drop(silent);
             assert_eq!(reach(address.clone()).await, Unreachable::NothingThere { address });
             let unknown = reach("no-such-host.invalid:7100".into()).await;

@@ -33,6 +33,8 @@ pub(super) enum Header {
     Left(Id, VarInt),
     /// The sender wants another connection: its own identity, or what it knows of the receiver, has changed. Of no session.
     CallAgain,
+    /// Which parties the sender takes itself and the receiver for, by the order in its cluster file. The first on a connection.
+    Roles(Role, Role),
 }
 
 impl Header {
@@ -43,6 +45,7 @@ impl Header {
             Self::Branch(id, branch) => (0, id, branch.0),
             Self::Left(id, code) => (1, id, code.into_inner()),
             Self::CallAgain => (2, Id::default(), 0),
+            Self::Roles(own, other) => (3, Id::default(), (own.index() + 3 * other.index()) as u64),
         };
         let mut bytes = [0; Self::LENGTH];
         bytes[0] = kind;
@@ -60,6 +63,9 @@ impl Header {
             0 => Some(Self::Branch(id, Branch(value))),
             1 => Some(Self::Left(id, VarInt::from_u64(value).ok()?)),
             2 => Some(Self::CallAgain),
+            3 if value < 9 => {
+                Some(Self::Roles(Role::from_index(value as usize % 3), Role::from_index(value as usize / 3)))
+            }
             _ => None,
         }
     }

@@ -119,13 +119,18 @@ impl Store {
         Ok(store)
     }
 
-    /// Begins an upload, or goes on with one of the same share. How many bytes are there already, whole chunks of it.
+    /// Begins an upload, or goes on with one of the same share. How many bytes are there already, whole chunks of it. A share that
+    /// should be whole and cannot be read is damaged: it begins anew.
     pub fn begin(&self, id: &Id, header: &Header) -> Result<u64> {
+        let readable = self.read(id).is_ok();
         self.write(|transaction| {
             let mut headers = transaction.open_table(HEADERS)?;
-            let known = headers.get(id)?.map(|sealed| self.header(id, sealed.value())).transpose()?;
+            let known = headers.get(id)?.and_then(|sealed| self.header(id, sealed.value()).ok());
             if let Some(known) = known.filter(|known| known.same_share(header)) {
-                return Ok(stored(transaction, id)?.min(known.length));
+                let have = stored(transaction, id)?.min(known.length);
+                if have < known.length || readable {
+                    return Ok(have);
+                }
             }
             forget_chunks(transaction, id)?;
             let sealed = self.seal.seal(Name::Header(id), &codec::encode(header)?)?;

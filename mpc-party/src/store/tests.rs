@@ -58,6 +58,10 @@ fn an_upload_goes_on_where_it_was_interrupted() {
     let (stored, bytes) = store.read(&ID).unwrap();
     assert!(stored.complete && *bytes == share);
 
+    store.append(&ID, 1, b"damaged").unwrap();
+    assert_eq!(store.begin(&ID, &header(&share)).unwrap(), 0, "a damaged share begins anew");
+    upload(&store, &ID, &share).unwrap();
+
     let other = Header { digest: [0; 32], ..header(&share) };
     assert_eq!(store.begin(&ID, &other).unwrap(), 0, "another share begins anew");
     for (index, chunk) in share.chunks(CHUNK).enumerate() {

@@ -55,6 +55,9 @@ pub(crate) struct Line<'a> {
     /// Why it did not go well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<&'a str>,
+    /// How many lines like this one were left out before it, in a flood.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) left_out: Option<u64>,
     /// From the first message until the end.
     pub(crate) duration_ms: u64,
     /// What an answered classification cost.
@@ -248,6 +251,7 @@ mod tests {
             outcome: Outcome::Refused,
             code: Some("busy"),
             reason,
+            left_out: None,
             duration_ms: 3,
             rounds: None,
             bytes_sent: None,

@@ -129,9 +129,11 @@ async fn answer(pages: &Pages, request: Request<Incoming>) -> Result<Response<Fu
             Ok(Ok(())) => response.body("alive\n".into()),
             _ => response.status(StatusCode::SERVICE_UNAVAILABLE).body("the I/O thread does not answer\n".into()),
         },
-        "/readyz" => match &pages.shared.not_ready()[..] {
-            [] => response.body("ready\n".into()),
-            reasons => response.status(StatusCode::SERVICE_UNAVAILABLE).body((reasons.join("\n") + "\n").into()),
+        "/readyz" => match (&pages.shared.not_ready()[..], &pages.shared.problems()[..]) {
+            ([], []) => response.body("ready\n".into()),
+            // A load balancer goes on: one damaged model is no reason to lose all others.
+            ([], problems) => response.body(format!("degraded\n{}\n", problems.join("\n")).into()),
+            (reasons, _) => response.status(StatusCode::SERVICE_UNAVAILABLE).body((reasons.join("\n") + "\n").into()),
         },
         _ => response.status(StatusCode::NOT_FOUND).body("try /metrics, /healthz or /readyz\n".into()),
     }

@@ -137,6 +137,7 @@ pub(crate) struct Metrics {
 struct Readings {
     uptime: Reading,
     ready: Gauge,
+    problems: Gauge,
     running: Gauge,
     waiting: Gauge,
     requests: Gauge,
@@ -235,6 +236,7 @@ impl Metrics {
 
         let now = &self.readings;
         registry.register("ready", "1 if new requests are served", now.ready.clone());
+        registry.register("problems", "What keeps from serving all that is in service", now.problems.clone());
         registry.register("sessions_running", "Sessions that are computed", now.running.clone());
         registry.register("sessions_waiting", "Requests that wait for admission", now.waiting.clone());
         registry.register("requests_open", "Requests taken on and not ended", now.requests.clone());
@@ -262,6 +264,7 @@ impl Metrics {
         };
         now.uptime.set(self.started.elapsed().as_secs_f64());
         set(&now.ready, shared.not_ready().is_empty().into());
+        set(&now.problems, shared.problems().len() as u64);
         set(&now.running, shared.running.load(Ordering::Relaxed).into());
         set(&now.waiting, shared.admission.waiting().into());
         set(&now.requests, shared.open_requests() as u64);

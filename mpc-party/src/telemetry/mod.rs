@@ -6,6 +6,7 @@ mod kind;
 pub(crate) mod log;
 pub(crate) mod machine;
 pub(crate) mod metrics;
+mod quiet;
 #[cfg(feature = "otel")]
 mod traces;
 
@@ -23,6 +24,7 @@ use serde::Serialize;
 use self::audit::{Audit, Line};
 pub(crate) use self::kind::{Kind, Outcome};
 use self::metrics::Metrics;
+pub(crate) use self::quiet::{Cause, tell_what_was_left_out};
 use crate::admission::Ticket;
 use crate::config;
 use crate::request::{Ended, Who};
@@ -45,8 +47,16 @@ impl Telemetry {
         Ok(Self { metrics, audit, party: role.to_string() })
     }
 
-    /// Counts a request that has ended, and writes it down.
-    pub(crate) fn ended(&self, record: &Record, who: &Who, fingerprint: Fingerprint, result: &Result<(), Ended>) {
+    /// Counts a request that has ended, and writes it down, unless it is one of a flood: `left_out` is how many of its kind were
+    /// left out before it, or none where it is one of those.
+    pub(crate) fn ended(
+        &self,
+        record: &Record,
+        who: &Who,
+        fingerprint: Fingerprint,
+        result: &Result<(), Ended>,
+        left_out: Option<u64>,
+    ) {
         let outcome = Outcome::of(result);
         let (code, reason) = match result {
             Ok(()) | Err(Ended::Left) => (None, None),
@@ -63,7 +73,8 @@ impl Telemetry {
         if let (Kind::Classify, Some(model)) = (kind, &subject.model) {
             self.metrics.session_ended(model, outcome, took, *meter);
         }
-        if let Kind::Status | Kind::Probe = kind {
+        let flood = matches!(code, Some(Code::Busy)) || *kind == Kind::Unreadable;
+        if matches!(kind, Kind::Status | Kind::Probe) || flood && left_out.is_none() {
             return;
         }
         self.write(Line {
@@ -78,15 +89,17 @@ impl Telemetry {
             outcome,
             code: code.map(Code::name),
             reason: reason.as_deref(),
+            left_out: left_out.filter(|left_out| flood && *left_out > 0),
             duration_ms: took.as_millis() as u64,
             rounds: meter.map(|meter| meter.rounds),
             bytes_sent: meter.map(|meter| meter.bytes_sent),
         });
     }
 
-    /// Counts a caller whose key is not listed, and writes it down.
-    pub(crate) fn turned_away(&self, fingerprint: Fingerprint, address: SocketAddr) {
+    /// Counts a caller whose key is not listed, and writes it down, as [`Telemetry::ended`] does.
+    pub(crate) fn turned_away(&self, fingerprint: Fingerprint, address: SocketAddr, left_out: Option<u64>) {
         self.metrics.stranger();
+        let Some(left_out) = left_out else { return };
         self.write(Line {
             time: now(),
             party: &self.party,
@@ -99,6 +112,7 @@ impl Telemetry {
             outcome: Outcome::Refused,
             code: Some(Code::NotListed.name()),
             reason: Some("the key is not listed"),
+            left_out: (left_out > 0).then_some(left_out),
             duration_ms: 0,
             rounds: None,
             bytes_sent: None,

@@ -114,6 +114,27 @@ impl Parties {
         self.processes[role.index()] = Some(command.spawn().unwrap());
     }
 
+    /// Starts a party again with a log in full, in JSON; the file with it.
+    pub(crate) fn restart_with_log(&mut self, role: Role) -> PathBuf {
+        let (config, log) = (self.config(role), self.folder(role).join("log"));
+        let text = std::fs::read_to_string(&config).unwrap();
+        std::fs::write(&config, text.replace("level = \"error\"", "level = \"info\"\nformat = \"json\"")).unwrap();
+        let mut command = Command::new(program());
+        command.args(["serve", "--config"]).arg(config).stdin(Stdio::null()).stdout(Stdio::null());
+        command.stderr(std::fs::File::create(&log).unwrap());
+        self.processes[role.index()] = Some(command.spawn().unwrap());
+        log
+    }
+
+    /// What a command of `mpc-party` says about a party, both streams, and its exit code. Connections stay alive meanwhile.
+    pub(crate) async fn command(&self, role: Role, arguments: &[&str]) -> (String, i32) {
+        let mut command = Command::new(program());
+        command.args(arguments).arg("--config").arg(self.config(role));
+        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+        (said, output.status.code().unwrap())
+    }
+
     /// Kills a party as a power cut would.
     pub(crate) fn kill(&mut self, role: Role) {
         let mut process = self.processes[role.index()].take().unwrap();
@@ -172,6 +193,39 @@ impl Parties {
             let Reply::Status(status) = stream::receive(&mut recv, MAX_ENCODED).await.unwrap() else { panic!() };
             if wished(&status) {
                 return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// As [`Parties::connect`], by the cluster that a file describes.
+    pub(crate) async fn connect_by(&self, file: &Path, identity: &Identity) -> Client {
+        let client = self.call_by(file, identity).await;
+        client.until(|status| status.peers == [true; 2]).await;
+        client
+    }
+
+    /// As [`Parties::call`], by the cluster that a file describes, as soon as all three answer.
+    pub(crate) async fn call_by(&self, file: &Path, identity: &Identity) -> Client {
+        let cluster = Cluster::load(file).unwrap();
+        loop {
+            if let Ok(client) = Client::connect(&cluster, identity).await {
+                return client;
+            }
+        }
+    }
+
+    /// Takes on a process that runs a party.
+    pub(crate) fn adopt(&mut self, role: Role, process: Child) {
+        self.processes[role.index()] = Some(process);
+    }
+
+    /// Waits until a file has a text; the first line with it.
+    pub(crate) async fn until_logged(&self, log: &Path, text: &str) -> String {
+        loop {
+            let all = std::fs::read_to_string(log).unwrap();
+            if let Some(line) = all.lines().find(|line| line.contains(text)) {
+                return line.to_owned();
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

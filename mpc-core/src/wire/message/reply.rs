@@ -101,6 +101,8 @@ pub struct Status {
     pub models: u32,
     /// Number of the last change of what is in service that it knows; the same at all three.
     pub revision: u64,
+    /// Why it serves no new requests, other than for want of a peer; for its operator and the other parties only.
+    pub not_ready: Vec<String>,
     /// What keeps it from serving all that is in service, for its operator and the other parties only.
     pub problems: Vec<String>,
     /// What it has measured together with its peers, if anything yet. P0's is what sessions are planned for.

@@ -1,0 +1,44 @@
+//! Lines about requests that somebody could fill a disk with: of each client and cause, the first few of a minute are written.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tracing::info;
+
+use super::Outcome;
+use crate::request::{Ended, Who};
+use crate::serve::Shared;
+
+/// What lines are counted by: there are as many as clients in the configuration, times the ways to end.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Cause {
+    client: String,
+    outcome: &'static str,
+    code: Option<&'static str>,
+}
+
+impl Cause {
+    /// Of the end of a request.
+    pub(crate) fn of(who: &Who, ended: &Result<(), Ended>) -> Self {
+        let code = match ended {
+            Err(Ended::Refused(refusal)) => Some(refusal.code.name()),
+            _ => None,
+        };
+        Self { client: who.name(), outcome: Outcome::of(ended).name(), code }
+    }
+
+    /// Of callers whose keys are not listed.
+    pub(crate) fn stranger() -> Self {
+        Self { client: String::new(), outcome: Outcome::Refused.name(), code: Some("not-listed") }
+    }
+}
+
+/// Says every minute what the log left out and no later line says, as long as the party serves.
+pub(crate) async fn tell_what_was_left_out(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        for (Cause { client, outcome, code }, left_out) in shared.quiet.over(Instant::now()) {
+            info!(client, outcome, code, left_out, "further lines like those before were left out; metrics count all");
+        }
+    }
+}
