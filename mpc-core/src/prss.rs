@@ -12,6 +12,8 @@ use zeroize::Zeroizing;
 
 use crate::network::Branch;
 use crate::ring::{Domain, Word};
+#[cfg(feature = "testing")]
+use crate::testing::tape::{Drawn, Tape};
 
 /// A key that two parties share for one session.
 pub type Key = Zeroizing<[u8; 32]>;
@@ -22,22 +24,71 @@ const STRIPE: usize = 512;
 /// The two key streams of one party in one branch of one session.
 pub struct Prss {
     keys: [Key; 2],
-    streams: [ChaCha12Rng; 2],
+    streams: [Stream; 2],
     op: u64,
+}
+
+/// F(k, op) of one key, read from the start.
+enum Stream {
+    Key(ChaCha12Rng),
+    #[cfg(feature = "testing")]
+    Tape(Tape, Drawn),
+}
+
+impl Stream {
+    fn new(key: &Key) -> Self {
+        Self::Key(ChaCha12Rng::from_seed(**key))
+    }
+
+    /// The stream of another branch, whose key is `key`.
+    fn branch(&self, branch: Branch, key: &Key) -> Self {
+        match self {
+            Self::Key(_) => Self::new(key),
+            #[cfg(feature = "testing")]
+            Self::Tape(tape, _) => Self::Tape(tape.clone(), Drawn::start(branch, 0)),
+        }
+    }
+
+    fn start(&mut self, op: u64) {
+        match self {
+            Self::Key(stream) => {
+                stream.set_stream(op);
+                stream.set_word_pos(0);
+            }
+            #[cfg(feature = "testing")]
+            Self::Tape(_, drawn) => *drawn = Drawn::start(drawn.branch, op),
+        }
+    }
+
+    fn fill<W: Word>(&mut self, words: &mut [W]) {
+        match self {
+            Self::Key(stream) => stream.fill_bytes(bytemuck::cast_slice_mut(words)),
+            #[cfg(feature = "testing")]
+            Self::Tape(tape, drawn) => drawn.fill(tape, words),
+        }
+    }
 }
 
 impl Prss {
     /// `own` is k_i, shared with the previous party, `next` is k_{i+1}, shared with the next.
     pub fn new(own: Key, next: Key) -> Self {
         let keys = [own, next];
-        let streams = keys.each_ref().map(|key| ChaCha12Rng::from_seed(**key));
+        let streams = keys.each_ref().map(Stream::new);
         Self { keys, streams, op: 0 }
+    }
+
+    /// Draws from what a test has written in place of the streams of k_i and k_{i+1}. There are no keys to derive others from.
+    #[cfg(feature = "testing")]
+    pub fn of_tapes(own: Tape, next: Tape) -> Self {
+        let streams = [own, next].map(|tape| Stream::Tape(tape, Drawn::start(Branch::ROOT, 0)));
+        Self { keys: [Key::default(), Key::default()], streams, op: 0 }
     }
 
     /// The streams of another branch of the same session, independent of these.
     pub fn branch(&self, branch: Branch) -> Self {
-        let [own, next] = self.derive(&[&b"mpc prss branch"[..], &branch.0.to_le_bytes()].concat());
-        Self::new(own, next)
+        let keys = self.derive(&[&b"mpc prss branch"[..], &branch.0.to_le_bytes()].concat());
+        let streams = [0, 1].map(|which| self.streams[which].branch(branch, &keys[which]));
+        Self { keys, streams, op: 0 }
     }
 
     /// How many operations there were: public, and the same at all three parties.
@@ -64,7 +115,7 @@ impl Prss {
 
 /// One operation index, from which each of the two streams can be drawn once.
 pub struct Op<'a> {
-    streams: &'a mut [ChaCha12Rng; 2],
+    streams: &'a mut [Stream; 2],
     op: u64,
     drawn: [bool; 2],
 }
@@ -98,11 +149,11 @@ impl Op<'_> {
         for words in words.chunks_mut(STRIPE) {
             let stripe = &mut stripe[..words.len()];
             if own {
-                self.streams[0].fill_bytes(bytemuck::cast_slice_mut(stripe));
+                self.streams[0].fill(stripe);
                 words.iter_mut().zip(&*stripe).for_each(|(word, &mask)| *word = D::add(*word, mask));
             }
             if next {
-                self.streams[1].fill_bytes(bytemuck::cast_slice_mut(stripe));
+                self.streams[1].fill(stripe);
                 words.iter_mut().zip(&*stripe).for_each(|(word, &mask)| *word = D::sub(*word, mask));
             }
         }
@@ -111,14 +162,13 @@ impl Op<'_> {
     fn draw<W: Word>(&mut self, which: usize, n: usize) -> Vec<W> {
         self.start(which);
         let mut words = vec![W::ZERO; n];
-        self.streams[which].fill_bytes(bytemuck::cast_slice_mut(&mut words));
+        self.streams[which].fill(&mut words);
         words
     }
 
     fn start(&mut self, which: usize) {
         assert!(!std::mem::replace(&mut self.drawn[which], true), "a PRSS index is used once");
-        self.streams[which].set_stream(self.op);
-        self.streams[which].set_word_pos(0);
+        self.streams[which].start(self.op);
     }
 }
 

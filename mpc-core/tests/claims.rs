@@ -3,41 +3,14 @@
 use mpc_core::Party;
 use mpc_core::error::Result;
 use mpc_core::kernel::{ConvGeometry, Kernel};
-use mpc_core::link::Link;
 use mpc_core::protocol::compare::Width;
 use mpc_core::protocol::winner::Levels;
 use mpc_core::protocol::{argmax::argmax, pool, product, relu::relu};
 use mpc_core::ring::{Arithmetic, Domain, Tensor, Word};
-use mpc_core::security::{Claim, Operands, Security};
+use mpc_core::security::{Claim, Operands};
 use mpc_core::sharing::{ArithmeticShare, Share, reconstruct};
-use mpc_core::testing::{deal, mesh, party, run_parties};
+use mpc_core::testing::{Recorder, deal, mesh, party, run_parties};
 use ndarray::IxDyn;
-
-/// Keeps every claim for the test to look at.
-#[derive(Default)]
-struct Recorder(Vec<Claim>);
-
-impl Security for Recorder {
-    fn wants_claims(&self) -> bool {
-        true
-    }
-
-    fn record(&mut self, claim: Claim) {
-        self.0.push(claim);
-    }
-
-    fn branch(&self) -> Box<dyn Security> {
-        Box::new(Recorder::default())
-    }
-
-    fn take(&mut self) -> Vec<Claim> {
-        std::mem::take(&mut self.0)
-    }
-
-    fn verify(&mut self, _: &mut Link) -> Result<()> {
-        Ok(())
-    }
-}
 
 /// The claims of all three parties, claim by claim.
 fn claims_of(

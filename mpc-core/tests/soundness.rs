@@ -4,8 +4,6 @@
 //! The cheater adds errors to what it reshares. Its own component of the claim does not follow, so the previous party, which holds the
 //! errors, judges: to the next one the cheater can tell what fits. Only the check of products is on.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::marker::PhantomData;
 
 use mpc_core::error::Step;
@@ -16,62 +14,13 @@ use mpc_core::protocol::product;
 use mpc_core::ring::{Arithmetic, Tensor};
 use mpc_core::security::{Active, Checks, Parameters};
 use mpc_core::sharing::Share;
+use mpc_core::testing::chosen::{self, Chosen};
 use mpc_core::testing::fault::{Action, Corrupt, Place, Recording, Script, run_verified_with_cheater};
 use mpc_core::testing::{deal, mesh, party};
 use mpc_core::{Error, Party, Result, Role};
 use ndarray::IxDyn;
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
-
-thread_local! {
-    /// The challenges that this party is going to draw.
-    static CHALLENGES: RefCell<VecDeque<u64>> = const { RefCell::new(VecDeque::new()) };
-}
-
-/// E, with challenges that the test has chosen.
-#[derive(Debug, Clone, Copy)]
-struct Chosen<E>(PhantomData<E>);
-
-impl<E: Extension> Extension for Chosen<E> {
-    type Domain = E::Domain;
-    type Word = E::Word;
-    const WORDS: usize = E::WORDS;
-    const LANES: usize = E::LANES;
-    const CHALLENGE_BITS: u32 = E::CHALLENGE_BITS;
-
-    fn challenges(bits: &[u64]) -> Vec<E::Word> {
-        let next = |_| CHALLENGES.with_borrow_mut(|chosen| chosen.pop_front().expect("as many as are drawn"));
-        E::challenges(&bits.iter().map(next).collect::<Vec<_>>())
-    }
-
-    fn add_weighted_sums(kernel: Kernel, values: &[E::Word], weights: &[E::Word], sums: &mut [E::Word]) {
-        E::add_weighted_sums(kernel, values, weights, sums);
-    }
-
-    fn add_multiples(kernel: Kernel, values: &[E::Word], elements: &[E::Word], sums: &mut [E::Word]) {
-        E::add_multiples(kernel, values, elements, sums);
-    }
-
-    fn lift(kernel: Kernel, rows: &[E::Word], factors: &[E::Word]) -> Vec<E::Word> {
-        E::lift(kernel, rows, factors)
-    }
-
-    fn weigh(kernel: Kernel, elements: &mut [E::Word], weights: &[E::Word]) {
-        E::weigh(kernel, elements, weights);
-    }
-
-    fn add_inner(kernel: Kernel, x: &[E::Word], y: &[E::Word], sum: &mut [E::Word]) {
-        E::add_inner(kernel, x, y, sum);
-    }
-
-    fn fold(kernel: Kernel, rows: &[E::Word], factors: &[E::Word]) -> Vec<E::Word> {
-        E::fold(kernel, rows, factors)
-    }
-
-    fn one() -> Vec<E::Word> {
-        E::one()
-    }
-}
 
 /// Checks products modulo 2^64 in `Chosen<E>`, and nothing else.
 struct Only<E>(PhantomData<E>);
@@ -139,7 +88,7 @@ fn passes<E: Extension<Domain = Arithmetic, Word = u64>>(
         party(Corrupt::new(Box::new(network), script.clone(), Recording::default()), 1, security)
     });
     let multiply = |party: &mut Party| -> Result<()> {
-        CHALLENGES.set(challenges.iter().copied().collect());
+        chosen::choose(challenges.iter().copied());
         let [x, y] = [&x, &y].map(|dealt| &dealt[party.role().index()]);
         match shapes[0].len() {
             1 => product::mul(party, x, y)?,
@@ -148,7 +97,7 @@ fn passes<E: Extension<Domain = Arithmetic, Word = u64>>(
         Ok(())
     };
     let ends = run_verified_with_cheater(cheater, parties, multiply, |_, ()| {
-        assert!(CHALLENGES.take().is_empty(), "as many as are drawn");
+        assert_eq!(chosen::left(), 0, "as many as are drawn");
         Ok(())
     });
     match &ends[cheater.prev().index()] {

@@ -13,6 +13,8 @@ mod bits;
 mod conv;
 pub mod extension;
 mod gemm;
+#[cfg(feature = "testing")]
+pub(crate) mod small;
 mod subset;
 mod tile;
 

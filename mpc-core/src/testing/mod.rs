@@ -1,9 +1,13 @@
 //! Three parties in one process, seeded and replayable (feature `testing`).
 
+pub mod chosen;
 pub mod fault;
 #[cfg(feature = "quic")]
 pub mod loopback;
+mod recorder;
+pub mod small;
 mod tap;
+pub mod tape;
 
 use std::time::Duration;
 
@@ -19,6 +23,7 @@ use crate::ring::{Domain, Tensor, Word};
 use crate::role::Role;
 use crate::security::{Passive, Security};
 use crate::sharing::{InputRange, RangedShare, Share, share, share_ranged};
+pub use recorder::Recorder;
 pub use tap::{Hook, Message, Tap};
 
 /// Runs `program` as P0, P1 and P2 over an in-memory mesh, passively secure, with keys derived from `seed`.

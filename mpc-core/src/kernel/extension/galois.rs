@@ -10,7 +10,7 @@ use crate::kernel::gemm::Gemm;
 use crate::kernel::{Kernel, subset::subset_sums};
 use crate::ring::{Arithmetic, Word};
 
-/// The ring over Z_2^w, w the bits of `W`; D is 4 (for tests), 48 or 64.
+/// The ring over Z_2^w, w the bits of `W`; D is 2 or 4 (for tests), 48 or 64.
 #[derive(Debug, Clone, Copy)]
 pub struct Galois<W, const D: usize>(PhantomData<W>);
 
@@ -20,7 +20,7 @@ const CHUNK: usize = 128;
 impl<W: Gemm, const D: usize> Galois<W, D> {
     /// The exponents below D of f.
     const TAIL: &'static [usize] = match D {
-        4 => &[0, 1],
+        2 | 4 => &[0, 1],
         48 => &[0, 2, 3, 5],
         64 => &[0, 1, 3, 4],
         _ => panic!("no polynomial of this degree"),

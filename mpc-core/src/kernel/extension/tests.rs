@@ -53,6 +53,7 @@ macro_rules! galois_oracle {
     )*};
 }
 galois_oracle! {
+    u32, 2: [0, 1];
     u32, 4: [0, 1];
     u64, 4: [0, 1];
     u32, 48: [0, 2, 3, 5];
@@ -153,6 +154,7 @@ proptest! {
     fn operations_agree_with_polynomials(seed in 0..u64::MAX - 10, height in prop_oneof![1..9usize, 60..70usize], columns in 1..70usize) {
         check::<Field>(seed, height, columns);
         check::<Field<4>>(seed, height, columns);
+        check::<Galois<u32, 2>>(seed, height, columns);
         check::<Galois<u32, 4>>(seed, height, columns);
         check::<Galois<u64, 4>>(seed, height, columns);
         check::<Galois<u32, 48>>(seed, height, columns);
@@ -166,9 +168,12 @@ proptest! {
 /// that divides d.
 #[test]
 fn moduli_are_irreducible() {
-    for (degree, tail, primes) in
-        [(4usize, vec![0, 1], vec![2]), (48, vec![0, 2, 3, 5], vec![2, 3]), (64, vec![0, 1, 3, 4], vec![2])]
-    {
+    for (degree, tail, primes) in [
+        (2usize, vec![0, 1], vec![2]),
+        (4, vec![0, 1], vec![2]),
+        (48, vec![0, 2, 3, 5], vec![2, 3]),
+        (64, vec![0, 1, 3, 4], vec![2]),
+    ] {
         let f = 1u128 << degree | tail.iter().map(|t| 1u128 << t).sum::<u128>();
         let length = |a: u128| 128 - a.leading_zeros();
         let rem = |mut a: u128, b: u128| {

@@ -1,0 +1,34 @@
+//! Key streams that a test writes itself, so that it can go through all that might have been drawn.
+
+use std::sync::Arc;
+
+use crate::network::Branch;
+use crate::ring::Word;
+
+/// Stands for the stream of one key in one session: fills in the words that are drawn at a place.
+pub type Tape = Arc<dyn Fn(Drawn, &mut [u8]) + Send + Sync>;
+
+/// Which words are drawn from a [`Tape`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Drawn {
+    /// Branch of the session.
+    pub branch: Branch,
+    /// Index of the operation in that branch.
+    pub op: u64,
+    /// Bits of a word.
+    pub bits: u32,
+    /// How many words of this operation were drawn before.
+    pub from: usize,
+}
+
+impl Drawn {
+    pub(crate) fn start(branch: Branch, op: u64) -> Self {
+        Self { branch, op, bits: 0, from: 0 }
+    }
+
+    /// Draws the next words.
+    pub(crate) fn fill<W: Word>(&mut self, tape: &Tape, words: &mut [W]) {
+        tape(Self { bits: W::BITS, ..*self }, bytemuck::cast_slice_mut(words));
+        self.from += words.len();
+    }
+}

@@ -1,0 +1,55 @@
+//! What protocols must not do: the tests must find it.
+
+use mpc_core::Party;
+use mpc_core::error::Result;
+use mpc_core::link::reshare::reshare;
+use mpc_core::protocol::open;
+use mpc_core::ring::{Arithmetic, Word};
+use mpc_core::sharing::ArithmeticShare;
+use mpc_core::testing::small::Small;
+
+use crate::protocols::{Input, Protocol, on_ring, product};
+use crate::session::{Output, Value};
+
+/// Products modulo 8 by a reshare that nobody claims anything about.
+pub(crate) fn unclaimed_product() -> Protocol {
+    let run = |p: &mut Party, s: &[ArithmeticShare<Small<3>>]| {
+        let parts = (s[0].own().iter().zip(s[0].next())).zip(s[1].own().iter().zip(s[1].next()));
+        let part = |((x0, x1), (y0, y1)): ((&Small<3>, &Small<3>), (&Small<3>, &Small<3>))| {
+            x0.wrapping_mul(y0.wrapping_add(*y1)).wrapping_add(x1.wrapping_mul(*y0))
+        };
+        let z = parts.map(part).collect();
+        Ok(Output::numbers(&reshare::<Arithmetic, Small<3>>(p.link(), s[0].shape(), z)?))
+    };
+    Protocol { program: on_ring("unclaimed".into(), Vec::new(), run, |_| 0).program, ..product::<3>() }
+}
+
+/// Each party is sent what it lacks of x.
+pub(crate) fn bare_component() -> Protocol {
+    careless(|p, x| {
+        let [to, from] = [p.role().prev(), p.role().next()];
+        p.link().send(to, x.own().as_slice().expect("standard layout"))?;
+        p.link().recv::<Small<3>>(from, x.len()).map(drop)
+    })
+}
+
+/// x + r and 3 x + r.
+pub(crate) fn mask_used_twice() -> Protocol {
+    careless(|p, x| {
+        let [to, from] = [p.role().next(), p.role().prev()];
+        let mask = open::random::<Arithmetic, Small<3>>(p, x.shape());
+        for x in [x, &x.scale(Small::from_u64(3))] {
+            p.link().send(to, x.add(&mask).own().as_slice().expect("standard layout"))?;
+            p.link().recv::<Small<3>>(from, x.len())?;
+        }
+        Ok(())
+    })
+}
+
+fn careless(talk: impl Fn(&mut Party, &ArithmeticShare<Small<3>>) -> Result<()> + Send + Sync + 'static) -> Protocol {
+    let run = move |p: &mut Party, s: &[ArithmeticShare<Small<3>>]| {
+        talk(p, &s[0])?;
+        Ok(Output::numbers(&s[0]))
+    };
+    on_ring("careless".into(), vec![Input::ring(3)], run, |x| Value::Modulo { bits: 3 }.of(x[0]))
+}
