@@ -127,7 +127,7 @@ fn enrol(state: &Path, publication: Id, size: usize, persons: usize) -> Result<(
         gallery.push(Enrolled { person: format!("person {person}"), template });
     }
     for store in stores {
-        store.set_catalog(&store.catalog()?.with_gallery(&publication, gallery.clone()), &[], &[])?;
+        store.set_catalog(&store.catalog()?.with_gallery(&publication, gallery.clone())?, &[], &[])?;
     }
     Ok(())
 }

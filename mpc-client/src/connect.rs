@@ -92,6 +92,26 @@ impl Client {
         drop(tokio::time::timeout(CLOSING, self.endpoint.wait_idle()).await);
     }
 
+    /// What the three say alike.
+    ///
+    /// # Errors
+    /// [`Error::Disagreement`] about `what`, naming whoever differs from the other two.
+    pub(crate) fn alike<T: PartialEq>(&self, what: &str, answers: [T; 3]) -> Result<T> {
+        let [p0, p1, p2] = &answers;
+        let odd = match (p0 == p1, p1 == p2, p0 == p2) {
+            (true, true, _) => return Ok(answers.into_iter().next().expect("three answers")),
+            (true, ..) => Some(2),
+            (_, true, _) => Some(0),
+            (.., true) => Some(1),
+            _ => None,
+        };
+        let who = match odd {
+            Some(odd) => format!("{} says something else than the other two", self.parties[odd].label()),
+            None => "each says something else".into(),
+        };
+        Err(Error::Disagreement(format!("about {what}: {who}; ask their operators to run `mpc-party check`")))
+    }
+
     /// The three parties, in the order of their roles.
     pub(crate) fn parties(&self) -> [&Peer; 3] {
         self.parties.each_ref()

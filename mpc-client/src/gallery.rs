@@ -57,7 +57,8 @@ impl Client {
     /// a change takes.
     pub async fn gallery(&self, model: &Model) -> Result<Gallery> {
         let publication = model.publication;
-        for _ in 0..ATTEMPTS {
+        let mut attempts = ATTEMPTS;
+        loop {
             let lists = self.parties().map(|peer| async move {
                 match peer.ask(Request::Gallery { publication }).await?.reply().await? {
                     Reply::Gallery { persons, digest, lacking } => Ok(((persons, digest), lacking)),
@@ -65,16 +66,16 @@ impl Client {
                 }
             });
             let [(p0, lacking0), (p1, lacking1), (p2, lacking2)] = join(lists).await?;
-            if p0 == p1 && p1 == p2 {
-                let (persons, digest) = p0;
-                let lost = self.lost(&persons, [lacking0, lacking1, lacking2]);
-                return Ok(Gallery { persons, lost, digest });
+            match self.alike("who is enrolled", [p0, p1, p2]) {
+                Err(Error::Disagreement(_)) if attempts > 1 => attempts -= 1,
+                known => {
+                    let (persons, digest) = known?;
+                    let lost = self.lost(&persons, [lacking0, lacking1, lacking2]);
+                    return Ok(Gallery { persons, lost, digest });
+                }
             }
             tokio::time::sleep(PAUSE).await;
         }
-        Err(Error::Disagreement(
-            "they have different lists of who is enrolled; ask their operators to run `mpc-party check`".into(),
-        ))
     }
 
     /// Enrols a person with the mean of `inputs`. The parties compute the template and keep it, then make it part of the gallery. The

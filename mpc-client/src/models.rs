@@ -61,14 +61,12 @@ impl Client {
                 continue;
             }
             let here = lists.each_ref().map(|list| list.iter().find(|other| other.publication == info.publication));
-            if here.iter().flatten().any(|other| *other != info) {
-                return Err(Error::Disagreement(
-                    "they describe one publication of a model differently; ask the operators".into(),
-                ));
-            }
-            match here.map(|info| info.is_some()) {
-                [true, true, true] => served.push(Model::from_info(info, minimum)?),
-                some => partly.push((Manifest::parse(&info.manifest)?.name, some)),
+            match here {
+                [Some(p0), Some(p1), Some(p2)] => {
+                    let info = self.alike("one publication of a model", [p0, p1, p2])?;
+                    served.push(Model::from_info(info, minimum)?);
+                }
+                some => partly.push((Manifest::parse(&info.manifest)?.name, some.map(|info| info.is_some()))),
             }
         }
         partly.dedup();
@@ -155,6 +153,6 @@ impl Client {
                 }
             }
         }));
-        Ok(revisions.await?.into_iter().max().unwrap_or_default())
+        self.alike("the number of the change", revisions.await?)
     }
 }

@@ -14,7 +14,8 @@ use mpc_core::wire::message::{
     Versioned, model_digest,
 };
 use mpc_core::wire::peer::{
-    Catalog, Decision, Enrolled, PeerRequest, Propose, SessionHello, Verdict, gallery_digest, session_id,
+    Catalog, ChangeHello, Decision, Enrolled, PeerRequest, Propose, SessionHello, Verdict, gallery_digest,
+    listed_digest, nonce_commitment, session_id,
 };
 use mpc_core::wire::stream;
 use serde::Serialize;
@@ -92,7 +93,12 @@ fn the_document_and_the_code_agree() {
     let gallery = gallery_digest(&id(0x02), std::slice::from_ref(&ann));
     let action = Action::Enrol { publication: id(0x02), person: ann.person, template: ann.template };
     let enrol = Change { stamp: classify().stamp, action };
-    let catalog = Catalog::default().with("clinic", "m", Some(id(0x02)));
+    let empty = Catalog::default();
+    let catalog = empty.with("clinic", "m", Some(id(0x02))).unwrap();
+    let change_hello = ChangeHello::new(session, &empty, &catalog).unwrap();
+    let listed = listed_digest("clinic", "m", &id(0x02), 1, None);
+    let hello = SessionHello::new(session, &classify(), model, listed, Conditions::LAN);
+    let commitment = nonce_commitment(&digest, &nonces[0]);
     let mut expected = BTreeMap::from([
         ("status", framed(&Versioned::new(Request::Status))),
         ("classify", framed(&Versioned::new(Request::Classify(classify())))),
@@ -111,14 +117,19 @@ fn the_document_and_the_code_agree() {
         ("gallery", framed(&Reply::Gallery { persons: vec!["ann".into()], digest: gallery, lacking: vec![0] })),
         ("enrol", framed(&Versioned::new(Request::Change(enrol)))),
         ("catalog", framed(&Versioned::new(PeerRequest::Catalog(catalog)))),
-        ("propose", framed(&Versioned::new(PeerRequest::Propose(propose)))),
+        ("propose", framed(&Versioned::new(PeerRequest::Propose { propose, commitment }))),
+        ("commitment", commitment.to_vec()),
+        ("in service", framed(&Versioned::new(PeerRequest::InService))),
+        ("catalog digest", change_hello.next.to_vec()),
+        ("change hello", codec::encode(&change_hello).unwrap()),
+        ("listed digest", listed.to_vec()),
         ("verdict", framed(&Verdict::Accept { nonce: id(0x21) })),
         ("decision", framed(&Decision::Commit { nonces, conditions: Conditions::LAN })),
         ("request digest", digest.to_vec()),
         ("session id", session.to_vec()),
         ("model digest", model.to_vec()),
-        ("context", SessionHello::new(session, &classify(), model, Conditions::LAN).digest().unwrap().to_vec()),
-        ("session hello", codec::encode(&SessionHello::new(session, &classify(), model, Conditions::LAN)).unwrap()),
+        ("context", hello.digest().unwrap().to_vec()),
+        ("session hello", codec::encode(&hello).unwrap()),
     ]);
     let explicit = Tensor::from_shape_vec(&[2][..], vec![1u64, u64::MAX]).unwrap();
     let dealt = Dealt { own: Component::Seed(Seed(id(0x55))), next: Component::Explicit(explicit) };

@@ -19,7 +19,7 @@ use mpc_core::network::lines::Conditions;
 use mpc_core::network::mesh::{Control, Mesh};
 use mpc_core::wire::codec::MAX_ENCODED;
 use mpc_core::wire::message::{Code, Id, MAX_CONTROL, Refusal, Versioned};
-use mpc_core::wire::peer::{Decision, PeerRequest, Propose, Verdict, session_id};
+use mpc_core::wire::peer::{Decision, PeerRequest, Propose, Verdict, nonce_commitment, session_id};
 use mpc_core::wire::stream;
 use mpc_core::{Error, Role, random};
 use quinn::{RecvStream, SendStream};
@@ -65,6 +65,8 @@ pub(crate) type Ticket = (Id, Id);
 /// P0's proposal on its stream.
 struct Proposal {
     propose: Propose,
+    /// To its random number.
+    commitment: Id,
     send: SendStream,
     recv: RecvStream,
 }
@@ -149,7 +151,10 @@ impl Admission {
 
     /// P0's side.
     async fn order(&self, propose: Propose, conditions: Conditions, mib: Option<u32>) -> Result<Admitted, NotAdmitted> {
-        let (p1, p2) = tokio::join!(self.propose(Role::P1, &propose), self.propose(Role::P2, &propose));
+        let nonce = fresh()?;
+        let commitment = nonce_commitment(&propose.digest, &nonce);
+        let ask = |peer| self.propose(peer, &propose, commitment);
+        let (p1, p2) = tokio::join!(ask(Role::P1), ask(Role::P2));
         let (mut p1, mut p2) = match (p1, p2) {
             (Ok(p1), Ok(p2)) => (p1, p2),
             (Err(refusal), accepted) | (accepted, Err(refusal)) => {
@@ -170,7 +175,7 @@ impl Admission {
             // It is never closed.
             memory = self.memory.clone().acquire_many_owned(mib).await.ok();
         }
-        let nonces = [fresh()?, p1.nonce, p2.nonce];
+        let nonces = [nonce, p1.nonce, p2.nonce];
         let commit = Decision::Commit { nonces, conditions };
         // Where one is lost, the other one hears of the session all the same, and then from the lines that the first is gone.
         let (told, too) = tokio::join!(p1.decide(&commit), p2.decide(&commit));
@@ -179,10 +184,11 @@ impl Admission {
         Ok(Admitted { session, _place: place, _memory: memory, conditions })
     }
 
-    async fn propose(&self, peer: Role, propose: &Propose) -> Result<Accepted, Refusal> {
+    async fn propose(&self, peer: Role, propose: &Propose, commitment: Id) -> Result<Accepted, Refusal> {
         let opened = self.mesh.control(peer).await;
         let (mut send, mut recv) = opened.map_err(|e| Code::Unavailable.because(e.to_string()))?;
-        say(peer, &mut send, &Versioned::new(PeerRequest::Propose(propose.clone()))).await?;
+        let request = PeerRequest::Propose { propose: propose.clone(), commitment };
+        say(peer, &mut send, &Versioned::new(request)).await?;
         // The peer itself waits for the client that long.
         match hear(peer, &mut recv, 2 * self.wait).await? {
             Verdict::Accept { nonce } => Ok(Accepted { peer, nonce, send }),
@@ -196,7 +202,8 @@ impl Admission {
             let reason = "P0, which orders the sessions, is not connected; try again";
             return Err(Code::Unavailable.because(reason).into());
         }
-        let Proposal { propose, mut send, mut recv } = self.await_proposal((request.client, request.request)).await?;
+        let ticket = (request.client, request.request);
+        let Proposal { propose, commitment, mut send, mut recv } = self.await_proposal(ticket).await?;
         if propose != request {
             let refusal = Code::Disagreement.because(if propose.tenant == request.tenant {
                 "the client did not ask all parties the same".into()
@@ -216,6 +223,10 @@ impl Admission {
             Decision::Abort(refusal) => Err(refusal.into()),
             Decision::Commit { nonces, .. } if nonces[self.mesh.role().index()] != nonce => {
                 let reason = "P0 committed a session with another random number than ours";
+                Err(Code::Disagreement.because(reason).into())
+            }
+            Decision::Commit { nonces, .. } if nonce_commitment(&propose.digest, &nonces[0]) != commitment => {
+                let reason = "P0 shows another random number than the one it had committed to";
                 Err(Code::Disagreement.because(reason).into())
             }
             Decision::Commit { nonces, conditions } => {
@@ -274,12 +285,14 @@ impl Admission {
         }
     }
 
-    /// What a peer wants that opened a control stream, if it is P0 and says so in time.
+    /// What a peer wants that opened a control stream, if it may and says so in time.
     pub(crate) async fn hear_peer(&self, control: Control) -> Option<(PeerRequest, SendStream, RecvStream)> {
         let Control { peer, mut send, mut recv } = control;
         match timeout(self.wait, stream::receive_first(&mut recv, MAX_ENCODED)).await {
-            Ok(Ok(request)) if peer == Role::P0 => return Some((request, send, recv)),
-            Ok(Ok(_)) => tracing::warn!(%peer, "asked for a session, which only P0 may"),
+            Ok(Ok(request)) if peer == Role::P0 || request == PeerRequest::InService => {
+                return Some((request, send, recv));
+            }
+            Ok(Ok(_)) => tracing::warn!(%peer, "asked for what only P0 may"),
             Ok(Err(error)) => {
                 tracing::warn!(%peer, "control stream: {error}");
                 let refused = Verdict::Refuse(unreadable(&error));
@@ -292,9 +305,9 @@ impl Admission {
     }
 
     /// Serves a proposal of P0.
-    pub(crate) async fn serve_proposal(&self, propose: Propose, send: SendStream, recv: RecvStream) {
+    pub(crate) async fn serve_proposal(&self, propose: Propose, commitment: Id, send: SendStream, recv: RecvStream) {
         let ticket = (propose.client, propose.request);
-        let proposal = Proposal { propose, send, recv };
+        let proposal = Proposal { propose, commitment, send, recv };
         let early = match self.meet(ticket, proposal) {
             Ok(early) => early,
             Err(refused) => return refuse(refused.0, refused.1).await,

@@ -1,12 +1,18 @@
 //! All three parties have the same models in service.
 //!
-//! P0's list counts. P0 sends it to P1 and P2 when they connect and after each change; a party whose list is older takes it
-//! over, and answers with the list that it has then. Lists only move forward: a peer with a later one than P0 shows that P0's
-//! store was set back. P0 then takes over what both peers say, if they say the same. A party that was set back
-//! lacks what came since; it says so, and publishing those models again repairs it.
+//! P0 says when a [change](crate::change) is made, and nothing else. It sends its list to P1 and P2 when they connect and after each change. A
+//! follower (P1 or P2) takes over a list with a greater revision only where
 //!
-//! A dishonest P0 can take models out of service, and bring in what a publisher has uploaded to the other parties
-//! themselves; it could refuse to work anyway.
+//! 1. it is the very list that the follower has prepared, for a change that it has checked itself and that all three have compared; or
+//! 2. the other follower, asked over the connection between the two, has exactly that list in service. So it catches up on
+//!    what it has missed.
+//!
+//! Where at most one party is corrupt, two that name the same list include an honest one, and by 1 nothing enters the list of an honest party but
+//! what a client has asked of it that may. Lists only move forward: two peers with a later one than P0 show that P0's store was set back,
+//! and P0 takes over what both say, if they say the same. A party that was set back lacks what came since; it says so, and publishing those models
+//! again repairs it.
+//!
+//! The argument is in `docs/protocols.md`, "What is in service".
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,10 +20,11 @@ use std::time::Duration;
 use mpc_core::Role;
 use mpc_core::network::mesh::Mesh;
 use mpc_core::wire::codec::MAX_ENCODED;
-use mpc_core::wire::message::{Code, Refusal, Versioned};
+use mpc_core::wire::message::{Code, Id, Refusal, Versioned};
 use mpc_core::wire::peer::{Catalog, PeerRequest};
 use mpc_core::wire::stream;
 use quinn::SendStream;
+use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -86,8 +93,12 @@ impl Agreement {
 
     async fn try_settle(&self, shared: &Shared) -> Result<(), Refusal> {
         let ours = shared.catalog.agreed();
-        let (p1, p2) = tokio::join!(self.send(Role::P1, &ours), self.send(Role::P2, &ours));
-        let (p1, p2) = (p1?, p2?);
+        let mut theirs = self.send(&ours).await?;
+        if theirs.contains(&ours) {
+            // The other one may have asked this one a moment too early.
+            theirs = self.send(&ours).await?;
+        }
+        let [p1, p2] = theirs;
         if p1 == ours && p2 == ours {
             return Ok(());
         }
@@ -107,13 +118,19 @@ impl Agreement {
         )))
     }
 
-    /// Sends P0's list to a peer; the peer's.
-    async fn send(&self, peer: Role, list: &Catalog) -> Result<Catalog, Refusal> {
+    /// Sends P0's list to both peers; theirs.
+    async fn send(&self, list: &Catalog) -> Result<[Catalog; 2], Refusal> {
+        let send = |peer| self.ask(peer, PeerRequest::Catalog(list.clone()));
+        let (p1, p2) = tokio::join!(send(Role::P1), send(Role::P2));
+        Ok([p1?, p2?])
+    }
+
+    /// What a peer answers about what is in service.
+    async fn ask<T: DeserializeOwned>(&self, peer: Role, request: PeerRequest) -> Result<T, Refusal> {
         let lost = |error: String| Code::Unavailable.because(format!("{peer}: {error}"));
         let exchange = async {
             let (mut send, mut recv) = self.mesh.control(peer).await.map_err(|e| e.to_string())?;
-            let request = Versioned::new(PeerRequest::Catalog(list.clone()));
-            stream::send(&mut send, &request).await.map_err(|e| e.to_string())?;
+            stream::send(&mut send, &Versioned::new(request)).await.map_err(|e| e.to_string())?;
             stream::receive(&mut recv, MAX_ENCODED).await.map_err(|e| e.to_string())
         };
         match timeout(self.wait, exchange).await {
@@ -125,25 +142,57 @@ impl Agreement {
     /// P1's and P2's side.
     pub(crate) async fn hear(&self, shared: &Shared, list: Catalog, mut send: SendStream) {
         let _alone = shared.catalog.change().await;
-        let ours = shared.catalog.agreed();
-        let mut problem = None;
-        if list.revision > ours.revision {
-            let (from, to) = (ours.revision, list.revision);
-            match shared.catalog.apply(list).await {
-                Ok(()) => info!(from, to, "took over what is in service from P0"),
-                Err(error) => problem = Some(format!("cannot store what is in service: {error:#}")),
-            }
-        } else if list != ours {
-            let (p0, here) = (list.revision, ours.revision);
-            problem = Some(format!(
-                "P0's list of what is in service is not this party's (changes: P0 {p0}, here {here}): P0's store was set back"
-            ));
-        }
+        let problem = self.follow(shared, list).await.err();
         if let Some(reason) = &problem {
             warn!(reason, "the parties do not agree on what is in service");
         }
         *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
         // Where P0 is gone, it asks again when it is back.
         drop(stream::send(&mut send, &shared.catalog.agreed()).await);
+    }
+
+    /// Takes over P0's list, if that may be.
+    async fn follow(&self, shared: &Shared, list: Catalog) -> Result<(), String> {
+        let ours = shared.catalog.agreed();
+        let (p0, here) = (list.revision, ours.revision);
+        if list == ours {
+            return Ok(());
+        }
+        if p0 <= here {
+            return Err(format!(
+                "P0's list of what is in service is not this party's (changes: P0 {p0}, here {here}): P0's store was set back"
+            ));
+        }
+        if !shared.catalog.is_prepared(&list) {
+            self.confirm(&list).await?;
+        }
+        let applied = shared.catalog.apply(list).await;
+        applied.map_err(|error| format!("cannot store what is in service: {error:#}"))?;
+        info!(from = here, to = p0, "took over what is in service");
+        Ok(())
+    }
+
+    /// That the other follower has this list in service.
+    async fn confirm(&self, list: &Catalog) -> Result<(), String> {
+        let other = if self.mesh.role() == Role::P1 { Role::P2 } else { Role::P1 };
+        // After a start P0 may be there a moment before the other one.
+        drop(self.mesh.connected(self.wait / 2).await);
+        let theirs: Id = self.ask(other, PeerRequest::InService).await?;
+        if theirs == list.digest().map_err(|e| e.to_string())? {
+            return Ok(());
+        }
+        let revision = list.revision;
+        Err(format!(
+            "P0 says that change {revision} of what is in service is made; this party has not prepared it and {other} does not \
+             have it, so it is not taken over: a store was set back or replaced, or P0 is not honest"
+        ))
+    }
+
+    /// Tells a peer what is in service here.
+    pub(crate) async fn say(&self, shared: &Shared, mut send: SendStream) {
+        if let Ok(digest) = shared.catalog.agreed().digest() {
+            // Where the peer is gone, it asks again when it is back.
+            drop(stream::send(&mut send, &digest).await);
+        }
     }
 }

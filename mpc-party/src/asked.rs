@@ -10,6 +10,7 @@ use mpc_core::plan::session_bytes;
 use mpc_core::security::Mode;
 use mpc_core::sharing::{InputRange, RangedShare};
 use mpc_core::wire::message::{Classify, Code, Id, Question, Refusal, Subject, model_digest};
+use mpc_core::wire::peer::listed_digest;
 use mpc_core::wire::stream;
 use quinn::RecvStream;
 
@@ -80,6 +81,18 @@ impl Asked {
         match self {
             Self::Published(model, _) => model.description.digest,
             Self::Enclosed(_, digest) => *digest,
+        }
+    }
+
+    /// What the answer for this tenant relies on in the list of what is in service, which the parties compare too.
+    pub(crate) fn listed(&self, tenant: &str) -> Id {
+        match self {
+            Self::Published(model, gallery) => {
+                let gallery = gallery.as_ref().map(|gallery| &gallery.digest);
+                let (name, publication) = (&model.description.manifest.name, &model.publication);
+                listed_digest(&model.tenant, name, publication, model.revision, gallery)
+            }
+            Self::Enclosed(..) => listed_digest(tenant, "", &Id::default(), 0, None),
         }
     }
 

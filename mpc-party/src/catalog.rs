@@ -3,6 +3,7 @@
 //! What is in service is one [list](peer::Catalog), the same at all three parties; [`crate::agreement`] sees to that. A
 //! publication on the list whose share is not here, or damaged, is *missing*: this party does not serve it, and says so.
 
+mod changing;
 mod uploading;
 
 use std::collections::{HashMap, HashSet};
@@ -12,14 +13,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail, ensure};
 use mpc_core::model::Manifest;
 use mpc_core::sharing::ArithmeticShare;
-use mpc_core::wire::message::{Action, Code, Id, ModelInfo, Refusal, Upload, short};
+use mpc_core::wire::message::{Code, Id, ModelInfo, Refusal, Upload, short};
 use mpc_core::wire::peer;
 use mpc_core::wire::stream;
-use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, watch};
+use tokio::sync::Mutex as AsyncMutex;
 pub(crate) use uploading::Uploading;
 
+use self::changing::Prepared;
 use crate::config::Limits;
-use crate::gallery::{Gallery, has_person, with_person, without_person};
+use crate::gallery::Gallery;
 use crate::model::{Description, Model};
 use crate::store::{Header, Store, TemplateKey};
 
@@ -37,7 +39,6 @@ pub(crate) struct Catalog {
     store: Arc<Store>,
     limits: Limits,
     inner: Mutex<Inner>,
-    revision: watch::Sender<u64>,
     /// Held while what is in service changes, so that memory and disk see the same order.
     changing: AsyncMutex<()>,
     uploading: Mutex<HashSet<Id>>,
@@ -48,6 +49,8 @@ pub(crate) struct Catalog {
 #[derive(Default)]
 struct Inner {
     list: peer::Catalog,
+    /// What may follow it.
+    prepared: Option<Prepared>,
     models: HashMap<Id, Arc<Model>>,
     /// Why a publication on the list is not served here.
     missing: HashMap<Id, String>,
@@ -68,18 +71,20 @@ impl Catalog {
             store: Arc::new(store),
             limits: limits.clone(),
             inner: Mutex::default(),
-            revision: watch::Sender::new(list.revision),
             changing: AsyncMutex::default(),
             uploading: Mutex::default(),
             waiting: Mutex::default(),
         };
-        catalog.forget_old_uploads(&list)?;
+        // One that another list has overtaken is of no use.
+        let prepared = catalog.store.prepared()?.filter(|next| next.revision > list.revision);
+        catalog.forget_old_uploads(&list, prepared.as_ref())?;
         let listed: HashSet<TemplateKey> = templates(&list).collect();
         let waiting = catalog.store.template_keys()?.into_iter().filter(|key| !listed.contains(key));
         catalog.waiting().extend(waiting.map(|key| (key, Instant::now())));
         let (models, missing) = catalog.load_all(&list);
         let galleries = catalog.load_galleries(&list, &models);
-        *catalog.lock() = Inner { list, models, missing, galleries, draining: Vec::new() };
+        let prepared = prepared.map(|list| Prepared { list, made: None });
+        *catalog.lock() = Inner { list, prepared, models, missing, galleries, draining: Vec::new() };
         Ok(catalog)
     }
 
@@ -92,7 +97,7 @@ impl Catalog {
     pub(crate) fn list(&self, tenant: &str) -> Vec<ModelInfo> {
         let inner = self.lock();
         let entries = inner.list.entries.iter().filter(|entry| entry.tenant == tenant);
-        let info = |entry: &peer::Entry| Some(inner.models.get(&entry.publication)?.info(entry.revision));
+        let info = |entry: &peer::Entry| Some(inner.models.get(&entry.publication)?.info());
         entries.filter_map(info).collect()
     }
 
@@ -221,70 +226,12 @@ impl Catalog {
         Some(Manifest::parse(&header.manifest).ok()?.name)
     }
 
-    /// Waits for the end of another change, and holds off the next one.
-    pub(crate) async fn change(&self) -> AsyncMutexGuard<'_, ()> {
-        self.changing.lock().await
-    }
-
-    /// The list after an action of this tenant; none where nothing is left to do.
-    ///
-    /// # Errors
-    /// The action is not possible here: no such publication or model, or no room.
-    pub(crate) fn after(&self, tenant: &str, action: &Action) -> Result<Option<peer::Catalog>, Refusal> {
-        match action {
-            Action::Activate { publication, forget_gallery } => {
-                let stored = self.store.read(publication).map(|(header, _)| header);
-                let ours = stored.ok().filter(|header| header.complete && header.tenant == tenant);
-                let header = ours.ok_or_else(|| Code::NotFound.because("this publication is not stored here"))?;
-                let name = Manifest::parse(&header.manifest).map_err(|e| Code::Invalid.because(e.to_string()))?.name;
-                if self.is_listed(publication) {
-                    return Ok(None);
-                }
-                let inner = self.lock();
-                may_forget(&inner.list, tenant, &name, *forget_gallery)?;
-                let next = inner.list.with(tenant, &name, Some(*publication));
-                let most = self.limits.models;
-                if next.entries.len() > most {
-                    return Err(Code::Full.because(format!("this party serves {most} models already (limits.models)")));
-                }
-                Ok(Some(next))
-            }
-            Action::Retire { model, forget_gallery } => {
-                let inner = self.lock();
-                if in_service(&inner.list, tenant, model).is_none() {
-                    return Err(Code::NotFound.because(format!("there is no model {model:?} in service")));
-                }
-                may_forget(&inner.list, tenant, model, *forget_gallery)?;
-                Ok(Some(inner.list.with(tenant, model, None)))
-            }
-            Action::Enrol { publication, person, template } => {
-                let list = self.own(tenant, publication)?;
-                let next = with_person(&list, publication, person, *template, self.limits.templates)?;
-                let template = (*publication, *template);
-                if next.is_some() && !self.store.has_template(&template).map_err(|e| fault(&e))? {
-                    return Err(Code::NotFound.because(format!("the template is not here; enrol {person:?} once more")));
-                }
-                Ok(next)
-            }
-            Action::Remove { publication, person } => {
-                without_person(&self.own(tenant, publication)?, publication, person).map(Some)
-            }
-        }
-    }
-
-    /// The list, if a publication on it is this tenant's.
-    fn own(&self, tenant: &str, publication: &Id) -> Result<peer::Catalog, Refusal> {
-        self.find(tenant, publication).ok_or_else(not_in_service)?;
-        Ok(self.agreed())
-    }
-
     /// An uploaded publication, decoded.
     ///
     /// # Errors
-    /// It is not here, damaged, or of another tenant or name than `entry` says.
-    pub(crate) async fn load(self: &Arc<Self>, tenant: &str, publication: Id) -> Result<Model> {
-        let (catalog, tenant) = (self.clone(), tenant.to_owned());
-        tokio::task::spawn_blocking(move || catalog.load_now(&tenant, None, &publication)).await.context("loading")?
+    /// It is not here, damaged, or of another tenant.
+    pub(crate) fn load(&self, tenant: &str, publication: &Id) -> Result<Model> {
+        self.load_now(tenant, None, publication)
     }
 
     /// Makes `list` what is in service, on disk and then in memory. Publications that leave the list are forgotten. The caller
@@ -297,24 +244,6 @@ impl Catalog {
         tokio::task::spawn_blocking(move || catalog.apply_now(list)).await.context("storing")?
     }
 
-    /// Waits until an action is done, as far as this party knows; the revision since then.
-    pub(crate) async fn done(&self, tenant: &str, action: &Action) -> u64 {
-        let mut revision = self.revision.subscribe();
-        let is_done = |_: &u64| {
-            let inner = self.lock();
-            match action {
-                Action::Activate { publication, .. } => inner.models.contains_key(publication),
-                Action::Retire { model, .. } => in_service(&inner.list, tenant, model).is_none(),
-                Action::Enrol { publication, person, template } => {
-                    has_person(&inner.list, publication, person, Some(template))
-                }
-                Action::Remove { publication, person } => !has_person(&inner.list, publication, person, None),
-            }
-        };
-        // The sender lives as long as this catalog.
-        revision.wait_for(is_done).await.map_or(0, |revision| *revision)
-    }
-
     fn apply_now(&self, list: peer::Catalog) -> Result<()> {
         let (models, missing) = self.load_all(&list);
         let before = self.agreed();
@@ -322,15 +251,17 @@ impl Catalog {
         let forget: Vec<Id> = before.entries.iter().map(|e| e.publication).filter(|id| !kept.contains(id)).collect();
         let galleries = self.load_galleries(&list, &models);
         self.store.set_catalog(&list, &forget, &self.old_templates(&before, &list))?;
-        let revision = list.revision;
         let mut inner = self.lock();
+        let overtaken = inner.prepared.take_if(|prepared| prepared.list.revision <= list.revision);
+        let made = overtaken.filter(|prepared| prepared.list == list).and_then(|prepared| prepared.made);
         let until = Instant::now() + self.limits.session_timeout();
         let leaving: Vec<_> =
             inner.models.extract_if(|id, _| !kept.contains(id)).map(|(_, model)| (until, model)).collect();
         inner.draining.extend(leaving);
-        *inner = Inner { list, models, missing, galleries, draining: std::mem::take(&mut inner.draining) };
+        (inner.list, inner.models, inner.missing, inner.galleries) = (list, models, missing, galleries);
         drop(inner);
-        self.revision.send_replace(revision);
+        // Where the client no longer waits, nobody hears of it.
+        let _ = made.map(|made| made.send(()));
         Ok(())
     }
 
@@ -339,8 +270,8 @@ impl Catalog {
         let (mut models, mut missing) = (HashMap::new(), HashMap::new());
         for entry in &list.entries {
             let id = entry.publication;
-            let known = self.lock().models.get(&id).cloned();
-            let loaded = known.map_or_else(|| self.load_now(&entry.tenant, Some(&entry.model), &id).map(Arc::new), Ok);
+            let known = self.lock().models.get(&id).filter(|model| model.revision == entry.revision).cloned();
+            let loaded = known.map_or_else(|| self.load_now(&entry.tenant, Some(entry), &id).map(Arc::new), Ok);
             match loaded {
                 Ok(model) => drop(models.insert(id, model)),
                 Err(error) => {
@@ -387,25 +318,27 @@ impl Catalog {
         self.waiting().extract_if(|_, since| since.elapsed() > TEMPLATE_KEPT).map(|(key, _)| key).collect()
     }
 
-    fn load_now(&self, tenant: &str, name: Option<&str>, id: &Id) -> Result<Model> {
+    fn load_now(&self, tenant: &str, entry: Option<&peer::Entry>, id: &Id) -> Result<Model> {
         let (header, share) = self.store.read(id)?;
         ensure!(header.complete, "the upload of this publication is not complete here");
         ensure!(header.tenant == tenant, "this publication belongs to another tenant");
         let description = Description::new(&header.manifest, &header.graph, &self.limits)?;
-        if let Some(name) = name.filter(|name| *name != description.manifest.name) {
-            bail!("this publication is of the model {:?}, not of {name:?}", description.manifest.name);
+        if let Some(entry) = entry.filter(|entry| entry.model != description.manifest.name) {
+            bail!("this publication is of the model {:?}, not of {:?}", description.manifest.name, entry.model);
         }
         let dealt = stream::decode_dealt(&share, &[description.weight_words()]).context("the share")?;
-        Ok(Model::new(*id, header.tenant, description, &dealt))
+        let revision = entry.map_or(0, |entry| entry.revision);
+        Ok(Model::new(*id, header.tenant, revision, description, &dealt))
     }
 
     fn is_listed(&self, id: &Id) -> bool {
         self.lock().list.entries.iter().any(|entry| entry.publication == *id)
     }
 
-    fn forget_old_uploads(&self, list: &peer::Catalog) -> Result<()> {
+    fn forget_old_uploads(&self, list: &peer::Catalog, prepared: Option<&peer::Catalog>) -> Result<()> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let listed = |id: &Id| list.entries.iter().any(|entry| entry.publication == *id);
+        let entries: Vec<_> = [Some(list), prepared].into_iter().flatten().flat_map(|list| &list.entries).collect();
+        let listed = |id: &Id| entries.iter().any(|entry| entry.publication == *id);
         let old = |header: &Header| Duration::from_secs(header.begun_s) + UPLOAD_KEPT < now;
         let headers = self.store.headers()?.into_iter();
         let forget = headers.filter(|(id, header)| !listed(id) && header.as_ref().is_ok_and(old));
@@ -425,23 +358,6 @@ impl Catalog {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A tenant's model of that name.
-fn in_service<'a>(list: &'a peer::Catalog, tenant: &str, model: &str) -> Option<&'a peer::Entry> {
-    list.entries.iter().find(|entry| entry.tenant == tenant && entry.model == model)
-}
-
-/// A model leaves service together with its gallery only if its publisher says so.
-fn may_forget(list: &peer::Catalog, tenant: &str, model: &str, forget_gallery: bool) -> Result<(), Refusal> {
-    let enrolled = in_service(list, tenant, model).map_or(0, |entry| entry.gallery.len());
-    let s = if enrolled == 1 { "" } else { "s" };
-    if enrolled == 0 || forget_gallery {
-        return Ok(());
-    }
-    Err(Code::WouldForget.because(format!(
-        "{enrolled} person{s} enrolled with the model {model:?} would be forgotten: their templates belong to the publication in service"
-    )))
 }
 
 /// The templates in the galleries of a list.

@@ -86,7 +86,7 @@ impl Gallery {
     }
 }
 
-/// The list with one more person in the gallery of `publication`; none where the very same template is there already.
+/// The list with one more person in the gallery of `publication`, or as it is where the very same template is there already.
 ///
 /// # Errors
 /// The name is taken or not possible, or there are `most` persons already.
@@ -96,14 +96,14 @@ pub(crate) fn with_person(
     person: &str,
     template: Id,
     most: usize,
-) -> Result<Option<Catalog>, Refusal> {
+) -> Result<Catalog, Refusal> {
     let mut gallery = gallery(list, publication)?;
     if !gallery_name(person) {
         let reason = "a name has 1 to 64 bytes, no control characters and no spaces at its ends";
         return Err(Code::Invalid.because(reason));
     }
     match gallery.iter().find(|enrolled| enrolled.person == person) {
-        Some(enrolled) if enrolled.template == template => return Ok(None),
+        Some(enrolled) if enrolled.template == template => return Ok(list.clone()),
         Some(_) => {
             let reason = format!("{person:?} is enrolled already; remove that one first, or choose another name");
             return Err(Code::Taken.because(reason));
@@ -114,7 +114,7 @@ pub(crate) fn with_person(
         return Err(Code::Full.because(format!("{most} persons are enrolled already (limits.templates)")));
     }
     gallery.push(Enrolled { person: person.into(), template });
-    Ok(Some(list.with_gallery(publication, gallery)))
+    counted(list.with_gallery(publication, gallery))
 }
 
 /// The list without a person.
@@ -128,15 +128,12 @@ pub(crate) fn without_person(list: &Catalog, publication: &Id, person: &str) -> 
     if gallery.len() == before {
         return Err(Code::NotFound.because(format!("nobody is enrolled as {person:?}")));
     }
-    Ok(list.with_gallery(publication, gallery))
+    counted(list.with_gallery(publication, gallery))
 }
 
-/// Whether a list has a person with that template, or with any.
-pub(crate) fn has_person(list: &Catalog, publication: &Id, person: &str, template: Option<&Id>) -> bool {
-    let is_meant = |enrolled: &Enrolled| {
-        enrolled.person == person && template.is_none_or(|template| enrolled.template == *template)
-    };
-    gallery(list, publication).is_ok_and(|gallery| gallery.iter().any(is_meant))
+/// The next list, which is none where no more changes can be counted.
+pub(crate) fn counted(next: mpc_core::Result<Catalog>) -> Result<Catalog, Refusal> {
+    next.map_err(|error| Code::Full.because(error.to_string()))
 }
 
 fn gallery(list: &Catalog, publication: &Id) -> Result<Vec<Enrolled>, Refusal> {

@@ -76,6 +76,8 @@ pub(crate) struct Model {
     pub(crate) publication: Id,
     /// Whose it is.
     pub(crate) tenant: String,
+    /// The change that has put it into service; 0 before that.
+    pub(crate) revision: u64,
     /// What its tenant may know.
     pub(crate) description: Description,
     /// This party's share of the weights, in the order of the graph.
@@ -87,15 +89,26 @@ impl Model {
     ///
     /// # Panics
     /// If the vector is not as long as [`Description::weight_words`].
-    pub(crate) fn new(publication: Id, tenant: String, description: Description, dealt: &Dealt<u64>) -> Self {
+    pub(crate) fn new(
+        publication: Id,
+        tenant: String,
+        revision: u64,
+        description: Description,
+        dealt: &Dealt<u64>,
+    ) -> Self {
         let weights = weights(&description.graph, dealt);
-        Self { publication, tenant, description, weights }
+        Self { publication, tenant, revision, description, weights }
     }
 
-    /// As its tenant sees it, put into service by the change of that number.
-    pub(crate) fn info(&self, revision: u64) -> ModelInfo {
+    /// As its tenant sees it.
+    pub(crate) fn info(&self) -> ModelInfo {
         let Description { text, encoded, .. } = &self.description;
-        ModelInfo { publication: self.publication, revision, manifest: text.clone(), graph: encoded.clone() }
+        ModelInfo {
+            publication: self.publication,
+            revision: self.revision,
+            manifest: text.clone(),
+            graph: encoded.clone(),
+        }
     }
 }
 

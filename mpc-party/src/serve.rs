@@ -320,8 +320,11 @@ async fn accept(shared: Arc<Shared>, mut inbox: Inbox) {
 
 async fn serve_peer(shared: &Shared, control: Control) {
     match shared.admission.hear_peer(control).await {
-        Some((PeerRequest::Propose(propose), send, recv)) => shared.admission.serve_proposal(propose, send, recv).await,
+        Some((PeerRequest::Propose { propose, commitment }, send, recv)) => {
+            shared.admission.serve_proposal(propose, commitment, send, recv).await;
+        }
         Some((PeerRequest::Catalog(list), send, _)) => shared.agreement.hear(shared, list, send).await,
+        Some((PeerRequest::InService, send, _)) => shared.agreement.say(shared, send).await,
         Some((PeerRequest::Measure { session }, ..)) => shared.lines.take_part(session).await,
         None => {}
     }

@@ -19,11 +19,13 @@ use mpc_core::network::{Meter, Network};
 use mpc_core::party::Computed;
 use mpc_core::prss::Prss;
 use mpc_core::wire::codec;
-use mpc_core::wire::message::{Classify, Reply, Subject, short};
+use mpc_core::wire::message::{Classify, Id, Reply, Subject, short};
 use mpc_core::wire::peer::{Propose, SessionHello};
 use mpc_core::wire::stream;
 use mpc_core::{Party, Role};
 use quinn::{RecvStream, SendStream};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::{Instrument, Span, info, info_span};
@@ -94,7 +96,8 @@ async fn converse(
     info!(inputs = request.windows.len(), security = %request.security, "starts");
 
     let key = (request.subject.publication(), session);
-    let mut running = Running::start(shared, Work { asked, request }, admitted).await?;
+    let listed = asked.listed(&principal.tenant);
+    let mut running = Running::start(shared, Work { asked, listed, request }, admitted).await?;
     say(send, &Reply::Accepted { session }).await?;
     let (wait, accepted) = (shared.limits.wait(), Instant::now());
     let shares = timeout(wait, demand.receive(recv)).instrument(info_span!("input")).await;
@@ -123,6 +126,8 @@ async fn converse(
 /// What a session's thread works on.
 struct Work {
     asked: Asked,
+    /// [`Asked::listed`].
+    listed: Id,
     request: Classify,
 }
 
@@ -197,10 +202,10 @@ fn run(
     arriving: &mpsc::Receiver<Shares>,
 ) -> Result<Answer, Error> {
     let Admitted { session, conditions, .. } = *admitted;
-    let Work { asked, request } = work;
+    let Work { asked, listed, request } = work;
     let mut network = shared.mesh.session(session, shared.limits.wait())?;
-    let hello = SessionHello::new(session, request, asked.digest(), conditions);
-    greet(&mut network, &hello).inspect_err(|error| network.abort(error))?;
+    let hello = SessionHello::new(session, request, asked.digest(), *listed, conditions);
+    greet(&mut network, &hello, SessionHello::difference).inspect_err(|error| network.abort(error))?;
     let (own, next) = network.prss_keys()?;
     let given_up = || Error::Aborted("the client left before its input was complete".into());
     ready.send(network.cancel()).map_err(|_| given_up())?;
@@ -215,14 +220,21 @@ fn run(
 
 /// From what the client has shared to what may leave this party once it is verified.
 fn compute(party: &mut Party, work: &Work, conditions: Conditions, shares: Shares) -> Result<Computed<Output>, Error> {
-    let Work { asked, request } = work;
+    let Work { asked, request, .. } = work;
     let Shares { input, enclosed } = shares;
     let (head, weights) = (asked.head(request)?, asked.weights(enclosed.as_ref())?);
     evaluate(party, asked.graph(), weights, &input, &request.windows, &head, conditions)
 }
 
-/// Exchanges hellos with both peers.
-fn greet(network: &mut QuicNetwork, hello: &SessionHello) -> Result<(), Error> {
+/// Exchanges hellos of fixed length with both peers: 1 round. Sends to both before it waits for either.
+///
+/// # Errors
+/// [`Error::Malformed`] that says in what a peer's differs from ours; errors of the network.
+pub(crate) fn greet<H: Serialize + DeserializeOwned>(
+    network: &mut QuicNetwork,
+    hello: &H,
+    difference: impl Fn(&H, &H) -> Option<&'static str>,
+) -> Result<(), Error> {
     let ours = codec::encode(hello)?;
     let peers = [network.role().next(), network.role().prev()];
     for peer in peers {
@@ -231,7 +243,7 @@ fn greet(network: &mut QuicNetwork, hello: &SessionHello) -> Result<(), Error> {
     for peer in peers {
         let mut theirs = vec![0; ours.len()];
         network.recv(peer, &mut theirs)?;
-        let difference = codec::decode(&theirs).map(|theirs| hello.difference(&theirs));
+        let difference = codec::decode(&theirs).map(|theirs| difference(hello, &theirs));
         let difference = difference.unwrap_or(Some("encoding of the session's parameters"));
         if let Some(what) = difference {
             return Err(mismatch(peer, what));

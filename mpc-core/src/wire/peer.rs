@@ -10,28 +10,38 @@
 //!
 //! Versioned(PeerRequest::Catalog)      ->  (when they connect, and after a change)
 //!                                      <-  Catalog                           (what is in service there now)
+//!
+//! P1 or P2                                 the other one
+//! Versioned(PeerRequest::InService)    ->  (where P0 says a list that this party does not expect)
+//!                                      <-  Catalog::digest                   (of what is in service there now)
 //! ```
 //!
 //! `Versioned(PeerRequest::Measure)` needs no answer: all three enter the session that it names, without a hello, and
 //! [measure](crate::network::lines::measure).
 //!
 //! After `Commit` each party computes [`session_id`] and opens the session's own streams; the first message there, both ways
-//! between each two parties, is [`SessionHello`].
+//! between each two parties, is [`SessionHello`], or [`ChangeHello`] where the session is about a change of what is in service.
 
 use serde::{Deserialize, Serialize};
 
 use super::codec;
 use super::message::{Classify, Id, PROTOCOL_VERSION, Refusal, hash};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::network::lines::Conditions;
 use crate::ring::fixed::FRAC_BITS;
 use crate::security::Mode;
 
-/// First message of P0 on a stream to P1 or P2, [`Versioned`](super::message::Versioned).
+/// First message on a control stream, [`Versioned`](super::message::Versioned). P0 says it to P1 or P2; only
+/// [`InService`](PeerRequest::InService) is what these two ask each other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PeerRequest {
     /// Will you take part in this session?
-    Propose(Propose),
+    Propose {
+        /// What P0 was asked.
+        propose: Propose,
+        /// [`nonce_commitment`] of the random number that P0 will show in [`Decision::Commit`].
+        commitment: Id,
+    },
     /// This is in service; what is with you?
     Catalog(Catalog),
     /// [Measure](crate::network::lines::measure) the lines and processors together with me.
@@ -39,6 +49,8 @@ pub enum PeerRequest {
         /// Name of the session to do it in, fresh.
         session: Id,
     },
+    /// What is in service with you?
+    InService,
 }
 
 /// P0 asks P1 or P2 whether it takes part in a session, or in a change of what is in service.
@@ -71,13 +83,19 @@ pub enum Verdict {
 pub enum Decision {
     /// The session starts now.
     Commit {
-        /// The fresh random numbers of P0, P1 and P2.
+        /// The fresh random numbers of P0, P1 and P2. P0's is the one that it has committed to.
         nonces: [Id; 3],
         /// What all three plan for.
         conditions: Conditions,
     },
     /// It does not take place.
     Abort(Refusal),
+}
+
+/// What P0 says of its random number before it sees those of the others, so that it cannot choose a session's name by trying many. It
+/// hides the number, which is 32 random bytes, and binds it: two numbers with one commitment would be a collision of SHA-256.
+pub fn nonce_commitment(digest: &Id, nonce: &Id) -> Id {
+    hash(b"mpc nonce v1", &[digest, nonce])
 }
 
 /// The name of a session, which no single party can choose.
@@ -96,6 +114,8 @@ pub struct SessionHello {
     pub publication: Id,
     /// [`model_digest`](super::message::model_digest).
     pub model: Id,
+    /// [`listed_digest`]: what the answer relies on besides.
+    pub listed: Id,
     /// Digest of [`Classify::windows`].
     pub windows: Id,
     /// [`Classify::security`].
@@ -107,14 +127,15 @@ pub struct SessionHello {
 }
 
 impl SessionHello {
-    /// What this party says about `session`, which answers `request` with the model of that digest.
-    pub fn new(session: Id, request: &Classify, model: Id, conditions: Conditions) -> Self {
+    /// What this party says about `session`, which answers `request` with the model of that digest, listed as `listed` says.
+    pub fn new(session: Id, request: &Classify, model: Id, listed: Id, conditions: Conditions) -> Self {
         let windows: Vec<u8> = request.windows.iter().flat_map(|n| n.to_le_bytes()).collect();
         Self {
             version: PROTOCOL_VERSION,
             session,
             publication: request.subject.publication(),
             model,
+            listed,
             windows: hash(b"mpc windows v1", &[&windows]),
             security: request.security,
             frac_bits: FRAC_BITS,
@@ -137,6 +158,7 @@ impl SessionHello {
             (self.session != other.session, "session"),
             (self.publication != other.publication, "publication"),
             (self.model != other.model, "public part of the model"),
+            (self.listed != other.listed, "list of what is in service, names included,"),
             (self.windows != other.windows, "number of windows"),
             (self.security != other.security, "security"),
             (self.frac_bits != other.frac_bits, "fractional bits"),
@@ -147,7 +169,43 @@ impl SessionHello {
     }
 }
 
-/// What is in service, the same at all three parties. P0's is the one that counts; each change has the next revision.
+/// What two parties must agree on before they make a change of what is in service: the first message on the streams of its session, of
+/// fixed length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeHello {
+    /// [`PROTOCOL_VERSION`].
+    pub version: u16,
+    /// [`session_id`].
+    pub session: Id,
+    /// [`Catalog::digest`] of what is in service now.
+    pub before: Id,
+    /// The same once the change is made.
+    pub next: Id,
+}
+
+impl ChangeHello {
+    /// What this party says about `session`, which leads from one list to the next.
+    ///
+    /// # Errors
+    /// As [`Catalog::digest`].
+    pub fn new(session: Id, before: &Catalog, next: &Catalog) -> Result<Self> {
+        Ok(Self { version: PROTOCOL_VERSION, session, before: before.digest()?, next: next.digest()? })
+    }
+
+    /// The first thing in which the two differ.
+    pub fn difference(&self, other: &Self) -> Option<&'static str> {
+        [
+            (self.version != other.version, "protocol version"),
+            (self.session != other.session, "session"),
+            (self.before != other.before, "list of what is in service"),
+            (self.next != other.next, "list of what will be in service after the change"),
+        ]
+        .into_iter()
+        .find_map(|(differs, what)| differs.then_some(what))
+    }
+}
+
+/// What is in service, the same at all three parties. Each change has the next revision.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Catalog {
     /// Changes so far.
@@ -194,10 +252,34 @@ pub fn gallery_digest(publication: &Id, gallery: &[Enrolled]) -> Id {
     hash(b"mpc gallery v1", &std::iter::once(&publication[..]).chain(parts).collect::<Vec<_>>())
 }
 
+/// What a question relies on besides the public part of the model: whose the model is, its name, which change has put it into service,
+/// and the gallery that the question is about, by its [digest](gallery_digest). Of an enclosed network, whose the client is and nothing else.
+pub fn listed_digest(tenant: &str, model: &str, publication: &Id, revision: u64, gallery: Option<&Id>) -> Id {
+    let gallery = gallery.map_or(&[][..], |digest| digest);
+    hash(b"mpc listed v1", &[tenant.as_bytes(), model.as_bytes(), publication, &revision.to_le_bytes(), gallery])
+}
+
 impl Catalog {
+    /// What two parties compare to know that they have the same list.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the list is too long to be encoded.
+    pub fn digest(&self) -> Result<Id> {
+        Ok(hash(b"mpc catalog v1", &[&codec::encode(self)?]))
+    }
+
+    /// The number of the next change.
+    fn next_revision(&self) -> Result<u64> {
+        let next = self.revision.checked_add(1);
+        next.ok_or_else(|| Error::invalid("list of what is in service", "it can count no more changes"))
+    }
+
     /// The next one: with `publication` in the place of the tenant's model of that name, or without the model.
-    pub fn with(&self, tenant: &str, model: &str, publication: Option<Id>) -> Self {
-        let revision = self.revision + 1;
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] after 2^64 - 1 changes.
+    pub fn with(&self, tenant: &str, model: &str, publication: Option<Id>) -> Result<Self> {
+        let revision = self.next_revision()?;
         let others = self.entries.iter().filter(|entry| (&*entry.tenant, &*entry.model) != (tenant, model)).cloned();
         let new = publication.map(|publication| {
             let (tenant, model) = (tenant.into(), model.into());
@@ -205,17 +287,20 @@ impl Catalog {
         });
         let mut entries: Vec<Entry> = others.chain(new).collect();
         entries.sort();
-        Self { revision, entries }
+        Ok(Self { revision, entries })
     }
 
     /// The next one: with another gallery of that publication.
-    pub fn with_gallery(&self, publication: &Id, gallery: Vec<Enrolled>) -> Self {
-        let mut next = Self { revision: self.revision + 1, entries: self.entries.clone() };
+    ///
+    /// # Errors
+    /// As [`Catalog::with`].
+    pub fn with_gallery(&self, publication: &Id, gallery: Vec<Enrolled>) -> Result<Self> {
+        let mut next = Self { revision: self.next_revision()?, entries: self.entries.clone() };
         next.entries
             .iter_mut()
             .filter(|entry| entry.publication == *publication)
             .for_each(|entry| entry.gallery.clone_from(&gallery));
-        next
+        Ok(next)
     }
 }
 
@@ -234,30 +319,46 @@ mod tests {
             security: Mode::Passive,
             timeout_ms: 1000,
         };
-        let hello = |windows| SessionHello::new([3; 32], &request(windows), [4; 32], Conditions::LAN);
+        let hello = |windows| SessionHello::new([3; 32], &request(windows), [4; 32], [5; 32], Conditions::LAN);
         assert_eq!(hello(vec![1, 2]).difference(&hello(vec![1, 2])), None);
         assert_eq!(hello(vec![1, 2]).difference(&hello(vec![2, 1])), Some("number of windows"));
+        let other = SessionHello { listed: [6; 32], ..hello(vec![1]) };
+        assert!(hello(vec![1]).difference(&other).unwrap().contains("names"));
     }
 
     #[test]
     fn changes_of_a_catalog() {
-        let first = Catalog::default().with("b", "face", Some([1; 32])).with("a", "face", Some([2; 32]));
+        let first = Catalog::default().with("b", "face", Some([1; 32])).unwrap();
+        let first = first.with("a", "face", Some([2; 32])).unwrap();
         assert_eq!(first.entries.iter().map(|entry| &*entry.tenant).collect::<Vec<_>>(), ["a", "b"]);
-        let replaced = first.with("b", "face", Some([3; 32]));
+        let replaced = first.with("b", "face", Some([3; 32])).unwrap();
         assert_eq!(replaced.revision, 3);
         assert_eq!(replaced.entries[0], first.entries[0], "the other tenant's model of that name");
         assert_eq!((replaced.entries[1].publication, replaced.entries[1].revision), ([3; 32], 3));
-        assert_eq!(replaced.with("a", "face", None).entries, replaced.entries[1..]);
+        assert_eq!(replaced.with("a", "face", None).unwrap().entries, replaced.entries[1..]);
+
+        let last = Catalog { revision: u64::MAX, ..first };
+        assert!(last.with("a", "face", None).is_err() && last.with_gallery(&[2; 32], Vec::new()).is_err(), "no wrap");
+    }
+
+    #[test]
+    fn a_change_is_compared_by_both_its_ends() {
+        let lists = [None, Some([1; 32]), Some([2; 32])].map(|id| Catalog::default().with("a", "face", id).unwrap());
+        let hello = |before: usize, next: usize| ChangeHello::new([3; 32], &lists[before], &lists[next]).unwrap();
+        assert_eq!(hello(0, 1).difference(&hello(0, 1)), None);
+        assert!(hello(0, 1).difference(&hello(2, 1)).unwrap().contains("is in service"));
+        assert!(hello(0, 1).difference(&hello(0, 2)).unwrap().contains("will be"));
     }
 
     #[test]
     fn galleries_are_told_apart() {
         let enrolled = |person: &str, template| Enrolled { person: person.into(), template: [template; 32] };
-        let first =
-            Catalog::default().with("a", "face", Some([1; 32])).with_gallery(&[1; 32], vec![enrolled("ann", 1)]);
+        let empty = Catalog::default().with("a", "face", Some([1; 32])).unwrap();
+        let first = empty.with_gallery(&[1; 32], vec![enrolled("ann", 1)]).unwrap();
         assert_eq!((first.revision, first.entries[0].gallery.len(), first.entries[0].revision), (2, 1, 1));
-        assert_eq!(first.with_gallery(&[9; 32], Vec::new()).entries, first.entries, "of another publication");
-        assert!(first.with("a", "face", Some([2; 32])).entries[0].gallery.is_empty(), "another network's templates");
+        assert_eq!(first.with_gallery(&[9; 32], Vec::new()).unwrap().entries, first.entries, "of another publication");
+        let replaced = first.with("a", "face", Some([2; 32])).unwrap();
+        assert!(replaced.entries[0].gallery.is_empty(), "another network's templates");
 
         let galleries = [vec![enrolled("ann", 1)], vec![enrolled("ann", 2)], vec![enrolled("bob", 1)], Vec::new()];
         let digests: std::collections::BTreeSet<Id> = galleries.iter().map(|g| gallery_digest(&[1; 32], g)).collect();

@@ -38,6 +38,7 @@ const SPARE_MIB: u64 = 16;
 
 const CHECK: TableDefinition<(), &[u8]> = TableDefinition::new("check");
 const CATALOG: TableDefinition<(), &[u8]> = TableDefinition::new("catalog");
+const PREPARED: TableDefinition<(), &[u8]> = TableDefinition::new("prepared");
 const HEADERS: TableDefinition<Id, &[u8]> = TableDefinition::new("headers");
 const CHUNKS: TableDefinition<(Id, u32), &[u8]> = TableDefinition::new("chunks");
 const TEMPLATES: TableDefinition<TemplateKey, &[u8]> = TableDefinition::new("templates");
@@ -240,6 +241,32 @@ impl Store {
         })
     }
 
+    /// The list that may follow the one in service, as it was [set](Store::set_prepared) last. A backup does not have it.
+    ///
+    /// # Errors
+    /// The record was changed by somebody without the key.
+    pub fn prepared(&self) -> Result<Option<Catalog>> {
+        self.with(|database| {
+            let table = database.begin_read()?.open_table(PREPARED)?;
+            let Some(sealed) = table.get(())? else { return Ok(None) };
+            let what = "the record of what may follow what is in service";
+            Ok(Some(codec::decode(&self.seal.unseal(Name::Prepared, sealed.value()).context(what)?)?))
+        })
+    }
+
+    /// Replaces the list that may follow the one in service.
+    pub fn set_prepared(&self, next: Option<&Catalog>) -> Result<()> {
+        let sealed = next.map(|next| self.seal.seal(Name::Prepared, &codec::encode(next)?)).transpose()?;
+        self.write(|transaction| {
+            let mut table = transaction.open_table(PREPARED)?;
+            match sealed {
+                Some(sealed) => table.insert((), &sealed[..])?.map(drop),
+                None => table.remove(())?.map(drop),
+            };
+            Ok(())
+        })
+    }
+
     /// Forgets publications.
     pub fn remove(&self, ids: &[Id]) -> Result<()> {
         self.write(|transaction| self.forget(transaction, ids))
@@ -257,6 +284,7 @@ impl Store {
     fn check_key(&self) -> Result<()> {
         self.write(|transaction| {
             transaction.open_table(CATALOG)?;
+            transaction.open_table(PREPARED)?;
             transaction.open_table(HEADERS)?;
             transaction.open_table(CHUNKS)?;
             transaction.open_table(TEMPLATES)?;

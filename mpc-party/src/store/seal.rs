@@ -19,6 +19,8 @@ pub(super) enum Name<'a> {
     Check,
     /// What is in service.
     Catalog,
+    /// What may follow it.
+    Prepared,
     /// What is said of a publication.
     Header(&'a Id),
     /// A piece of its share.
@@ -34,6 +36,7 @@ impl Name<'_> {
         match self {
             Self::Check => b"check".to_vec(),
             Self::Catalog => b"catalog".to_vec(),
+            Self::Prepared => b"prepared".to_vec(),
             Self::Header(id) => [b"header/", &id[..]].concat(),
             Self::Template((id, template)) => [b"checked template/", &id[..], template].concat(),
             Self::OldTemplate((id, template)) => [b"template/", &id[..], template].concat(),

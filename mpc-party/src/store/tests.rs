@@ -37,7 +37,7 @@ fn upload(store: &Store, id: &Id, share: &[u8]) -> Result<()> {
 }
 
 fn served(id: Id) -> Catalog {
-    Catalog::default().with("clinic", "digits", Some(id))
+    Catalog::default().with("clinic", "digits", Some(id)).unwrap()
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_change_of_what_is_in_service_is_one_step() {
     upload(&store, &ID, b"first").unwrap();
     store.set_catalog(&served(ID), &[], &[]).unwrap();
     upload(&store, &[8; 32], b"second").unwrap();
-    let next = served(ID).with("clinic", "digits", Some([8; 32]));
+    let next = served(ID).with("clinic", "digits", Some([8; 32])).unwrap();
     store.set_catalog(&next, &[ID], &[]).unwrap();
     drop(store);
     let store = Store::open(dir.path(), &key).unwrap();

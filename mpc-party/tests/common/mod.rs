@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports, reason = "shared by the test programs, each of which uses a part")]
 
 mod client;
+pub(crate) mod liar;
 mod model;
 
 use std::io::{Read, Write};
@@ -20,7 +21,10 @@ use mpc_core::network::identity::Identity;
 use mpc_core::wire::cluster::{Cluster, PartyEntry};
 use mpc_core::wire::codec::MAX_ENCODED;
 use mpc_core::wire::message::{Reply, Request, Status, Versioned};
+use mpc_core::wire::peer::Catalog;
 use mpc_core::wire::stream;
+use mpc_party::Config;
+use mpc_party::store::Store;
 use tempfile::TempDir;
 
 /// Runs a test's conversation; whatever hangs for a minute has failed.
@@ -105,6 +109,24 @@ impl Parties {
         command.arg("store").args(arguments).arg(path).arg("--config").arg(self.config(role));
         let output = command.output().unwrap();
         assert!(output.status.success(), "{output:?}");
+    }
+
+    /// What a party has in service, by its store.
+    pub(crate) fn list(&mut self, role: Role) -> Catalog {
+        self.terminate(role);
+        let list = self.open_store(role).catalog().unwrap();
+        self.restart(role);
+        list
+    }
+
+    /// Has a party that does not run believe that this is in service.
+    pub(crate) fn set_list(&self, role: Role, list: &Catalog) {
+        self.open_store(role).set_catalog(list, &[], &[]).unwrap();
+    }
+
+    fn open_store(&self, role: Role) -> Store {
+        let config = Config::load(&self.config(role)).unwrap();
+        Store::open(&config.data, &config.store_key().unwrap()).unwrap()
     }
 
     /// Starts a party again, or for the first time.

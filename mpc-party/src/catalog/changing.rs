@@ -1,0 +1,123 @@
+//! What comes next: the list after a change, and the one that is prepared until it is known whether the change was made.
+
+use anyhow::Result;
+use mpc_core::model::Manifest;
+use mpc_core::wire::message::{Action, Code, Id, Refusal};
+use mpc_core::wire::peer;
+use tokio::sync::{MutexGuard, oneshot};
+
+use super::{Catalog, fault, not_in_service};
+use crate::gallery::{counted, with_person, without_person};
+
+/// A list that this party will take over when P0 says that the change is made.
+pub(super) struct Prepared {
+    pub(super) list: peer::Catalog,
+    /// Tells whoever waits for the change; nobody does after a restart.
+    pub(super) made: Option<oneshot::Sender<()>>,
+}
+
+impl Catalog {
+    /// Waits for the end of another change, and holds off the next one.
+    pub(crate) async fn change(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().await
+    }
+
+    /// The list after an action of this tenant, which is the one in service where nothing is left to do. It follows from that list and the
+    /// action alone, so that all three parties come to the same.
+    ///
+    /// # Errors
+    /// The action is not possible here: no such publication or model, or no room.
+    pub(crate) fn after(&self, tenant: &str, action: &Action) -> Result<peer::Catalog, Refusal> {
+        let list = self.agreed();
+        match action {
+            Action::Activate { publication, forget_gallery } => {
+                let stored = self.store.read(publication).map(|(header, _)| header);
+                let ours = stored.ok().filter(|header| header.complete && header.tenant == tenant);
+                let header = ours.ok_or_else(|| Code::NotFound.because("this publication is not stored here"))?;
+                if list.entries.iter().any(|entry| entry.publication == *publication) {
+                    return Ok(list);
+                }
+                let name = Manifest::parse(&header.manifest).map_err(|e| Code::Invalid.because(e.to_string()))?.name;
+                may_forget(&list, tenant, &name, *forget_gallery)?;
+                let next = counted(list.with(tenant, &name, Some(*publication)))?;
+                let most = self.limits.models;
+                if next.entries.len() > most {
+                    return Err(Code::Full.because(format!("this party serves {most} models already (limits.models)")));
+                }
+                Ok(next)
+            }
+            Action::Retire { model, forget_gallery } => {
+                if in_service(&list, tenant, model).is_none() {
+                    return Err(Code::NotFound.because(format!("there is no model {model:?} in service")));
+                }
+                may_forget(&list, tenant, model, *forget_gallery)?;
+                counted(list.with(tenant, model, None))
+            }
+            Action::Enrol { publication, person, template } => {
+                own(&list, tenant, publication)?;
+                let next = with_person(&list, publication, person, *template, self.limits.templates)?;
+                let template = (*publication, *template);
+                if next != list && !self.store.has_template(&template).map_err(|e| fault(&e))? {
+                    return Err(Code::NotFound.because(format!("the template is not here; enrol {person:?} once more")));
+                }
+                Ok(next)
+            }
+            Action::Remove { publication, person } => {
+                own(&list, tenant, publication)?;
+                without_person(&list, publication, person)
+            }
+        }
+    }
+
+    /// Will take over `next` when P0 says so, whatever happens to this process; the receiver hears of it, or that another list has come. The
+    /// caller holds [`Catalog::change`], has checked the change, and has heard of both others that they mean the same.
+    ///
+    /// # Errors
+    /// The store cannot be written; nothing is prepared.
+    pub(crate) fn prepare(&self, next: peer::Catalog) -> Result<oneshot::Receiver<()>> {
+        self.store.set_prepared(Some(&next))?;
+        let (made, is_made) = oneshot::channel();
+        self.lock().prepared = Some(Prepared { list: next, made: Some(made) });
+        Ok(is_made)
+    }
+
+    /// Will not take over what was prepared, whatever P0 says.
+    ///
+    /// # Errors
+    /// The store cannot be written; it stays prepared.
+    pub(crate) fn forget_prepared(&self) -> Result<()> {
+        if self.lock().prepared.is_some() {
+            self.store.set_prepared(None)?;
+            self.lock().prepared = None;
+        }
+        Ok(())
+    }
+
+    /// Whether this very list is prepared.
+    pub(crate) fn is_prepared(&self, list: &peer::Catalog) -> bool {
+        self.lock().prepared.as_ref().is_some_and(|prepared| prepared.list == *list)
+    }
+}
+
+/// That a publication on the list is this tenant's.
+fn own(list: &peer::Catalog, tenant: &str, publication: &Id) -> Result<(), Refusal> {
+    let own = |entry: &peer::Entry| entry.tenant == tenant && entry.publication == *publication;
+    if list.entries.iter().any(own) { Ok(()) } else { Err(not_in_service()) }
+}
+
+/// A tenant's model of that name.
+fn in_service<'a>(list: &'a peer::Catalog, tenant: &str, model: &str) -> Option<&'a peer::Entry> {
+    list.entries.iter().find(|entry| entry.tenant == tenant && entry.model == model)
+}
+
+/// A model leaves service together with its gallery only if its publisher says so.
+fn may_forget(list: &peer::Catalog, tenant: &str, model: &str, forget_gallery: bool) -> Result<(), Refusal> {
+    let enrolled = in_service(list, tenant, model).map_or(0, |entry| entry.gallery.len());
+    let s = if enrolled == 1 { "" } else { "s" };
+    if enrolled == 0 || forget_gallery {
+        return Ok(());
+    }
+    Err(Code::WouldForget.because(format!(
+        "{enrolled} person{s} enrolled with the model {model:?} would be forgotten: their templates belong to the publication in service"
+    )))
+}
