@@ -94,7 +94,7 @@ impl Agreement {
     async fn try_settle(&self, shared: &Shared) -> Result<(), Refusal> {
         let ours = shared.catalog.agreed();
         let mut theirs = self.send(&ours).await?;
-        if theirs.contains(&ours) {
+        if theirs[0] != theirs[1] && theirs.contains(&ours) {
             // The other one may have asked this one a moment too early.
             theirs = self.send(&ours).await?;
         }
@@ -177,7 +177,8 @@ impl Agreement {
         let other = if self.mesh.role() == Role::P1 { Role::P2 } else { Role::P1 };
         // After a start P0 may be there a moment before the other one.
         drop(self.mesh.connected(self.wait / 2).await);
-        let theirs: Id = self.ask(other, PeerRequest::InService).await?;
+        let asked = self.ask(other, PeerRequest::InService).await;
+        let theirs: Id = asked.map_err(|refusal| refusal.reason)?;
         if theirs == list.digest().map_err(|e| e.to_string())? {
             return Ok(());
         }
