@@ -36,7 +36,7 @@ async fn who_differs_is_named_and_nobody_is_answered() {
     let client = parties.connect().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let model = mpc_core::model::Model::load(&comparing_model(folder.path(), "faces", "label")).unwrap();
-    client.publish(&model, &Dealing::fresh().unwrap()).await.unwrap();
+    client.publish(&model, &Dealing::fresh().unwrap(), false).await.unwrap();
     let model = client.model("faces").await.unwrap();
     let inputs = [("guest", 16), ("ann", 240)].map(|(name, shade)| {
         let file = picture(folder.path(), &format!("{name}.png"), shade);

@@ -155,11 +155,11 @@ mod tests {
         let component = Tensor::from_elem(&[2][..], 7);
         let template = ArithmeticShare::new(component.clone(), component);
         let enrolled = |person: &str, template| Enrolled { person: person.into(), template: [template; 32] };
-        let list = Catalog::default().with("a", "face", Some([1; 32]));
+        let list = Catalog::default().with("a", "face", Some([1; 32])).unwrap();
         store.keep_template(&([1; 32], [1; 32]), &template, &[]).unwrap();
         store.keep_old_template(&([1; 32], [2; 32]), &template).unwrap();
         let gallery = |persons: Vec<Enrolled>, before: Option<&Gallery>| {
-            let list = list.with_gallery(&[1; 32], persons);
+            let list = list.with_gallery(&[1; 32], persons).unwrap();
             Gallery::load(&store, &list.entries[0], 2, before).unwrap()
         };
         let new = gallery(vec![enrolled("ann", 1)], None);
