@@ -175,10 +175,12 @@ pub fn matmul(party: &mut Party, x: &ArithmeticShare, y: &ArithmeticShare) -> Re
 /// First half of [`matmul`], to share a round with others.
 ///
 /// # Panics
-/// If the shapes do not fit.
+/// If the shapes do not fit, or k is 0.
 pub fn send_matmul(party: &mut Party, x: &ArithmeticShare, y: &ArithmeticShare) -> Result<PendingLinear> {
     let (&[m, k], &[rows, n]) = (x.shape(), y.shape()) else { panic!("matmul takes matrices") };
     assert_eq!(k, rows, "inner dimensions agree");
+    // The check of a batch with nothing else in it would have nothing to open.
+    assert!(k > 0, "an inner dimension");
     let kernel = party.kernel();
     send_bilinear(party, None, x, y, &[m, n], |a, b, c| kernel.gemm([m, k, n], a, b, c))
 }
