@@ -210,7 +210,7 @@ fn every_question_has_a_route() {
     let (status, answer) = gateway.post("/v1/face/enrol?id=the%20moon", &["night.png", "evening.png"]);
     assert_eq!((status, &answer["id"], &answer["pictures"]), (200, &json!("the moon"), &json!(2)));
     assert_eq!(gateway.post("/v1/face/enrol?id=the%20moon", &["day.png"]).0, 400, "taken");
-    let list = json!({ "command": "face list", "model": "face-match", "persons": ["the moon"] });
+    let list = json!({ "command": "face list", "model": "face-match", "persons": ["the moon"], "lost": [] });
     assert_eq!(gateway.json("GET /v1/face"), (200, list));
     let (status, answer) = gateway.post("/v1/face/match", &["evening.png", "day.png"]);
     assert_eq!((status, labels(&answer)), (200, vec!["the moon", "nobody"]));
