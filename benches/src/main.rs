@@ -26,6 +26,7 @@
 //! | `roundN` | rounds in a row of N bytes around the ring, against blocking TCP with TLS |
 //! | `besideN` | rounds in a row of N bytes beside a session of messages of 1 MiB, against the same alone |
 //!
+//! What `reluN`, `mulN` and `matmulN` compute on comes from weights, so that the lift of an input is no part of them.
 //! `mulN` and `matmulN` end with the truncation of their result, as something else is to be computed with it. The networks end
 //! with their last layer (or argmax): the client gets the scores with all their fractional bits.
 //!

@@ -264,6 +264,8 @@ fn a_plan_says_what_a_question_costs_and_follows_the_line() {
             assert_eq!(sum, number(&object["total"][key]), "{key}");
         }
         assert!(number(&object["total"]["memory_bytes"]) > 0.0);
+        let lift = layers.iter().find(|layer| layer["operation"] == "Input").expect("the lift of the input");
+        assert_eq!([number(&lift["rounds"]), number(&lift["bytes_sent"])], [2.0, 16.0 * 56.0 * 46.0]);
     }
     assert!(number(&near["total"]["rounds"]) > number(&far["total"]["rounds"]));
     assert!(number(&near["total"]["bytes_sent"]) < number(&far["total"]["bytes_sent"]));

@@ -29,7 +29,8 @@ fn identity(size: usize, bits: u32, windows: u32) -> Graph {
         facts: facts(bits),
     };
     let nodes = vec![
-        node("input", Op::Input, &[], bits),
+        // What could be dealt is larger than the rows are that these tests deal.
+        node("input", Op::Input, &[], bits + 2),
         node("windows", Op::SumWindows { max: windows }, &[0], bits + windows.ilog2()),
     ];
     let graph = Graph { nodes, weights: Vec::new(), output: 1 };

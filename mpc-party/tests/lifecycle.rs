@@ -71,6 +71,15 @@ fn what_is_wrong_with_a_model_is_said_before_its_share_is_sent() {
         bad.graph.nodes[3].facts.shape = vec![1 << 40];
         let reason = publisher.ask(P0, &Request::Upload(bad.upload(P0))).await.refused(Code::Invalid).await;
         assert!(reason.contains("product"), "{reason}");
+        // A bound of the input that a client could exceed, and another scale than the client encodes with.
+        for (range, expected) in
+            [("range = 8.0", "publish the model again"), ("range = 2.0\nfrac_bits = 20", "fractional bits")]
+        {
+            let mut bad = model.clone();
+            bad.manifest = bad.manifest.replace("range = 2.0", range);
+            let reason = publisher.ask(P0, &Request::Upload(bad.upload(P0))).await.refused(Code::Invalid).await;
+            assert!(reason.contains(expected), "{reason}");
+        }
         let mut bad = model.upload(P0);
         bad.length = u64::MAX;
         let reason = publisher.ask(P0, &Request::Upload(bad)).await.refused(Code::Invalid).await;
