@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn a_range_is_the_least_that_holds() {
         for (magnitude, frac_bits, bits) in
-            [(8.0, 16, 19), (8.00001, 16, 19), (8.0001, 16, 20), (3.0, 16, 18), (255.0, 0, 8), (1e-9, 4, 1)]
+            [(8.0, 16, 19), (8.000001, 16, 19), (8.0001, 16, 20), (3.0, 16, 18), (255.0, 0, 8), (1e-9, 4, 1)]
         {
             let range = InputRange::holding(magnitude, frac_bits);
             assert_eq!(range.bits(), bits, "{magnitude} with {frac_bits} fractional bits");
