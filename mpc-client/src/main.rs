@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use mpc_client::preprocess::Options;
 use mpc_client::{Error, Result, local};
+use mpc_core::kernel::WipingAllocator;
 
 use cli::{Cli, Command, ModelCommand};
 use commands::classify::{Job, Question};
@@ -21,6 +22,9 @@ const BAD_INPUT: u8 = 2;
 
 /// `check` has found a problem.
 const CLUSTER: u8 = 3;
+
+#[global_allocator]
+static ALLOCATOR: WipingAllocator = WipingAllocator;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -8,7 +8,7 @@ use hkdf::Hkdf;
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 use sha2::Sha256;
-use zeroize::Zeroizing;
+use zeroize::{Zeroizing, optimization_barrier};
 
 use crate::network::Branch;
 use crate::ring::{Domain, Word};
@@ -65,6 +65,20 @@ impl Stream {
             Self::Key(stream) => stream.fill_bytes(bytemuck::cast_slice_mut(words)),
             #[cfg(feature = "testing")]
             Self::Tape(tape, drawn) => drawn.fill(tape, words),
+        }
+    }
+}
+
+/// The state of a key stream holds the key.
+impl Drop for Stream {
+    fn drop(&mut self) {
+        match self {
+            Self::Key(stream) => {
+                *stream = ChaCha12Rng::from_seed([0; 32]);
+                optimization_barrier(stream);
+            }
+            #[cfg(feature = "testing")]
+            Self::Tape(..) => {}
         }
     }
 }

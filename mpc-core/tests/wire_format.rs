@@ -132,7 +132,7 @@ fn the_document_and_the_code_agree() {
         ("session hello", codec::encode(&hello).unwrap()),
     ]);
     let explicit = Tensor::from_shape_vec(&[2][..], vec![1u64, u64::MAX]).unwrap();
-    let dealt = Dealt { own: Component::Seed(Seed(id(0x55))), next: Component::Explicit(explicit) };
+    let dealt = Dealt { own: Component::Seed(Seed(id(0x55).into())), next: Component::Explicit(explicit) };
     let mut bytes = Vec::new();
     block_on(stream::send_dealt(&mut bytes, &dealt, stream::WORD)).unwrap();
     let read = block_on(stream::receive_dealt(&mut &bytes[..], &[2], stream::WORD)).unwrap();
@@ -146,8 +146,10 @@ fn the_document_and_the_code_agree() {
     let read = block_on(stream::receive_dealt(&mut &bytes[..], &[2], range.bytes())).unwrap();
     assert_eq!(read.next.expand(&[2]), dealt.next.expand(&[2]));
     expected.insert("dealt share of an input", bytes);
-    expected
-        .insert("expanded seed", expand::<u64>(&Seed(id(0x55)), &[2]).iter().flat_map(|w| w.to_le_bytes()).collect());
+    expected.insert(
+        "expanded seed",
+        expand::<u64>(&Seed(id(0x55).into()), &[2]).iter().flat_map(|w| w.to_le_bytes()).collect(),
+    );
 
     let documented = vectors();
     let wrong = expected.iter().filter(|(name, bytes)| documented.get(*name) != Some(*bytes));

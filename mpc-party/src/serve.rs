@@ -160,6 +160,21 @@ impl Drop for Place {
     }
 }
 
+/// Has the kernel write no memory to the disk when this process crashes: it holds shares and keys. On other systems than Unix there is
+/// nothing to switch off.
+///
+/// # Errors
+/// Where the system does not let a process lower its own limit.
+pub fn without_core_dumps() -> Result<()> {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        let none = Rlimit { current: Some(0), maximum: Some(0) };
+        setrlimit(Resource::Core, none).context("cannot switch off core dumps")?;
+    }
+    Ok(())
+}
+
 /// A running party.
 pub struct Server {
     pub(crate) shared: Arc<Shared>,
@@ -181,6 +196,7 @@ impl Server {
         let socket = UdpSocket::bind(config.listen);
         let socket = socket.with_context(|| format!("cannot listen on {} (listen)", config.listen))?;
         keep_freed_memory();
+        without_core_dumps()?;
         let io = Io::start()?;
         let (mesh, inbox) = Mesh::start(&io, socket, Arc::new(identity), config.role(), &cluster)?;
 

@@ -11,6 +11,7 @@ use std::time::Instant;
 use mpc_core::error::Error;
 use mpc_core::inference::head::{Output, Released};
 use mpc_core::inference::secure::evaluate;
+use mpc_core::kernel::wipe_stack;
 use mpc_core::link::Link;
 use mpc_core::network::identity::Fingerprint;
 use mpc_core::network::lines::Conditions;
@@ -101,6 +102,8 @@ async fn converse(
     say(send, &Reply::Accepted { session }).await?;
     let (wait, accepted) = (shared.limits.wait(), Instant::now());
     let shares = timeout(wait, demand.receive(recv)).instrument(info_span!("input")).await;
+    // This thread serves others next.
+    wipe_stack();
     let shares = shares
         .map_err(|_| Ended::Failed(format!("the input share did not arrive within {wait:?}")))?
         .map_err(|e| Ended::Failed(format!("the input share did not arrive: {e}")))?;
@@ -156,6 +159,7 @@ impl Running {
             // Nobody listens where the session was given up.
             drop(done.send(result));
             drop(admitted);
+            wipe_stack();
         });
         spawned.map_err(|e| Ended::Failed(format!("no thread for the session: {e}")))?;
         let mut running = Self { cancel: None, shares: Some(shares), answer };

@@ -17,10 +17,12 @@ mod gemm;
 pub(crate) mod small;
 mod subset;
 mod tile;
+mod wiping;
 
 use std::fmt;
 
 pub use conv::ConvGeometry;
+pub use wiping::{WipingAllocator, wipe_stack};
 
 /// The instruction set that the kernels use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

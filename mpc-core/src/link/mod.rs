@@ -9,7 +9,7 @@ pub mod reshare;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result, Step};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, wipe_stack};
 use crate::network::{Branch, Meter, Network};
 use crate::prss::Prss;
 use crate::ring::Word;
@@ -161,7 +161,11 @@ pub(crate) fn in_parallel<A, B: Send>(
     second: impl FnOnce() -> Result<B> + Send,
 ) -> Result<(A, B)> {
     let (a, b) = std::thread::scope(|scope| {
-        let running = scope.spawn(second);
+        let running = scope.spawn(|| {
+            let b = second();
+            wipe_stack();
+            b
+        });
         let a = first();
         (a, running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });

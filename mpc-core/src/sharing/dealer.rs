@@ -2,7 +2,7 @@
 
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, optimization_barrier};
 
 use super::{Share, slice, tensor};
 use crate::error::{Error, Result, Step};
@@ -10,9 +10,17 @@ use crate::random;
 use crate::ring::{Domain, Tensor, Word};
 use crate::role::Role;
 
-/// 32 bytes from which a component is expanded.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct Seed(pub [u8; 32]);
+/// 32 bytes from which a component is expanded. They stay in one place, so that moving a seed leaves no copy.
+#[derive(Clone)]
+pub struct Seed(pub Box<[u8; 32]>);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for Seed {}
 
 impl std::fmt::Debug for Seed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -26,9 +34,9 @@ impl Seed {
     /// # Errors
     /// [`Error::System`] where it gives none.
     pub fn fresh() -> Result<Self> {
-        let mut bytes = [0; 32];
-        random::fill(&mut bytes)?;
-        Ok(Self(bytes))
+        let mut seed = Self(Box::default());
+        random::fill(&mut *seed.0)?;
+        Ok(seed)
     }
 }
 
@@ -79,7 +87,11 @@ pub fn share_from<D: Domain, W: Word>([s0, s1]: [Seed; 2], secret: &Tensor<W>) -
 /// The pseudorandom tensor of a seed: ChaCha12 key stream, little endian, row-major.
 pub fn expand<W: Word>(seed: &Seed, shape: &[usize]) -> Tensor<W> {
     let mut data = vec![W::ZERO; shape.iter().product()];
-    ChaCha12Rng::from_seed(seed.0).fill_bytes(bytemuck::cast_slice_mut(&mut data));
+    let mut stream = ChaCha12Rng::from_seed(*seed.0);
+    stream.fill_bytes(bytemuck::cast_slice_mut(&mut data));
+    // Its state holds the seed.
+    stream = ChaCha12Rng::from_seed([0; 32]);
+    optimization_barrier(&stream);
     tensor(shape, data)
 }
 

@@ -8,6 +8,8 @@ mod recorder;
 pub mod small;
 mod tap;
 pub mod tape;
+#[cfg(target_os = "linux")]
+pub mod traces;
 
 use std::time::Duration;
 

@@ -57,7 +57,7 @@ pub async fn send_dealt(stream: &mut (impl AsyncWrite + Unpin), dealt: &Dealt<u6
         match component {
             Component::Seed(seed) => {
                 stream.write_u8(SEED).await?;
-                stream.write_all(&seed.0).await?;
+                stream.write_all(&*seed.0).await?;
             }
             Component::Explicit(tensor) => {
                 stream.write_u8(EXPLICIT).await?;
@@ -142,8 +142,8 @@ async fn receive_component(
 ) -> Result<Component<u64>> {
     match stream.read_u8().await? {
         SEED => {
-            let mut seed = Seed([0; 32]);
-            stream.read_exact(&mut seed.0).await?;
+            let mut seed = Seed(Box::default());
+            stream.read_exact(&mut *seed.0).await?;
             Ok(Component::Seed(seed))
         }
         EXPLICIT => Ok(Component::Explicit(receive_elements(stream, shape, width).await?)),

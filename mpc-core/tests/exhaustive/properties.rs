@@ -78,7 +78,7 @@ proptest! {
     ) {
         let shape = [words.len()];
         let component = |seeded: bool| match seeded {
-            true => Component::Seed(Seed(seed)),
+            true => Component::Seed(Seed(seed.into())),
             false => Component::Explicit(tensor(&shape, words.iter().map(|word| word >> (64 - 8 * width)))),
         };
         let dealt = Dealt { own: component(seeded[0]), next: component(seeded[1]) };

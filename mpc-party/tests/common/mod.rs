@@ -157,6 +157,11 @@ impl Parties {
         (said, output.status.code().unwrap())
     }
 
+    /// The process of a running party.
+    pub(crate) fn id(&self, role: Role) -> u32 {
+        self.processes[role.index()].as_ref().unwrap().id()
+    }
+
     /// Kills a party as a power cut would.
     pub(crate) fn kill(&mut self, role: Role) {
         let mut process = self.processes[role.index()].take().unwrap();
