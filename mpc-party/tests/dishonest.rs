@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use common::liar::Liar;
-use common::{Client, Conversation, Parties, TestModel, run, run_within};
+use common::{Client, Conversation, Parties, TestModel, run_within};
 use mpc_core::Role::{self, P0, P1, P2};
 use mpc_core::network::identity::Identity;
 use mpc_core::wire::message::{Action, Change, Code, Id, Reply, Request, Stamp};
