@@ -25,7 +25,7 @@ pub fn classify(model: &model::Model, inputs: &[Encoded]) -> Result<Evaluation> 
     if model.manifest.task.compares() {
         return Err(Error::WrongTask { model: model.manifest.name.clone(), compares: true });
     }
-    Ok(rows(model, inputs)?.as_revealed(model).labels(&model.manifest, inputs))
+    Ok(rows(model, inputs)?.revealed(model).labels(&model.manifest, inputs))
 }
 
 /// Whether inputs 2i and 2i + 1 are of the same person, as [`Client::compare`](crate::Client::compare); the cosine is always there.
@@ -43,12 +43,12 @@ pub fn compare(model: &model::Model, inputs: &[Encoded]) -> Result<Evaluation> {
         vec![product / (length(&pair[0]) * length(&pair[1]))]
     };
     let cosines = embeddings.rows.chunks_exact(2).map(cosine).collect();
-    Ok(Rows { rows: cosines, ..embeddings }.as_revealed(model).verdicts(embedding.threshold))
+    Ok(Rows { rows: cosines, ..embeddings }.revealed(model).verdicts(embedding.threshold))
 }
 
 impl Rows {
     /// Rounded as the servers round what they reveal; with all bits where a label is all that the servers tell.
-    fn as_revealed(mut self, model: &model::Model) -> Self {
+    fn revealed(mut self, model: &model::Model) -> Self {
         if model.manifest.reveal == Reveal::Scores {
             let frac_bits = model.manifest.score_bits(&model.graph);
             self.rows.iter_mut().flatten().for_each(|score| *score = fixed::round(*score, frac_bits));

@@ -162,7 +162,8 @@ impl Client {
         let weights =
             Tensor::from_shape_vec(IxDyn(&[words.len()]), words).map_err(|e| Error::Internal(e.to_string()))?;
         let publication = dealing.publication(model)?;
-        let mut dealt = share_from::<Arithmetic, u64>(dealing.seeds.map(|seed| Seed(Box::new(seed))), &weights).into_iter();
+        let mut dealt =
+            share_from::<Arithmetic, u64>(dealing.seeds.map(|seed| Seed(Box::new(seed))), &weights).into_iter();
         let sent = join(self.parties().map(|peer| {
             let dealt = dealt.next().expect("one for each of the three");
             upload(peer, publication, (manifest.clone(), graph.clone()), dealt)

@@ -29,6 +29,13 @@ pub struct Prss {
 }
 
 /// F(k, op) of one key, read from the start.
+#[cfg_attr(
+    feature = "testing",
+    expect(
+        clippy::large_enum_variant,
+        reason = "the product has the first one only, and reads it in the hottest loops"
+    )
+)]
 enum Stream {
     Key(ChaCha12Rng),
     #[cfg(feature = "testing")]

@@ -252,7 +252,11 @@ fn a_branch_does_not_verify() {
     let ends = mesh().map(|network| {
         let mut party = party(network, 8, Mode::Active.start(&[0; 32]));
         let [mut other, _, _] = mesh().map(|network| testing::party(network, 8, Mode::Active.start(&[0; 32])));
-        party.join(|_| Ok(()), |branch| Ok(std::mem::swap(branch, &mut other))).map(|_| other.verify().map(drop))
+        let swap = |branch: &mut Party| {
+            std::mem::swap(branch, &mut other);
+            Ok(())
+        };
+        party.join(|_| Ok(()), swap).map(|_| other.verify().map(drop))
     });
     for end in ends {
         assert!(matches!(&end, Ok(Err(Error::Invalid { reason, .. })) if reason.contains("a branch")), "{end:?}");

@@ -35,9 +35,9 @@ fn store(parties: &Parties, role: Role) -> Store {
 
 /// Changes the configuration of a party.
 fn edit(parties: &Parties, role: Role, from: &str, to: &str) {
-    let text = std::fs::read_to_string(parties.config(role)).unwrap();
+    let text = std::fs::read_to_string(parties.config(role)).expect("party.toml is read");
     assert!(text.contains(from), "{from} in {text}");
-    std::fs::write(parties.config(role), text.replace(from, to)).unwrap();
+    std::fs::write(parties.config(role), text.replace(from, to)).expect("party.toml is written");
 }
 
 /// The value of a series in a party's metrics, once it is there.

@@ -26,7 +26,7 @@ async fn until_said(parties: &Parties, role: Role, command: &str, text: &str) ->
 
 /// Gives a party a cluster file of its own.
 fn own_cluster(parties: &Parties, role: Role, change: impl FnOnce(&mut Cluster)) {
-    let mut cluster = Cluster::load(&parties.file("cluster.toml")).unwrap();
+    let mut cluster = Cluster::load(&parties.file("cluster.toml")).expect("cluster.toml is read");
     change(&mut cluster);
     std::fs::write(parties.folder(role).join("own.toml"), toml::to_string(&cluster).unwrap()).unwrap();
     let text = std::fs::read_to_string(parties.config(role)).unwrap();

@@ -1,6 +1,7 @@
 //! What three real parties hold in memory of a question that they have answered: nothing.
 #![cfg(target_os = "linux")]
 
+#[cfg(test)]
 mod common;
 #[allow(
     dead_code,
