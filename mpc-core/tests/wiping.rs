@@ -34,8 +34,11 @@ const SHAPE: [usize; 4] = [3, 1, 16, 16];
 
 const RANGE: f64 = 4.0;
 
+/// Its name, and how it is made.
+type Secret = (&'static str, fn() -> Vec<u8>);
+
 /// What is looked for. Everything can be made again from the numbers of streams, so that nothing need be kept to compare with.
-const SECRETS: [(&str, fn() -> Vec<u8>); 5] = [
+const SECRETS: [Secret; 5] = [
     ("the input", || bytes(input().as_slice().expect("standard layout"))),
     ("its seeds", || seeds().iter().flat_map(|seed| *seed.0).collect()),
     ("the components that seeds stand for", || components(0..2)),
@@ -183,7 +186,7 @@ fn nothing_of_a_question_is_left_when_it_is_answered() {
 
     let [client, parties] = found.into_inner().expect("no panic");
     let after = traces();
-    println!("client: {client:?}\nparties: {parties:?}\nafter: {after:?}");
+    eprintln!("client: {client:?}\nparties: {parties:?}\nafter: {after:?}");
     assert!(client.iter().take(4).all(|(_, found)| *found > 0), "the search finds nothing: {client:?}");
     assert!(parties.iter().skip(1).all(|(_, found)| *found > 0), "the search finds nothing: {parties:?}");
     assert_eq!(parties[0], ("the input", 0), "no party has the input");

@@ -29,7 +29,7 @@ async fn with_gallery(operator: &Identity, limits: &str) -> (Parties, TestModel,
     client.publish(&model).await;
     let mut gone = Enrolled { person: "gone".into(), template: Id::default() };
     for (person, sample) in [("ann", ANN), ("guest", GUEST), ("gone", GONE)] {
-        gone.template = client.keep(&model, &[sample]).await.unwrap();
+        gone.template = client.keep(&model, &[sample]).await.expect("a template");
         let made = client.enrol(&model, person, gone.template).await;
         assert!(matches!(made[0], Reply::Changed { .. }), "{made:?}");
     }
@@ -74,13 +74,13 @@ fn swap(list: &mut Catalog) {
 
 fn remove(model: &TestModel, person: &str) -> Change {
     let action = Action::Remove { publication: model.publication, person: person.into() };
-    Change { stamp: Stamp::fresh().unwrap(), action }
+    Change { stamp: Stamp::fresh().expect("random numbers"), action }
 }
 
 /// What a change in which `person` leaves makes of a list.
 fn without(list: &Catalog, person: &str) -> Catalog {
     let gallery = list.entries[0].gallery.iter().filter(|enrolled| enrolled.person != person).cloned();
-    list.with_gallery(&list.entries[0].publication, gallery.collect()).unwrap()
+    list.with_gallery(&list.entries[0].publication, gallery.collect()).expect("a next revision")
 }
 
 /// The names that a party tells.

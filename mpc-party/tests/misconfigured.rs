@@ -28,9 +28,10 @@ async fn until_said(parties: &Parties, role: Role, command: &str, text: &str) ->
 fn own_cluster(parties: &Parties, role: Role, change: impl FnOnce(&mut Cluster)) {
     let mut cluster = Cluster::load(&parties.file("cluster.toml")).expect("cluster.toml is read");
     change(&mut cluster);
-    std::fs::write(parties.folder(role).join("own.toml"), toml::to_string(&cluster).unwrap()).unwrap();
-    let text = std::fs::read_to_string(parties.config(role)).unwrap();
-    std::fs::write(parties.config(role), text.replace("../cluster.toml", "own.toml")).unwrap();
+    std::fs::write(parties.folder(role).join("own.toml"), toml::to_string(&cluster).expect("a cluster is TOML"))
+        .expect("own.toml is written");
+    let text = std::fs::read_to_string(parties.config(role)).expect("party.toml is read");
+    std::fs::write(parties.config(role), text.replace("../cluster.toml", "own.toml")).expect("party.toml is written");
 }
 
 #[test]
@@ -108,9 +109,10 @@ fn a_suspended_party_is_not_called_a_firewall() {
 }
 
 fn init(dir: &Path, arguments: &[&str]) -> (Output, String) {
-    let output = Command::new(program()).args(["init", "--dir"]).arg(dir).args(arguments).output().unwrap();
+    let output =
+        Command::new(program()).args(["init", "--dir"]).arg(dir).args(arguments).output().expect("the program starts");
     let said = [&output.stdout[..], &output.stderr[..]].concat();
-    (output, String::from_utf8(said).unwrap())
+    (output, String::from_utf8(said).expect("text"))
 }
 
 #[test]

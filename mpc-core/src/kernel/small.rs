@@ -103,7 +103,7 @@ mod tests {
         }
         for (a, by) in (0..=255u8).flat_map(|a| (0..5).map(move |by| (a, by))) {
             let shifted = [Small::<5>(a).shl(by), Small::<5>(a).shr(by)].map(Word::to_u64);
-            assert_eq!(shifted, [(u64::from(a) << by) % 32, u64::from(a) % 32 >> by]);
+            assert_eq!(shifted, [(u64::from(a) << by) % 32, (u64::from(a) % 32) >> by]);
         }
     }
 }

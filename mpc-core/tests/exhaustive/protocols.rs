@@ -158,7 +158,7 @@ pub(crate) fn component_pair<const B: u32>(slot: Role) -> Protocol {
     };
     let [j, k] = [slot.index(), slot.next().index()];
     on_ring(format!("product of components {j} and {k}"), vec![Input::ring(B)], run, move |x| {
-        x[0][j] * x[0][k] & mask(B)
+        (x[0][j] * x[0][k]) & mask(B)
     })
 }
 
@@ -173,7 +173,7 @@ fn truncated(bits: u32, m: u32, x: [u64; 3]) -> u64 {
         return Value::Modulo { bits }.of(x);
     }
     // What is divided is not negative, and its components add up to it and some times 2^bits.
-    let shifted = [x[0] + (1 << (bits - 2)) + (1 << (m - 1)) - 1 & mask(bits), x[1], x[2]];
+    let shifted = [(x[0] + (1 << (bits - 2)) + (1 << (m - 1)) - 1) & mask(bits), x[1], x[2]];
     let number = Value::Modulo { bits }.of(shifted);
     let wraps = (shifted.iter().sum::<u64>() - number) >> bits;
     let parts: u64 = shifted.iter().map(|part| part >> m).sum();
@@ -199,7 +199,7 @@ pub(crate) fn truncation<const B: u32>(m: u32) -> Protocol {
 pub(crate) fn rounding<const B: u32>(m: u32) -> Protocol {
     let run = move |p: &mut Party, s: &[ArithmeticShare<Small<B>>]| Ok(Output::numbers(&round::round(p, &s[0], m)?));
     on_ring(format!("rounding by {m}"), vec![truncatable(B, m, B)], run, move |x| {
-        (signed(B, x[0]) + (1 << (m - 1)) - 1 >> m) as u64 & mask(B)
+        ((signed(B, x[0]) + (1 << (m - 1)) - 1) >> m) as u64 & mask(B)
     })
 }
 

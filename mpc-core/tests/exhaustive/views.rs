@@ -22,6 +22,9 @@ use crate::session::{Columns, Counter, LANES, Place, run};
 use crate::{assert_row, grouped};
 use Known::{All, Chosen};
 
+/// Of each operation of a branch, the bits of a word and how many are drawn.
+type Draws = BTreeMap<(Branch, u64), (u32, usize)>;
+
 /// Cases in one run, at least.
 const CASES: usize = 1 << 15;
 
@@ -157,7 +160,7 @@ impl<'a> Scene<'a> {
     fn new(protocol: &'a Protocol, observer: Role, own: Known, low: u32, rng: &mut ChaCha12Rng) -> Self {
         const ENOUGH: usize = 64 * LANES;
         // Any values: what is drawn where does not depend on them.
-        let draws: [Arc<Mutex<BTreeMap<(Branch, u64), (u32, usize)>>>; 3] = Default::default();
+        let draws: [Arc<Mutex<Draws>>; 3] = Default::default();
         let tapes = [0, 1, 2].map(|key: usize| -> Tape {
             let draws = draws[key].clone();
             Arc::new(move |drawn, bytes| {
@@ -208,7 +211,8 @@ impl<'a> Scene<'a> {
         let received = messages.into_iter().map(|(place, bytes)| {
             let bits = 8 * bytes.len() / ENOUGH;
             let most = u8::BITS - bytes.iter().fold(0, |all, byte| all | byte).leading_zeros();
-            let entry = if bits % 8 != 0 { (1, bits) } else { (if most == 8 { low } else { most }, bits / 8) };
+            let entry =
+                if !bits.is_multiple_of(8) { (1, bits) } else { (if most == 8 { low } else { most }, bits / 8) };
             (place, entry)
         });
         let received: BTreeMap<_, _> = received.collect();
