@@ -48,6 +48,10 @@ impl Stream {
     }
 
     /// The stream of another branch, whose key is `key`.
+    #[cfg_attr(
+        not(feature = "testing"),
+        expect(unused_variables, reason = "a tape is told the branch, a key is of one")
+    )]
     fn branch(&self, branch: Branch, key: &Key) -> Self {
         match self {
             Self::Key(_) => Self::new(key),
