@@ -110,6 +110,8 @@ pub(crate) struct Enrolled {
     model: String,
     id: String,
     pictures: usize,
+    /// What the template was computed with, which may be stricter than what was asked for.
+    security: Option<Mode>,
     #[serde(flatten)]
     cost: Cost,
 }
@@ -125,8 +127,14 @@ pub(crate) async fn enrol(
     let Asking { client, model, timeout, start } = *asking;
     let inputs = inputs::prepare_all(model, pictures, options).await?;
     let evaluation = client.enrol(model, id, &inputs, security, timeout).await?;
-    let (cost, model) = (Cost::of(&evaluation, start.elapsed()), model.manifest.name.clone());
-    Ok(Enrolled { command: "face enrol", model, id: id.into(), pictures: inputs.len(), cost })
+    Ok(Enrolled {
+        command: "face enrol",
+        model: model.manifest.name.clone(),
+        id: id.into(),
+        pictures: inputs.len(),
+        security: evaluation.security,
+        cost: Cost::of(&evaluation, start.elapsed()),
+    })
 }
 
 /// Who is enrolled; with `--json` this is what `face list` prints.
