@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use mpc_core::security::Mode;
+use mpc_core::session::Mode;
 use serde::{Deserialize, Serialize};
 
 use crate::owner::{Options, Owner};

@@ -10,10 +10,8 @@ use mpc_core::Role;
 use mpc_core::inference::head::Head;
 use mpc_core::model::Graph;
 use mpc_core::model::manifest::Reveal;
-use mpc_core::network::Meter;
-use mpc_core::network::lines::{self, Conditions};
 use mpc_core::ring::{Domain, Tensor};
-use mpc_core::security::Mode;
+use mpc_core::session::{self, Conditions, Meter, Mode};
 use mpc_core::sharing::Share;
 use mpc_core::wire::cluster::Cluster;
 use mpc_core::wire::codec;
@@ -81,7 +79,7 @@ pub(crate) struct Outcome {
     /// The most memory that the process has held.
     pub(crate) peak_rss_mb: f64,
     /// What the party has found out about lines and processors, before an evaluation.
-    pub(crate) lines: Option<lines::Measured>,
+    pub(crate) lines: Option<session::Measured>,
 }
 
 impl Outcome {

@@ -64,7 +64,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use mpc_core::security::Mode;
+use mpc_core::session::Mode;
 
 use crate::measurement::Measurement;
 use crate::owner::{Options, Owner};

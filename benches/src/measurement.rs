@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::Result;
-use mpc_core::security::Mode;
+use mpc_core::session::Mode;
 use serde::{Deserialize, Serialize};
 
 use crate::job::Measured;

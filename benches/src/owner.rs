@@ -8,7 +8,7 @@ use mpc_core::inference::clear;
 use mpc_core::model::encode_weights;
 use mpc_core::model::manifest::Reveal;
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, fixed};
-use mpc_core::security::Mode;
+use mpc_core::session::Mode;
 use mpc_core::sharing::{Dealt, Share, reconstruct, share, share_ranged};
 use ndarray::ArrayD;
 

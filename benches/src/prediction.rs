@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use mpc_core::inference::rehearsal::{reference, rehearse};
-use mpc_core::network::lines::{Conditions, Measured};
-use mpc_core::security::Mode;
+use mpc_core::session::{Conditions, Measured, Mode};
 
 use crate::job::head;
 use crate::party::cpu;

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use mpc_core::security::Mode;
-use mpc_core::wire::message::{Action, Code, Id, Question, Reply, Request};
+use mpc_core::session::{Id, Mode};
+use mpc_core::wire::message::{Action, Code, Question, Reply, Request};
 use mpc_core::wire::peer::gallery_name;
 use serde::Serialize;
 

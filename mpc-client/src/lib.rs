@@ -35,7 +35,7 @@ pub use error::{Error, Result};
 pub use gallery::{Gallery, Lost, Matches};
 pub use models::Models;
 pub use mpc_core::network::identity::Identity;
-pub use mpc_core::security::Mode;
+pub use mpc_core::session::Mode;
 pub use mpc_core::wire::cluster::Cluster;
 pub use publish::{Dealing, Published};
 pub use session::{Encoded, Evaluation, Model, Prediction};

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use mpc_core::model::{Graph, Manifest};
-use mpc_core::security::Mode;
+use mpc_core::session::{Id, Mode};
 use mpc_core::wire::codec;
-use mpc_core::wire::message::{Action, Change, Id, ModelInfo, Reply, Request, Stamp};
+use mpc_core::wire::message::{Action, Change, ModelInfo, Reply, Request, Stamp};
 use tokio::time::{Instant, sleep};
 
 use crate::connect::{Client, join, join_session};

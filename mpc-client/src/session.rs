@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use mpc_core::model::manifest::{Reveal, UNKNOWN};
 use mpc_core::model::{Graph, Manifest};
-use mpc_core::network::Meter;
 use mpc_core::ring::fixed;
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor};
-use mpc_core::security::Mode;
+use mpc_core::session::{Id, Meter, Mode};
 use mpc_core::sharing::{InputRange, Share, reconstruct, share, share_ranged};
-use mpc_core::wire::message::{Classify, Id, Question, Reply, Request, Stamp, Subject};
+use mpc_core::wire::message::{Evaluate, Question, Reply, Request, Stamp, Subject};
 use mpc_core::wire::stream::WORD;
 use ndarray::{ArrayD, IxDyn};
 
@@ -229,7 +228,7 @@ impl Client {
             return Err(Error::WrongTask { model: name.clone(), compares });
         }
         let security = model.minimum.max(question.minimum()).max(*security);
-        let request = Classify {
+        let request = Evaluate {
             stamp: Stamp::fresh()?,
             subject: Subject::Published(model.publication),
             question: question.clone(),
@@ -245,7 +244,7 @@ impl Client {
     /// What the enclosed `graph` computes of `input`, and what it took. `weights` are those of the graph, one flat vector.
     pub(crate) async fn output(
         &self,
-        request: Classify,
+        request: Evaluate,
         graph: &Graph,
         input: &Tensor<u64>,
         weights: &Tensor<u64>,
@@ -259,7 +258,7 @@ impl Client {
     /// graph.
     async fn admit_request(
         &self,
-        request: Classify,
+        request: Evaluate,
         (input, range): (&Tensor<u64>, InputRange),
         weights: Option<&Tensor<u64>>,
     ) -> Result<([Conversation<'_>; 3], Id)> {
@@ -274,7 +273,7 @@ impl Client {
         let mut dealt = dealt.into_iter();
         let admitted = join(self.parties().map(|peer| {
             let dealt = dealt.next().expect("one for each of the three");
-            admit(peer, Request::Classify(request.clone()), dealt, ahead.is_some())
+            admit(peer, Request::Evaluate(request.clone()), dealt, ahead.is_some())
         }))
         .await?;
         let sessions = admitted.each_ref().map(|(_, session)| *session);

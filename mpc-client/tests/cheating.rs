@@ -9,7 +9,7 @@ use mpc_client::Dealing;
 use mpc_client::local::LocalCluster;
 use mpc_core::Role;
 use mpc_core::model::Model;
-use mpc_core::security::Id;
+use mpc_core::session::Id;
 use mpc_party::Config;
 use mpc_party::store::Store;
 use program::{client, run};

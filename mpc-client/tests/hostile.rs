@@ -20,7 +20,7 @@ use mpc_core::network::endpoint::{self, connect};
 use mpc_core::network::tls;
 use mpc_core::wire::cluster::{Cluster, PartyEntry};
 use mpc_core::wire::message::{
-    Classify, MAX_CONTROL, Purpose, Question, Refusal, Reply, Request, Stamp, Subject, Versioned,
+    Evaluate, MAX_CONTROL, Purpose, Question, Refusal, Reply, Request, Stamp, Subject, Versioned,
 };
 use mpc_core::wire::stream;
 use quinn::crypto::rustls::QuicClientConfig;
@@ -108,7 +108,7 @@ impl Enemy {
                 "oversized frames"
             }
             7 => {
-                let request = Request::Classify(Classify {
+                let request = Request::Evaluate(Evaluate {
                     stamp: Stamp::fresh().expect("random numbers"),
                     subject: Subject::Published(self.model.publication),
                     question: Question::Label,

@@ -7,7 +7,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`error`], [`random`], [`role`], [`ring`] | kinds of failure; random numbers; P0, P1, P2; words, domains and fixed point |
+//! | [`error`], [`random`], [`role`], [`session`], [`ring`] | kinds of failure; random numbers; P0, P1, P2; what names and describes a session; words, domains and fixed point |
 //! | [`kernel`] | local compute: matrix products, convolutions, bit transposes |
 //! | [`sharing`], [`prss`] | replicated shares of tensors; correlated randomness without a message |
 //! | [`network`] | exact-length messages between the parties, in memory or over QUIC |
@@ -59,6 +59,7 @@ pub mod random;
 pub mod ring;
 pub mod role;
 pub mod security;
+pub mod session;
 pub mod sharing;
 #[cfg(feature = "testing")]
 pub mod testing;

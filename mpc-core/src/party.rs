@@ -7,10 +7,10 @@ use crate::kernel::Kernel;
 use crate::link::Link;
 use crate::link::in_parallel;
 use crate::link::open::open;
-use crate::network::Meter;
 use crate::ring::{Domain, Tensor, Word};
 use crate::role::Role;
-use crate::security::{Claim, Digests, Id, Mode, Security};
+use crate::security::{self, Claim, Digests, Security};
+use crate::session::{Id, Meter, Mode};
 use crate::sharing::Share;
 use verified::Session;
 pub use verified::{Computed, VerifiedParty};
@@ -40,7 +40,7 @@ impl Party {
     /// Starts a session that is secure against what `mode` says. `context` is what the three parties have agreed on before: the
     /// session, its model and its parameters.
     pub fn new(link: Link, mode: Mode, context: &Id) -> Self {
-        Self::start(link, mode.start(context))
+        Self::start(link, security::start(mode, context))
     }
 
     /// Starts a session with any security.

@@ -9,12 +9,11 @@ use std::collections::HashMap;
 use std::fmt;
 
 use crate::model::{Facts, Graph, Node, Op, ValueId};
-use crate::network::lines::Conditions;
 use crate::protocol::compare::Width;
 use crate::protocol::cost::Cost;
 use crate::protocol::winner::Levels;
 use crate::protocol::{argmax, pool, relu};
-use crate::security::Mode;
+use crate::session::{Conditions, Mode};
 
 /// The choices for one graph and batch.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use rand_core::{Rng, SeedableRng};
 use sha2::Sha256;
 use zeroize::{Zeroizing, optimization_barrier};
 
-use crate::network::Branch;
 use crate::ring::{Domain, Word};
+use crate::session::Branch;
 #[cfg(feature = "testing")]
 use crate::testing::tape::{Drawn, Tape};
 

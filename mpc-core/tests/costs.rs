@@ -2,8 +2,6 @@
 
 use mpc_core::Party;
 use mpc_core::error::Result;
-use mpc_core::network::Meter;
-use mpc_core::network::lines::Conditions;
 use mpc_core::plan::nanoseconds;
 use mpc_core::protocol::argmax::{self, argmax};
 use mpc_core::protocol::compare::{self, Width};
@@ -16,6 +14,7 @@ use mpc_core::protocol::truncate::{self, truncate};
 use mpc_core::protocol::winner::Levels;
 use mpc_core::protocol::{convert, exponential, lift, pool};
 use mpc_core::ring::{Arithmetic, Boolean, Word};
+use mpc_core::session::{Conditions, Meter};
 use mpc_core::sharing::{InputRange, RangedShare, Share};
 use mpc_core::testing::three_parties;
 use proptest::prelude::*;

@@ -5,10 +5,10 @@ use mpc_core::inference::head::{Head, Output, Templates, Told};
 use mpc_core::inference::secure::{Weights, evaluate};
 use mpc_core::model::manifest::Reveal;
 use mpc_core::model::{Bound, Facts, Graph, Manifest, Node, Op, Source};
-use mpc_core::network::lines::Conditions;
 use mpc_core::protocol::unit::{max_bits, unit};
 use mpc_core::ring::{Arithmetic, Boolean, Tensor, fixed};
-use mpc_core::security::Mode;
+use mpc_core::security;
+use mpc_core::session::{Conditions, Mode};
 use mpc_core::sharing::{ArithmeticShare, Share, reconstruct};
 use mpc_core::testing::{deal, deal_ranged, mesh, party, run_verified, three_parties};
 use mpc_core::wire::message::Question;
@@ -80,7 +80,7 @@ fn run(
     let input = deal_ranged(&encode(rows, &[rows.len(), size]), graph.input_range());
     let dealt: Vec<[ArithmeticShare; 3]> =
         templates.iter().map(|row| deal(&encode(std::slice::from_ref(row), &[size]))).collect();
-    let parties = mesh().map(|network| party(network, 1, mode.start(&[7; 32])));
+    let parties = mesh().map(|network| party(network, 1, security::start(mode, &[7; 32])));
     let evaluate = |party: &mut Party| {
         let mine = party.role().index();
         let rows: Vec<ArithmeticShare> = dealt.iter().map(|shares| shares[mine].clone()).collect();

@@ -1,8 +1,8 @@
 //! Numbers dealt within a range, lifted to Z_2^64: against integers, for all components of small ranges and random ones of all ranges.
 
-use mpc_core::network::Meter;
 use mpc_core::protocol::lift::lift;
 use mpc_core::ring::{Arithmetic, Tensor};
+use mpc_core::session::Meter;
 use mpc_core::sharing::{InputRange, RangedShare, reconstruct};
 use mpc_core::testing::{deal_ranged, three_parties};
 use proptest::prelude::*;

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 
 use mpc_core::error::Step;
-use mpc_core::network::Meter;
-use mpc_core::network::lines::Conditions;
 use mpc_core::ring::Tensor;
-use mpc_core::security::Mode;
+use mpc_core::session::{Conditions, Id, Meter, Mode};
 use mpc_core::sharing::{Component, Dealt, InputRange, Seed, expand};
 use mpc_core::wire::codec;
 use mpc_core::wire::message::{
-    Action, Change, Classify, Code, Id, MAX_CONTROL, ModelInfo, Question, Reply, Request, Stamp, Subject, Upload,
+    Action, Change, Code, Evaluate, MAX_CONTROL, ModelInfo, Question, Reply, Request, Stamp, Subject, Upload,
     Versioned, model_digest,
 };
 use mpc_core::wire::peer::{
@@ -27,8 +25,8 @@ fn id(byte: u8) -> Id {
     [byte; 32]
 }
 
-fn classify() -> Classify {
-    Classify {
+fn evaluate() -> Evaluate {
+    Evaluate {
         stamp: Stamp { request: id(0x01), issued_s: 1_800_000_000 },
         subject: Subject::Published(id(0x02)),
         question: Question::Label,
@@ -73,11 +71,11 @@ fn framed<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(message
 
 #[test]
 fn the_document_and_the_code_agree() {
-    let digest = classify().digest().unwrap();
+    let digest = evaluate().digest().unwrap();
     let nonces = [id(0x20), id(0x21), id(0x22)];
     let session = session_id(&digest, &id(0x10), &nonces);
     let model = model_digest("name = \"m\"", &[1, 2, 3]);
-    let enclosed = Classify { subject: Subject::Enclosed(vec![1, 2, 3]), question: Question::Output, ..classify() };
+    let enclosed = Evaluate { subject: Subject::Enclosed(vec![1, 2, 3]), question: Question::Output, ..evaluate() };
     let info = ModelInfo { publication: id(0x02), revision: 7, manifest: "name = \"m\"".into(), graph: vec![1, 2, 3] };
     let propose = Propose { request: id(0x01), digest, client: id(0x10), tenant: "clinic".into() };
     let upload = Upload {
@@ -88,21 +86,21 @@ fn the_document_and_the_code_agree() {
         digest: id(0x04),
     };
     let change =
-        Change { stamp: classify().stamp, action: Action::Activate { publication: id(0x02), forget_gallery: false } };
+        Change { stamp: evaluate().stamp, action: Action::Activate { publication: id(0x02), forget_gallery: false } };
     let ann = Enrolled { person: "ann".into(), template: id(0x03) };
     let gallery = gallery_digest(&id(0x02), std::slice::from_ref(&ann));
     let action = Action::Enrol { publication: id(0x02), person: ann.person, template: ann.template };
-    let enrol = Change { stamp: classify().stamp, action };
+    let enrol = Change { stamp: evaluate().stamp, action };
     let empty = Catalog::default();
     let catalog = empty.with("clinic", "m", Some(id(0x02))).unwrap();
     let change_hello = ChangeHello::new(session, &empty, &catalog).unwrap();
     let listed = listed_digest("clinic", "m", &id(0x02), 1, None);
-    let hello = SessionHello::new(session, &classify(), model, listed, Conditions::LAN);
+    let hello = SessionHello::new(session, &evaluate(), model, listed, Conditions::LAN);
     let commitment = nonce_commitment(&digest, &nonces[0]);
     let mut expected = BTreeMap::from([
         ("status", framed(&Versioned::new(Request::Status))),
-        ("classify", framed(&Versioned::new(Request::Classify(classify())))),
-        ("classify enclosed", framed(&Versioned::new(Request::Classify(enclosed)))),
+        ("classify", framed(&Versioned::new(Request::Evaluate(evaluate())))),
+        ("classify enclosed", framed(&Versioned::new(Request::Evaluate(enclosed)))),
         ("refused", framed(&Reply::Refused(Code::Busy.because("later")))),
         ("cheating", framed(&Reply::Cheating { step: Step::Products })),
         ("models", framed(&Reply::Models { minimum: Mode::Passive, models: vec![info] })),

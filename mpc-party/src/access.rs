@@ -11,7 +11,8 @@ use std::time::{Duration, SystemTime};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use mpc_core::network::identity::Fingerprint;
-use mpc_core::wire::message::{Code, Id, Refusal, Stamp};
+use mpc_core::session::Id;
+use mpc_core::wire::message::{Code, Refusal, Stamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::{Client, ClientLimits, Config, Right};

@@ -7,9 +7,9 @@ use mpc_core::inference::head::Head;
 use mpc_core::inference::secure::Weights;
 use mpc_core::model::Graph;
 use mpc_core::plan::session_bytes;
-use mpc_core::security::Mode;
+use mpc_core::session::{Id, Mode};
 use mpc_core::sharing::{InputRange, RangedShare};
-use mpc_core::wire::message::{Classify, Code, Id, Question, Refusal, Subject, model_digest};
+use mpc_core::wire::message::{Code, Evaluate, Question, Refusal, Subject, model_digest};
 use mpc_core::wire::peer::listed_digest;
 use mpc_core::wire::stream;
 use quinn::RecvStream;
@@ -42,7 +42,7 @@ impl Asked {
     ///
     /// # Errors
     /// There is no such publication or gallery, or the graph is not valid.
-    pub(crate) fn find(catalog: &Catalog, tenant: &str, request: &Classify) -> Result<Self, Refusal> {
+    pub(crate) fn find(catalog: &Catalog, tenant: &str, request: &Evaluate) -> Result<Self, Refusal> {
         match &request.subject {
             Subject::Published(publication) => {
                 let model = catalog.find(tenant, publication).ok_or_else(not_in_service)?;
@@ -119,7 +119,7 @@ impl Asked {
     ///
     /// # Errors
     /// It does not suit the model or its gallery.
-    pub(crate) fn head(&self, request: &Classify) -> Result<Head<'_>, Error> {
+    pub(crate) fn head(&self, request: &Evaluate) -> Result<Head<'_>, Error> {
         match self {
             Self::Published(model, gallery) => {
                 let templates = gallery.as_ref().and_then(|gallery| gallery.templates.as_ref());
@@ -134,7 +134,7 @@ impl Asked {
     ///
     /// # Errors
     /// The limit that it exceeds.
-    pub(crate) fn demand(&self, request: &Classify, limits: &Limits, words: usize) -> Result<Demand, Refusal> {
+    pub(crate) fn demand(&self, request: &Evaluate, limits: &Limits, words: usize) -> Result<Demand, Refusal> {
         let head = self.head(request).map_err(|e| Code::Invalid.because(e.to_string()))?;
         let graph = self.graph();
         let most = graph.max_windows();
@@ -180,7 +180,7 @@ impl Asked {
 }
 
 /// The gallery that a question names, with all its templates, if they are good for the security that is asked for.
-fn gallery(catalog: &Catalog, model: &Model, request: &Classify) -> Result<Option<Arc<Gallery>>, Refusal> {
+fn gallery(catalog: &Catalog, model: &Model, request: &Evaluate) -> Result<Option<Arc<Gallery>>, Refusal> {
     let (Question::Is { gallery: digest, .. } | Question::Who { gallery: digest }) = &request.question else {
         return Ok(None);
     };

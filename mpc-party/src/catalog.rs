@@ -12,8 +12,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
 use mpc_core::model::Manifest;
+use mpc_core::session::Id;
 use mpc_core::sharing::ArithmeticShare;
-use mpc_core::wire::message::{Code, Id, ModelInfo, Refusal, Upload, short};
+use mpc_core::wire::message::{Code, ModelInfo, Refusal, Upload, short};
 use mpc_core::wire::peer;
 use mpc_core::wire::stream;
 use tokio::sync::Mutex as AsyncMutex;

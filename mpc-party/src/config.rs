@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use config::{Environment, File, FileFormat};
 use garde::Validate;
 use mpc_core::Role;
-use mpc_core::security::Mode;
+use mpc_core::session::Mode;
 use mpc_core::wire::cluster::{Cluster, PartyEntry};
 use serde::Deserialize;
 

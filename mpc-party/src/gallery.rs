@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use mpc_core::inference::head::Templates;
-use mpc_core::security::Mode;
+use mpc_core::session::{Id, Mode};
 use mpc_core::sharing::ArithmeticShare;
-use mpc_core::wire::message::{Code, Id, Refusal};
+use mpc_core::wire::message::{Code, Refusal};
 use mpc_core::wire::peer::{Catalog, Enrolled, Entry, gallery_digest, gallery_name};
 
 use crate::catalog::not_in_service;

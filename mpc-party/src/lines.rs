@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mpc_core::network::lines::{Conditions, Measured, measure};
+use mpc_core::network::lines::measure;
 use mpc_core::network::mesh::Mesh;
-use mpc_core::wire::message::{Id, Versioned};
+use mpc_core::session::{Conditions, Id, Measured};
+use mpc_core::wire::message::Versioned;
 use mpc_core::wire::peer::PeerRequest;
 use mpc_core::wire::stream;
 use mpc_core::{Role, random};

@@ -3,9 +3,10 @@
 use mpc_core::inference::secure::Weights;
 use mpc_core::model::{Graph, Manifest};
 use mpc_core::ring::Tensor;
+use mpc_core::session::Id;
 use mpc_core::sharing::{ArithmeticShare, Dealt};
 use mpc_core::wire::codec;
-use mpc_core::wire::message::{Code, Id, ModelInfo, Refusal, model_digest};
+use mpc_core::wire::message::{Code, ModelInfo, Refusal, model_digest};
 
 use crate::config::Limits;
 

@@ -12,7 +12,7 @@ use mpc_core::network::endpoint::{self, close};
 use mpc_core::network::identity::Fingerprint;
 use mpc_core::network::mesh::Caller;
 use mpc_core::wire::message::{
-    Action, Change, Classify, Code, MAX_CONTROL, PROBE_BYTES, Question, Refusal, Reply, Request, Status, Task,
+    Action, Change, Code, Evaluate, MAX_CONTROL, PROBE_BYTES, Question, Refusal, Reply, Request, Status, Task,
 };
 use mpc_core::wire::stream;
 use quinn::{RecvStream, SendStream};
@@ -212,7 +212,7 @@ async fn serve(
     let request = first.map_err(|_| Ended::Left)?.map_err(|e| unreadable(&e))?;
     record.kind = Kind::of(&request);
     record.ticket = match &request {
-        Request::Classify(Classify { stamp, .. }) | Request::Change(Change { stamp, .. }) => {
+        Request::Evaluate(Evaluate { stamp, .. }) | Request::Change(Change { stamp, .. }) => {
             Some((fingerprint.0, stamp.request))
         }
         _ => None,
@@ -224,7 +224,7 @@ async fn serve(
     };
     let new = |stamp| shared.stamps.check(fingerprint, stamp, SystemTime::now());
     let may = |right| principal.check(right);
-    if matches!(request, Request::Classify(_) | Request::Upload(_) | Request::Change(_)) {
+    if matches!(request, Request::Evaluate(_) | Request::Upload(_) | Request::Change(_)) {
         record.place = Some(shared.take_on()?);
     }
     match request {
@@ -240,7 +240,7 @@ async fn serve(
             let persons = gallery.enrolled.iter().map(|enrolled| enrolled.person.clone()).collect();
             say(send, &Reply::Gallery { persons, digest: gallery.digest, lacking: gallery.lacking() }).await
         }
-        Request::Classify(request) => {
+        Request::Evaluate(request) => {
             may(if request.question == Question::Enrol { Right::Enrol } else { Right::Classify })?;
             new(&request.stamp)?;
             session::classify(shared, principal, fingerprint, request, record, send, recv).await

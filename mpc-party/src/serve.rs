@@ -12,7 +12,7 @@ use mpc_core::network::identity::{Fingerprint, Identity};
 use mpc_core::network::mesh::{Control, Inbox, Mesh};
 use mpc_core::network::quiet::Quiet;
 use mpc_core::party::keep_freed_memory;
-use mpc_core::security::Mode;
+use mpc_core::session::Mode;
 use mpc_core::wire::message::{Code, Question, Refusal};
 use mpc_core::wire::peer::PeerRequest;
 use tokio::sync::watch;

@@ -13,14 +13,14 @@ use mpc_core::inference::head::{Output, Released};
 use mpc_core::inference::secure::evaluate;
 use mpc_core::kernel::wipe_stack;
 use mpc_core::link::Link;
+use mpc_core::network::Network;
 use mpc_core::network::identity::Fingerprint;
-use mpc_core::network::lines::Conditions;
 use mpc_core::network::quic::{Cancel, QuicNetwork};
-use mpc_core::network::{Meter, Network};
 use mpc_core::party::Computed;
 use mpc_core::prss::Prss;
+use mpc_core::session::{Conditions, Id, Meter};
 use mpc_core::wire::codec;
-use mpc_core::wire::message::{Classify, Id, Reply, Subject, short};
+use mpc_core::wire::message::{Evaluate, Reply, Subject, short};
 use mpc_core::wire::peer::{Propose, SessionHello};
 use mpc_core::wire::stream;
 use mpc_core::{Party, Role};
@@ -44,7 +44,7 @@ pub(crate) async fn classify(
     shared: &Arc<Shared>,
     principal: &Principal,
     client: Fingerprint,
-    request: Classify,
+    request: Evaluate,
     record: &mut Record,
     send: &mut SendStream,
     recv: &mut RecvStream,
@@ -62,7 +62,7 @@ async fn converse(
     shared: &Arc<Shared>,
     principal: &Principal,
     client: Fingerprint,
-    request: Classify,
+    request: Evaluate,
     record: &mut Record,
     send: &mut SendStream,
     recv: &mut RecvStream,
@@ -131,7 +131,7 @@ struct Work {
     asked: Asked,
     /// [`Asked::listed`].
     listed: Id,
-    request: Classify,
+    request: Evaluate,
 }
 
 type Answer = (Released, Meter);

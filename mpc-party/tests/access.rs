@@ -6,7 +6,8 @@ mod common;
 use common::{Client, Conversation, Parties, TestModel, run, send_input};
 use mpc_core::Role::{self, P0, P1, P2};
 use mpc_core::network::identity::Identity;
-use mpc_core::wire::message::{Action, Change, Classify, Code, Id, Refusal, Reply, Request, Stamp, Task};
+use mpc_core::session::Id;
+use mpc_core::wire::message::{Action, Change, Code, Evaluate, Refusal, Reply, Request, Stamp, Task};
 
 const SAMPLES: [[f64; 4]; 3] = [[1.5, 0.25, -1.0, 0.0], [-0.5, -0.25, -1.0, 2.0], [0.0, 0.125, 0.25, -2.0]];
 const LABELS: [u64; 3] = [0, 1, 2];
@@ -125,7 +126,7 @@ fn no_party_can_admit_anybody_alone() {
             let reason = client.connections[role.index()].closed().await.to_string();
             assert!(reason.contains("does not know the key"), "{reason}");
         }
-        let Refusal { code, reason } = refusal(&client, P0, Request::Classify(model.classify(1))).await;
+        let Refusal { code, reason } = refusal(&client, P0, Request::Evaluate(model.classify(1))).await;
         assert!(code == Code::Unavailable && (reason.contains("P1") || reason.contains("P2")), "{reason}");
 
         let client = parties.connect(&moved).await;
@@ -145,7 +146,7 @@ fn a_request_is_served_once() {
         parties.connect(&parties.publisher).await.publish(&model).await;
         let client = parties.connect(&parties.client).await;
         let request = model.classify(3);
-        let mut session = client.ask_all(&Request::Classify(request.clone())).await;
+        let mut session = client.ask_all(&Request::Evaluate(request.clone())).await;
         for conversation in &mut session {
             assert!(matches!(conversation.reply().await, Reply::Accepted { .. }));
         }
@@ -154,11 +155,11 @@ fn a_request_is_served_once() {
             assert!(matches!(conversation.reply().await, Reply::Output { .. }));
         }
         for role in Role::ALL {
-            assert_eq!(refusal(&client, role, Request::Classify(request.clone())).await.code, Code::Replayed);
+            assert_eq!(refusal(&client, role, Request::Evaluate(request.clone())).await.code, Code::Replayed);
             for (seconds, side) in [(-1000, "behind"), (1000, "ahead")] {
                 let issued_s = request.stamp.issued_s.saturating_add_signed(seconds);
-                let old = Classify { stamp: Stamp { issued_s, ..Stamp::fresh().unwrap() }, ..request.clone() };
-                let Refusal { code, reason } = refusal(&client, role, Request::Classify(old)).await;
+                let old = Evaluate { stamp: Stamp { issued_s, ..Stamp::fresh().unwrap() }, ..request.clone() };
+                let Refusal { code, reason } = refusal(&client, role, Request::Evaluate(old)).await;
                 assert!(code == Code::Clock && reason.contains(side), "{reason}");
             }
         }
@@ -185,16 +186,16 @@ fn each_client_has_limits_of_its_own() {
         assert!(code == Code::Busy && reason.contains("50 requests a minute"), "{reason}");
 
         let client = parties.connect(&single).await;
-        let mut first = client.ask_all(&Request::Classify(model.classify(1))).await;
+        let mut first = client.ask_all(&Request::Evaluate(model.classify(1))).await;
         for conversation in &mut first {
             assert!(matches!(conversation.reply().await, Reply::Accepted { .. }));
         }
-        let Refusal { code, reason } = refusal(&client, P2, Request::Classify(model.classify(1))).await;
+        let Refusal { code, reason } = refusal(&client, P2, Request::Evaluate(model.classify(1))).await;
         assert!(code == Code::Busy && reason.contains("concurrent"), "{reason}");
 
         let client = parties.connect(&small).await;
-        let large = Classify { windows: vec![1; 40_000], ..model.classify(1) };
-        let Refusal { code, reason } = refusal(&client, P0, Request::Classify(large)).await;
+        let large = Evaluate { windows: vec![1; 40_000], ..model.classify(1) };
+        let Refusal { code, reason } = refusal(&client, P0, Request::Evaluate(large)).await;
         assert!(code == Code::TooLarge && reason.contains("input_mib"), "{reason}");
 
         assert_eq!(other.classify(&model, &SAMPLES).await, Ok(LABELS.to_vec()), "the others do not feel it");

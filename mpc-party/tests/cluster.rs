@@ -7,8 +7,8 @@ use common::{Parties, TestModel, program, run, send_input};
 use mpc_core::Role::{self, P0, P1, P2};
 use mpc_core::error::Step;
 use mpc_core::network::identity::Identity;
-use mpc_core::security::Mode;
-use mpc_core::wire::message::{Action, Classify, Code, PROTOCOL_VERSION, Refusal, Reply, Request, Versioned};
+use mpc_core::session::Mode;
+use mpc_core::wire::message::{Action, Code, Evaluate, PROTOCOL_VERSION, Refusal, Reply, Request, Versioned};
 use mpc_core::wire::stream;
 
 const SAMPLES: [[f64; 4]; 3] = [[1.5, 0.25, -1.0, 0.0], [-0.5, -0.25, -1.0, 2.0], [0.0, 0.125, 0.25, -2.0]];
@@ -25,7 +25,7 @@ fn a_killed_party_is_named_and_everything_works_after_its_restart() {
         let client = parties.connect(&parties.client).await;
         assert_eq!(client.classify(&model, &SAMPLES).await, Ok(LABELS.to_vec()));
 
-        let mut session = client.ask_all(&Request::Classify(model.classify(3))).await;
+        let mut session = client.ask_all(&Request::Evaluate(model.classify(3))).await;
         for conversation in &mut session {
             assert!(matches!(conversation.reply().await, Reply::Accepted { .. }));
         }
@@ -37,7 +37,7 @@ fn a_killed_party_is_named_and_everything_works_after_its_restart() {
         }
         // Without P2 nothing is admitted, and both say so at once.
         for role in [P0, P1] {
-            let request = Request::Classify(model.classify(1));
+            let request = Request::Evaluate(model.classify(1));
             let mut both = [client.ask(P0, &request).await, client.ask(P1, &request).await];
             let reason = both[role.index()].refused(Code::Unavailable).await;
             assert!(reason.contains("P2"), "{role}: {reason}");
@@ -66,7 +66,7 @@ fn whoever_is_not_entitled_is_told_why() {
         let reason = client.ask(P1, &Request::Upload(model.upload(P1))).await.refused(Code::NoRight).await;
         assert!(reason.contains("\"publish\""), "{reason}");
 
-        client.ask(P1, &Request::Classify(model.classify(1))).await.refused(Code::NotFound).await;
+        client.ask(P1, &Request::Evaluate(model.classify(1))).await.refused(Code::NotFound).await;
 
         let mut conversation = client.open(P2).await;
         let future = Versioned { version: PROTOCOL_VERSION + 1, body: Request::Status };
@@ -99,8 +99,8 @@ fn a_question_too_large_for_the_memory_is_refused_before_it_is_computed() {
         };
         assert!(reason.contains("MiB") && reason.contains("session_mib"), "{reason}");
 
-        let request = Classify { security: Mode::Passive, ..model.classify(1) };
-        let mut conversation = client.ask(P0, &Request::Classify(request)).await;
+        let request = Evaluate { security: Mode::Passive, ..model.classify(1) };
+        let mut conversation = client.ask(P0, &Request::Evaluate(request)).await;
         let reason = conversation.refused(Code::Unavailable).await;
         assert!(reason.contains("P1"), "it fits, and waits for the others in vain: {reason}");
     });
@@ -114,13 +114,13 @@ fn a_request_must_reach_all_three_and_be_the_same() {
         parties.connect(&parties.publisher).await.publish(&model).await;
         let client = parties.connect(&parties.client).await;
 
-        let request = Request::Classify(model.classify(1));
+        let request = Request::Evaluate(model.classify(1));
         let (mut p0, mut p1) = (client.ask(P0, &request).await, client.ask(P1, &request).await);
         let refusal = p0.refusal().await;
         assert!(refusal.code == Code::Unavailable && refusal.reason.contains("P2"), "{refusal:?}");
         assert_eq!(p1.refusal().await, refusal, "P0 tells the others");
 
-        let request = Request::Classify(model.classify(1));
+        let request = Request::Evaluate(model.classify(1));
         let (mut p1, mut p2) = (client.ask(P1, &request).await, client.ask(P2, &request).await);
         for late in [&mut p1, &mut p2] {
             let reason = late.refused(Code::Unavailable).await;
@@ -128,16 +128,16 @@ fn a_request_must_reach_all_three_and_be_the_same() {
         }
 
         let one = model.classify(1);
-        let two = Classify { windows: vec![1, 1], ..one.clone() };
-        let mut p0 = client.ask(P0, &Request::Classify(one.clone())).await;
-        let _p1 = client.ask(P1, &Request::Classify(one)).await;
-        let mut p2 = client.ask(P2, &Request::Classify(two)).await;
+        let two = Evaluate { windows: vec![1, 1], ..one.clone() };
+        let mut p0 = client.ask(P0, &Request::Evaluate(one.clone())).await;
+        let _p1 = client.ask(P1, &Request::Evaluate(one)).await;
+        let mut p2 = client.ask(P2, &Request::Evaluate(two)).await;
         p0.refused(Code::Disagreement).await;
         p2.refused(Code::Disagreement).await;
 
         for windows in [vec![], vec![0], vec![2], vec![1; 257], vec![u32::MAX; 3]] {
-            let request = Classify { windows, ..model.classify(1) };
-            client.ask(P0, &Request::Classify(request)).await.refusal().await;
+            let request = Evaluate { windows, ..model.classify(1) };
+            client.ask(P0, &Request::Evaluate(request)).await.refusal().await;
         }
         assert_eq!(client.classify(&model, &SAMPLES).await, Ok(LABELS.to_vec()), "nothing is left behind");
     });
@@ -152,7 +152,7 @@ fn a_client_that_leaves_ends_its_session_everywhere() {
         let observer = parties.connect(&parties.client).await;
         for to in [&[][..], &[P0], &[P1, P2]] {
             let client = parties.call(&parties.client).await;
-            let mut session = client.ask_all(&Request::Classify(model.classify(3))).await;
+            let mut session = client.ask_all(&Request::Evaluate(model.classify(3))).await;
             for conversation in &mut session {
                 assert!(matches!(conversation.reply().await, Reply::Accepted { .. }));
             }
@@ -192,7 +192,7 @@ fn what_is_weaker_than_a_minimum_is_refused() {
     let model = TestModel::first_three_pixels(1);
     let mut strict = TestModel::first_three_pixels(2);
     strict.manifest = strict.manifest.replace("security = \"passive\"", "security = \"active\"");
-    let passive = |model: &TestModel| Request::Classify(Classify { security: Mode::Passive, ..model.classify(1) });
+    let passive = |model: &TestModel| Request::Evaluate(Evaluate { security: Mode::Passive, ..model.classify(1) });
     for (configuration, model, who) in [("", strict, "manifest"), (STRICT, model, "security.minimum")] {
         let parties = Parties::start(configuration);
         run(async {

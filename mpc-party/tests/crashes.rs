@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use common::{Client, Parties, TestModel, run_within};
 use mpc_core::Role;
-use mpc_core::wire::message::Id;
+use mpc_core::session::Id;
 
 const SAMPLES: [[f64; 4]; 3] = [[1.5, 0.25, -1.0, 0.0], [-0.5, -0.25, -1.0, 2.0], [0.0, 0.125, 0.25, -2.0]];
 

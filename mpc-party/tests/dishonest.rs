@@ -10,7 +10,8 @@ use common::liar::Liar;
 use common::{Client, Conversation, Parties, TestModel, run_within};
 use mpc_core::Role::{self, P0, P1, P2};
 use mpc_core::network::identity::Identity;
-use mpc_core::wire::message::{Action, Change, Classify, Code, Id, Question, Reply, Request, Stamp};
+use mpc_core::session::Id;
+use mpc_core::wire::message::{Action, Change, Code, Evaluate, Question, Reply, Request, Stamp};
 use mpc_core::wire::peer::{Catalog, Enrolled, Entry, gallery_digest, session_id};
 
 const ANN: [f64; 4] = [1.5, 0.25, -1.0, 0.0];
@@ -133,7 +134,7 @@ fn whoever_swaps_two_names_in_its_list_is_not_believed_and_nobody_is_answered() 
                 assert!(answer.is_err(), "{liar} lies, and the client is told {answer:?}");
             }
             // A question that names no gallery relies on the list too.
-            let same = Classify { question: Question::Same, ..model.classify(2) };
+            let same = Evaluate { question: Question::Same, ..model.classify(2) };
             assert!(client.begin_with(same).await.is_err(), "{liar} lies about when the model came into service");
             // Nor can a change be built upon the lie.
             let replies = client.change(remove(&model, "ann").action).await;

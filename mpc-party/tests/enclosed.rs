@@ -7,9 +7,9 @@ use common::{Conversation, Parties, TestModel, output, run, send_input};
 use mpc_core::Role::{self, P0};
 use mpc_core::model::Graph;
 use mpc_core::ring::{Arithmetic, fixed};
-use mpc_core::security::Mode;
+use mpc_core::session::{Id, Mode};
 use mpc_core::wire::codec;
-use mpc_core::wire::message::{Classify, Code, Id, Question, Request, Subject};
+use mpc_core::wire::message::{Code, Evaluate, Question, Request, Subject};
 use mpc_core::wire::stream::{WORD, send_dealt};
 
 const SAMPLES: [[f64; 4]; 2] = [[1.5, 0.25, -1.0, 0.5], [-0.5, -0.25, -1.0, 2.0]];
@@ -17,9 +17,9 @@ const SAMPLES: [[f64; 4]; 2] = [[1.5, 0.25, -1.0, 0.5], [-0.5, -0.25, -1.0, 2.0]
 /// The scores of the test model, whose weights are the first three columns of the unit matrix.
 const SCORES: [f64; 6] = [1.5, 0.25, -1.0, -0.5, -0.25, -1.0];
 
-fn enclosed(graph: &Graph) -> Classify {
+fn enclosed(graph: &Graph) -> Evaluate {
     let subject = Subject::Enclosed(codec::encode(graph).expect("a small graph"));
-    Classify { subject, question: Question::Output, ..TestModel::first_three_pixels(0).classify(SAMPLES.len()) }
+    Evaluate { subject, question: Question::Output, ..TestModel::first_three_pixels(0).classify(SAMPLES.len()) }
 }
 
 async fn send_weights(conversations: &mut [Conversation; 3], model: &TestModel) {
@@ -35,7 +35,7 @@ fn the_output_of_an_enclosed_network_comes_back_and_nothing_stays() {
     run(async {
         let client = parties.connect(&parties.client).await;
         for security in [Mode::Passive, Mode::Active] {
-            let request = Classify { security, ..enclosed(&model.graph) };
+            let request = Evaluate { security, ..enclosed(&model.graph) };
             let mut conversations = client.begin_with(request).await.expect("all accept");
             send_input(&mut conversations, &SAMPLES, &Role::ALL).await;
             send_weights(&mut conversations, &model).await;
@@ -56,10 +56,10 @@ fn what_makes_no_sense_is_refused_by_name() {
     run(async {
         parties.connect(&parties.publisher).await.publish(&model).await;
         let client = parties.connect(&parties.client).await;
-        let label = Classify { question: Question::Label, ..enclosed(&model.graph) };
-        let enrol = Classify { question: Question::Enrol, ..enclosed(&model.graph) };
-        let published = Classify { question: Question::Output, ..model.classify(1) };
-        let garbage = Classify { subject: Subject::Enclosed(vec![7; 100]), ..enclosed(&model.graph) };
+        let label = Evaluate { question: Question::Label, ..enclosed(&model.graph) };
+        let enrol = Evaluate { question: Question::Enrol, ..enclosed(&model.graph) };
+        let published = Evaluate { question: Question::Output, ..model.classify(1) };
+        let garbage = Evaluate { subject: Subject::Enclosed(vec![7; 100]), ..enclosed(&model.graph) };
         let mut wrong = model.graph.clone();
         wrong.nodes[3].facts.shape = vec![4];
         let mut large = model.graph.clone();
@@ -75,7 +75,7 @@ fn what_makes_no_sense_is_refused_by_name() {
             (enclosed(&wrong), Code::Invalid, "product"),
             (enclosed(&large), Code::TooLarge, "input_mib"),
         ] {
-            let reason = client.ask(P0, &Request::Classify(request)).await.refused(code).await;
+            let reason = client.ask(P0, &Request::Evaluate(request)).await.refused(code).await;
             assert!(reason.contains(expected), "{reason:?} does not say {expected:?}");
         }
     });
@@ -96,10 +96,10 @@ fn weights_that_do_not_come_end_the_session() {
         let mut other = model.graph.clone();
         other.nodes[0].name = "another name".into();
         let (one, two) = (enclosed(&model.graph), enclosed(&other));
-        let two = Classify { stamp: one.stamp, ..two };
-        let mut p0 = client.ask(P0, &Request::Classify(one.clone())).await;
-        let _p1 = client.ask(Role::P1, &Request::Classify(one)).await;
-        let mut p2 = client.ask(Role::P2, &Request::Classify(two)).await;
+        let two = Evaluate { stamp: one.stamp, ..two };
+        let mut p0 = client.ask(P0, &Request::Evaluate(one.clone())).await;
+        let _p1 = client.ask(Role::P1, &Request::Evaluate(one)).await;
+        let mut p2 = client.ask(Role::P2, &Request::Evaluate(two)).await;
         p0.refused(Code::Disagreement).await;
         p2.refused(Code::Disagreement).await;
     });

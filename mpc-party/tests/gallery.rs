@@ -7,8 +7,8 @@ mod common;
 use common::{Client, Parties, TestModel, run};
 use mpc_core::Role::{self, P0, P1, P2};
 use mpc_core::network::identity::Identity;
-use mpc_core::security::Mode;
-use mpc_core::wire::message::{Action, Classify, Code, Question, Reply, Request};
+use mpc_core::session::Mode;
+use mpc_core::wire::message::{Action, Code, Evaluate, Question, Reply, Request};
 
 /// Of three persons: the same directions at other lengths.
 const ANN: [f64; 4] = [1.5, 0.25, -1.0, 0.0];
@@ -125,8 +125,8 @@ fn only_who_may_enrols_and_tenants_do_not_see_each_other() {
             refused(Err::<(), _>(reply), Code::NotFound);
         }
         // What nobody has checked is not kept.
-        let request = Classify { question: Question::Enrol, security: Mode::Passive, ..model.classify(1) };
-        for mut party in client.ask_all(&Request::Classify(request)).await {
+        let request = Evaluate { question: Question::Enrol, security: Mode::Passive, ..model.classify(1) };
+        for mut party in client.ask_all(&Request::Evaluate(request)).await {
             let reason = party.refused(Code::WeakSecurity).await;
             assert!(reason.contains("what the parties keep demands active security"), "{reason}");
         }

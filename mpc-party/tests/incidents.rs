@@ -20,7 +20,8 @@ use common::{Client, Parties, TestModel, finish, program, run, send_input};
 use mpc_core::Role::{self, P0, P1, P2};
 use mpc_core::error::Step;
 use mpc_core::network::identity::Identity;
-use mpc_core::wire::message::{Code, Id, Reply, Request};
+use mpc_core::session::Id;
+use mpc_core::wire::message::{Code, Reply, Request};
 use mpc_party::Config;
 use mpc_party::store::Store;
 
@@ -111,7 +112,7 @@ fn a_deviation_is_logged_with_its_session_and_check() {
 
         let client = parties.connect(&parties.client).await;
         let mut session = Id::default();
-        let mut conversations = client.ask_all(&Request::Classify(model.classify(SAMPLES.len()))).await;
+        let mut conversations = client.ask_all(&Request::Evaluate(model.classify(SAMPLES.len()))).await;
         for conversation in &mut conversations {
             let reply = conversation.reply().await;
             let Reply::Accepted { session: name } = reply else { panic!("{reply:?}") };
@@ -358,7 +359,7 @@ fn steps_tell_what_a_slow_question_waits_for() {
         parties.connect(&parties.publisher).await.publish(&model).await;
         let client = parties.connect(&parties.client).await;
         let mut first = client.begin(&model, SAMPLES.len()).await.unwrap_or_else(|reply| panic!("{reply:?}"));
-        let second = client.ask_all(&Request::Classify(model.classify(SAMPLES.len()))).await;
+        let second = client.ask_all(&Request::Evaluate(model.classify(SAMPLES.len()))).await;
         while metric(&parties, P0, "mpc_party_sessions_waiting") != Some(1.0) {
             tokio::task::yield_now().await;
         }

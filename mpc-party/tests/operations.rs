@@ -202,7 +202,7 @@ fn without_a_required_audit_log_nobody_is_served() {
         let client = parties.connect(&parties.client).await;
         client.ask(P2, &Request::Models).await.reply().await;
         until_metric(&parties, P2, "mpc_party_audit_failing", 1.0).await;
-        let request = Request::Classify(TestModel::first_three_pixels(1).classify(1));
+        let request = Request::Evaluate(TestModel::first_three_pixels(1).classify(1));
         let reason = client.ask(P2, &request).await.refused(Code::Unavailable).await;
         assert!(reason.contains("P2 cannot write its audit log"), "{reason}");
         assert_eq!(parties.http(P2, "GET /readyz"), (503, "the audit log cannot be written\n".into()));
@@ -219,12 +219,12 @@ fn a_party_that_is_told_to_stop_finishes_what_it_has_begun() {
         for role in [P1, P0] {
             let running = begin(&client, &model).await;
             // It waits for its turn, and P0 gives it none any more once it stops itself.
-            let mut queued = client.ask_all(&Request::Classify(model.classify(1))).await;
+            let mut queued = client.ask_all(&Request::Evaluate(model.classify(1))).await;
             until_metric(&parties, P0, "mpc_party_sessions_waiting", 1.0).await;
 
             parties.signal(role, "TERM");
             while parties.http(role, "GET /readyz") != (503, "stopping\n".into()) {}
-            let reason = client.ask(role, &Request::Classify(model.classify(1))).await.refused(Code::Unavailable).await;
+            let reason = client.ask(role, &Request::Evaluate(model.classify(1))).await.refused(Code::Unavailable).await;
             assert!(reason.contains(&format!("{role} is stopping; try again")), "{reason}");
             if role == P0 {
                 for queued in &mut queued[..2] {
@@ -297,7 +297,7 @@ fn a_party_with_less_memory_refuses_with_the_figure() {
     run(async {
         let client = publish(&parties, &model).await;
         let first = begin(&client, &model).await;
-        let mut second = client.ask_all(&Request::Classify(model.classify(1))).await;
+        let mut second = client.ask_all(&Request::Evaluate(model.classify(1))).await;
         let reason = second[1].refused(Code::Busy).await;
         assert!(reason.contains("P1 has") && reason.contains("of 100 MiB"), "{reason}");
         assert!(second[0].failure().await.contains("P1"), "P1 tells its peers");
@@ -306,7 +306,7 @@ fn a_party_with_less_memory_refuses_with_the_figure() {
 
         limit(&mut parties, 20);
         let client = parties.connect(&parties.client).await;
-        let reason = client.ask(P1, &Request::Classify(model.classify(1))).await.refused(Code::TooLarge).await;
+        let reason = client.ask(P1, &Request::Evaluate(model.classify(1))).await.refused(Code::TooLarge).await;
         assert!(reason.contains("20 MiB") && reason.contains("limits.memory_mib"), "{reason}");
     });
 }

@@ -46,7 +46,7 @@ fn a_client_that_is_removed_finishes_what_runs_and_gets_nothing_new() {
     run(async {
         parties.connect(&parties.publisher).await.publish(&model).await;
         let client = parties.connect(&parties.client).await;
-        let mut session = client.ask_all(&Request::Classify(model.classify(3))).await;
+        let mut session = client.ask_all(&Request::Evaluate(model.classify(3))).await;
         for conversation in &mut session {
             assert!(matches!(conversation.reply().await, Reply::Accepted { .. }));
         }

@@ -6,9 +6,9 @@ use mpc_client::{Mode, Model, Result};
 use mpc_core::inference::head::{Head, Templates};
 use mpc_core::inference::rehearsal::{Piece, Spent, reference, rehearse};
 use mpc_core::model::{Graph, Op, ValueId};
-use mpc_core::network::lines::{Conditions, Measured};
 use mpc_core::plan::{Plan, live_bytes, session_bytes};
-use mpc_core::wire::message::{Id, Question};
+use mpc_core::session::{Conditions, Id, Measured};
+use mpc_core::wire::message::Question;
 use serde::Serialize;
 
 use super::{Needed, ask, blocking};

@@ -13,9 +13,9 @@ use mpc_core::inference::clear::evaluate_fixed;
 use mpc_core::kernel::ConvGeometry;
 use mpc_core::model::{Bound, Facts, Graph, Node, Op, Source, WeightSpec, encode_weights};
 use mpc_core::ring::fixed;
-use mpc_core::security::Mode;
+use mpc_core::session::Mode;
 use mpc_core::wire::codec;
-use mpc_core::wire::message::{Classify, Question, Stamp, Subject};
+use mpc_core::wire::message::{Evaluate, Question, Stamp, Subject};
 use ndarray::{ArrayD, IxDyn};
 
 pub use kernel::Kernel;
@@ -95,7 +95,7 @@ impl Client {
         timeout: Duration,
     ) -> Result<(Vec<f64>, u64, [u64; 3])> {
         let graph = graph(kernel.side, tile);
-        let request = Classify {
+        let request = Evaluate {
             stamp: Stamp::fresh()?,
             subject: Subject::Enclosed(codec::encode(&graph)?),
             question: Question::Output,

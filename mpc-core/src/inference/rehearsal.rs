@@ -16,13 +16,12 @@ use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::link::Link;
 use crate::model::{Graph, ValueId};
-use crate::network::Meter;
-use crate::network::lines::{Conditions, Measured, reference_work};
+use crate::network::lines::reference_work;
 use crate::network::memory::{self, MemoryNetwork};
 use crate::party::Party;
 use crate::prss::Prss;
 use crate::role::Role;
-use crate::security::Mode;
+use crate::session::{Conditions, Measured, Meter, Mode};
 use crate::sharing::{ArithmeticShare, RangedShare, Share, tensor};
 
 /// Longest wait of a rehearsing party for another one.

@@ -8,8 +8,6 @@ use crate::error::{Error, Result, Step};
 use crate::model::function::Approximation;
 use crate::model::rearrange::{broadcast, gather_windows, rearrange};
 use crate::model::{Facts, Graph, Node, Op, PoolGeometry};
-use crate::network::Meter;
-use crate::network::lines::Conditions;
 use crate::party::{Computed, Party};
 use crate::plan::{Plan, Pool, width};
 use crate::protocol::product::{self, PendingLinear};
@@ -17,7 +15,8 @@ use crate::protocol::winner::Levels;
 use crate::protocol::{lift::lift, pool, power::power, relu::relu, truncate::truncate};
 use crate::ring::Tensor;
 use crate::role::Role;
-use crate::security::{Digests, Id};
+use crate::security::Digests;
+use crate::session::{Conditions, Id, Meter};
 use crate::sharing::{ArithmeticShare, RangedShare, Share};
 
 /// The shares of a model's weights, and their digests, which a party computes once for all sessions.

@@ -10,10 +10,11 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result, Step};
 use crate::kernel::{Kernel, wipe_stack};
-use crate::network::{Branch, Meter, Network};
+use crate::network::Network;
 use crate::prss::Prss;
 use crate::ring::Word;
 use crate::role::Role;
+use crate::session::{Branch, Meter};
 
 /// Everything that an instruction needs; see [`Party`](crate::party::Party) for what protocols use.
 pub struct Link {

@@ -37,7 +37,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::ring::fixed;
-use crate::security::Mode;
+use crate::session::Mode;
 use crate::sharing::InputRange;
 
 /// File name of the manifest in a model's folder.

@@ -13,47 +13,11 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
 use super::Network;
 use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::ring::{Arithmetic, Boolean};
-
-/// The lines between the parties, at their slowest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Conditions {
-    /// Microseconds from sending a small message to its arrival in the receiving thread.
-    pub latency_us: u32,
-    /// Megabits per second that a party can send to one other.
-    pub rate_mbit: u32,
-}
-
-impl Conditions {
-    /// Three processes on one machine.
-    pub const LOOPBACK: Self = Self { latency_us: 80, rate_mbit: 8000 };
-
-    /// 0.2 ms there and back, 1 Gbit/s.
-    pub const LAN: Self = Self { latency_us: 150, rate_mbit: 1000 };
-
-    /// 40 ms there and back, 100 Mbit/s.
-    pub const WAN: Self = Self { latency_us: 20_000, rate_mbit: 100 };
-}
-
-impl Default for Conditions {
-    fn default() -> Self {
-        Self::LOOPBACK
-    }
-}
-
-/// What was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Measured {
-    /// The lines.
-    pub conditions: Conditions,
-    /// Microseconds for [`reference_work`] while the peers do the same.
-    pub work_us: u32,
-}
+use crate::session::{Conditions, Measured};
 
 /// Measures over a fresh session. Rounds and bytes as the module says.
 ///

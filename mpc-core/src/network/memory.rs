@@ -4,9 +4,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Branch, Network};
+use super::Network;
 use crate::error::{Error, Result};
 use crate::role::Role;
+use crate::session::Branch;
 
 /// One party's ends of an in-memory mesh.
 pub struct MemoryNetwork {

@@ -13,7 +13,6 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 
-use super::Branch;
 use super::endpoint::{self, Io, close, explain};
 use super::identity::{Fingerprint, Identity};
 use super::quic::QuicNetwork;
@@ -22,8 +21,8 @@ use super::roles::Views;
 use super::session::{Header, Routes, lock};
 use crate::error::{Error, Result};
 use crate::role::Role;
+use crate::session::{Branch, Id};
 use crate::wire::cluster::Cluster;
-use crate::wire::message::Id;
 
 /// Streams and connections that are the application's to serve.
 pub struct Inbox {

@@ -39,25 +39,7 @@ pub mod tls;
 
 use crate::error::{Error, Result};
 use crate::role::Role;
-
-/// Where in the tree of [`Party::join`](crate::party::Party::join) a piece of a session runs: the root is 0, child s of branch b
-/// is 16 b + s + 1. Each branch has its own streams and its own PRSS keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, serde::Serialize, serde::Deserialize)]
-pub struct Branch(pub u64);
-
-impl Branch {
-    /// The branch of a session's main thread.
-    pub const ROOT: Branch = Branch(0);
-
-    /// Child number `slot` (0 to 14).
-    ///
-    /// # Panics
-    /// On more than 15 children or 16 levels, which no protocol has.
-    pub fn child(self, slot: usize) -> Branch {
-        assert!(slot < 15 && self.0 < 1 << 60, "too many branches");
-        Branch(self.0 * 16 + slot as u64 + 1)
-    }
-}
+use crate::session::Branch;
 
 /// One party's ends of the channels of one branch of one session.
 ///
@@ -85,13 +67,4 @@ pub trait Network: Send {
 
     /// Opens the channels of another branch of the same session. All three parties must do so.
     fn branch(&mut self, branch: Branch) -> Result<Box<dyn Network>>;
-}
-
-/// What a piece of a protocol cost this party.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-pub struct Meter {
-    /// Rounds: messages that had to wait for each other. Branches of a join count as the longest of them.
-    pub rounds: u64,
-    /// Payload bytes that this party sent to both peers.
-    pub bytes_sent: u64,
 }

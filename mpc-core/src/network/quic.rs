@@ -17,13 +17,14 @@ use quinn::{ReadError, RecvStream, SendStream, WriteError};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
+use super::Network;
 use super::drivers;
 use super::endpoint::explain;
 use super::session::{Header, Session, leaving};
-use super::{Branch, Network};
 use crate::error::{Error, Result};
 use crate::prss::Key;
 use crate::role::Role;
+use crate::session::Branch;
 
 /// Ends a session from another thread; clones are the same handle.
 #[derive(Clone)]

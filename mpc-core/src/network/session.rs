@@ -11,10 +11,10 @@ use quinn::{Connection, RecvStream, VarInt};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
-use super::{Branch, endpoint::close};
+use super::endpoint::close;
 use crate::error::{Error, Result, Step};
 use crate::role::Role;
-use crate::wire::message::Id;
+use crate::session::{Branch, Id};
 
 /// Most streams of one peer that wait for a session to claim them.
 const MAX_EARLY: usize = 4096;

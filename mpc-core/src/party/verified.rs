@@ -134,9 +134,9 @@ use std::sync::Arc;
 use super::Party;
 use crate::error::{Error, Result};
 use crate::link::open::open;
-use crate::network::Meter;
 use crate::ring::{Domain, Tensor, Word};
 use crate::role::Role;
+use crate::session::Meter;
 use crate::sharing::Share;
 
 /// Tells the sessions of this process apart.

@@ -13,7 +13,8 @@
 use crate::error::{Error, Result, Step};
 use crate::link::Link;
 use crate::role::Role;
-use crate::security::{Digests, Id};
+use crate::security::Digests;
+use crate::session::Id;
 
 /// Compares components between their holders.
 pub(super) fn agree(link: &mut Link, given: &[(Step, Digests)]) -> Result<()> {

@@ -19,53 +19,24 @@ pub use active::{Active, Checks, Parameters, Standard, Strict};
 use active::{Active, Standard, Strict};
 pub use passive::Passive;
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::{Result, Step};
 use crate::kernel::ConvGeometry;
 use crate::link::Link;
 use crate::link::open::Copies;
 use crate::ring::{Arithmetic, Boolean, Domain, Word};
+use crate::session::{Id, Mode};
 use crate::sharing::{Share, slice};
 use sha2::{Digest, Sha256};
 
-/// Which adversary an answer is secure against; the stricter one is the greater.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// No party learns anything as long as all follow the protocol and at most one looks at what it sees.
-    Passive,
-    /// One party may deviate in any way: it learns nothing, and the answer is right or there is none, but for a chance of 2^-41.
-    #[default]
-    Active,
-    /// As active, with a chance of 2^-57.
-    Strict,
-}
-
-impl Mode {
-    /// What a session does in this mode. `context` is what the three parties have agreed on before: their transcripts start
-    /// with it.
-    pub fn start(self, context: &Id) -> Box<dyn Security> {
-        match self {
-            Mode::Passive => Box::new(Passive),
-            Mode::Active => Box::new(Active::<Standard>::new(context)),
-            Mode::Strict => Box::new(Active::<Strict>::new(context)),
-        }
+/// What a session does about cheating in this mode. `context` is what the three parties have agreed on before: their transcripts
+/// start with it.
+pub fn start(mode: Mode, context: &Id) -> Box<dyn Security> {
+    match mode {
+        Mode::Passive => Box::new(Passive),
+        Mode::Active => Box::new(Active::<Standard>::new(context)),
+        Mode::Strict => Box::new(Active::<Strict>::new(context)),
     }
 }
-
-impl std::fmt::Display for Mode {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Mode::Passive => "passive",
-            Mode::Active => "active",
-            Mode::Strict => "strict",
-        })
-    }
-}
-
-/// 32 bytes that name something: a session, a digest.
-pub type Id = [u8; 32];
 
 /// Collision-resistant digests of the components x_i and x_{i+1} of what a party was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,9 +10,10 @@ use rand_chacha::ChaCha12Rng;
 use rand_core::Rng;
 
 use crate::error::{Error, Result};
-use crate::network::{Branch, Network};
+use crate::network::Network;
 use crate::party::{Party, VerifiedParty};
 use crate::role::Role;
+use crate::session::Branch;
 use crate::testing::at_once;
 
 /// Where a message is among those that one party sends in a session.

@@ -10,8 +10,8 @@ use crate::network::identity::Identity;
 use crate::network::mesh::{Inbox, Mesh};
 use crate::network::quic::QuicNetwork;
 use crate::role::Role;
+use crate::session::Id;
 use crate::wire::cluster::{Cluster, PartyEntry};
-use crate::wire::message::Id;
 
 /// How long to wait for what must come.
 pub const DEADLINE: Duration = Duration::from_secs(30);

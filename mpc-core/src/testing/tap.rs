@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::network::{Branch, Network};
+use crate::network::Network;
 use crate::role::Role;
+use crate::session::Branch;
 
 /// What a [`Tap`] is looking at; the bytes may be changed.
 #[derive(Debug)]

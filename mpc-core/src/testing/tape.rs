@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::network::Branch;
 use crate::ring::Word;
+use crate::session::Branch;
 
 /// Stands for the stream of one key in one session: fills in the words that are drawn at a place.
 pub type Tape = Arc<dyn Fn(Drawn, &mut [u8]) + Send + Sync>;

@@ -31,7 +31,7 @@
 //! Versioned(Request::Models)           ->
 //!                                      <-  Reply::Models | Refused           (at most codec::MAX_ENCODED bytes)
 //!
-//! Versioned(Request::Classify)         ->
+//! Versioned(Request::Evaluate)         ->
 //! dealt share of the input             ->                                    [sum of windows, sample shape...]
 //! dealt share of all weights           ->                                    (of an enclosed graph) as with Upload
 //!                                      <-  Reply::Accepted | Refused         (the shares are read after Accepted)
@@ -64,9 +64,8 @@ use sha2::{Digest, Sha256};
 use super::codec;
 use crate::error::{Error, Result};
 use crate::random;
-use crate::security::Mode;
+use crate::session::{Id, Mode};
 
-pub use crate::security::Id;
 pub use refusal::{Code, Refusal};
 pub use reply::{ModelInfo, Reply, Status};
 
@@ -148,7 +147,7 @@ pub enum Request {
         publication: Id,
     },
     /// Evaluate a network on a batch of inputs.
-    Classify(Classify),
+    Evaluate(Evaluate),
     /// Keep a share of a model's weights, which follows once the party is [`Reply::Ready`].
     Upload(Upload),
     /// Change what is in service.
@@ -257,7 +256,7 @@ impl Question {
 
 /// A request to evaluate a network, the same to all three parties.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Classify {
+pub struct Evaluate {
     /// Makes it a new one.
     pub stamp: Stamp,
     /// Which network.
@@ -272,7 +271,7 @@ pub struct Classify {
     pub timeout_ms: u64,
 }
 
-impl Classify {
+impl Evaluate {
     /// What the parties compare to know that the client asked all of them the same.
     ///
     /// # Errors

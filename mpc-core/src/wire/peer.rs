@@ -25,11 +25,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::codec;
-use super::message::{Classify, Id, PROTOCOL_VERSION, Refusal, hash};
+use super::message::{Evaluate, PROTOCOL_VERSION, Refusal, hash};
 use crate::error::{Error, Result};
-use crate::network::lines::Conditions;
 use crate::ring::fixed::FRAC_BITS;
-use crate::security::Mode;
+use crate::session::{Conditions, Id, Mode};
 
 /// First message on a control stream, [`Versioned`](super::message::Versioned). P0 says it to P1 or P2; only
 /// [`InService`](PeerRequest::InService) is what these two ask each other.
@@ -58,7 +57,7 @@ pub enum PeerRequest {
 pub struct Propose {
     /// Number of the client's request, from its [`Stamp`](super::message::Stamp).
     pub request: Id,
-    /// [`Classify::digest`] or [`Change::digest`](super::message::Change::digest).
+    /// [`Evaluate::digest`] or [`Change::digest`](super::message::Change::digest).
     pub digest: Id,
     /// Fingerprint of the client's key.
     pub client: Id,
@@ -116,9 +115,9 @@ pub struct SessionHello {
     pub model: Id,
     /// [`listed_digest`]: what the answer relies on besides.
     pub listed: Id,
-    /// Digest of [`Classify::windows`].
+    /// Digest of [`Evaluate::windows`].
     pub windows: Id,
-    /// [`Classify::security`].
+    /// [`Evaluate::security`].
     pub security: Mode,
     /// Fractional bits of fixed-point numbers.
     pub frac_bits: u32,
@@ -128,7 +127,7 @@ pub struct SessionHello {
 
 impl SessionHello {
     /// What this party says about `session`, which answers `request` with the model of that digest, listed as `listed` says.
-    pub fn new(session: Id, request: &Classify, model: Id, listed: Id, conditions: Conditions) -> Self {
+    pub fn new(session: Id, request: &Evaluate, model: Id, listed: Id, conditions: Conditions) -> Self {
         let windows: Vec<u8> = request.windows.iter().flat_map(|n| n.to_le_bytes()).collect();
         Self {
             version: PROTOCOL_VERSION,
@@ -311,7 +310,7 @@ mod tests {
 
     #[test]
     fn hello_names_the_difference() {
-        let request = |windows| Classify {
+        let request = |windows| Evaluate {
             stamp: Stamp { request: [1; 32], issued_s: 0 },
             subject: Subject::Published([2; 32]),
             question: Question::Label,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use mpc_core::Role;
 use mpc_core::network::{Network, memory};
-use mpc_core::security::Mode;
+use mpc_core::session::Mode;
 use mpc_core::testing::fault::Fault;
 
 use programs::{NETWORK, PROTOCOLS, Program};

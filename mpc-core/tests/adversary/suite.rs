@@ -11,7 +11,7 @@ use mpc_core::party::{Computed, VerifiedParty};
 use mpc_core::protocol::open::open;
 use mpc_core::prss::Prss;
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor};
-use mpc_core::security::Mode;
+use mpc_core::session::Mode;
 use mpc_core::sharing::{ArithmeticShare, Share, reconstruct};
 use mpc_core::testing::computed;
 use mpc_core::testing::fault::{Corrupt, Fault, Recording, Script, Sent, run_verified_with_cheater};

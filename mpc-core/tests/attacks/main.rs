@@ -24,13 +24,13 @@ use mpc_core::link::Link;
 use mpc_core::link::coin::{self, Coin};
 use mpc_core::link::reshare::reshare;
 use mpc_core::model::{Bound, Facts, Graph, Node, Op, Source};
-use mpc_core::network::lines::Conditions;
-use mpc_core::network::{Branch, Network, memory};
+use mpc_core::network::{Network, memory};
 use mpc_core::party::{Computed, VerifiedParty};
 use mpc_core::protocol::open::{open, open_masked, random};
 use mpc_core::protocol::{product::mul, truncate::truncate};
 use mpc_core::ring::{Arithmetic, Boolean, Tensor};
-use mpc_core::security::{Active, Checks, Digests, Mode, Operands, Parameters, Passive, Security, Standard};
+use mpc_core::security::{self, Active, Checks, Digests, Operands, Parameters, Passive, Security, Standard};
+use mpc_core::session::{Branch, Conditions, Mode};
 use mpc_core::sharing::{ArithmeticShare, RangedShare, Share, reconstruct};
 use mpc_core::testing::fault::{
     Action, Corrupt, Place, Recording, Script, Sent, run_verified_with_cheater, run_with_cheater,

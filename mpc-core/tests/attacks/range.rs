@@ -3,12 +3,11 @@
 use mpc_core::inference::head::{Head, Output};
 use mpc_core::inference::secure::{Weights, evaluate};
 use mpc_core::model::{Bound, Facts, Graph, Node, Op, Source, WeightSpec};
-use mpc_core::network::lines::Conditions;
 use mpc_core::protocol::argmax::argmax;
 use mpc_core::protocol::product::matmul;
 use mpc_core::protocol::winner::Levels;
 use mpc_core::ring::Boolean;
-use mpc_core::security::Mode;
+use mpc_core::session::{Conditions, Mode};
 use mpc_core::sharing::{InputRange, RangedShare};
 use mpc_core::testing::deal_ranged;
 use rand_chacha::ChaCha12Rng;
@@ -115,7 +114,7 @@ fn matrix(rows: &[Vec<u64>]) -> Tensor<u64> {
 
 /// What the client learns, in active mode.
 fn labels(program: impl Fn(&mut Party) -> Result<Share<Boolean, u64>> + Sync) -> Vec<u64> {
-    let parties = mesh().map(|network| party(network, 1, Mode::Active.start(&[0; 32])));
+    let parties = mesh().map(|network| party(network, 1, security::start(Mode::Active, &[0; 32])));
     let shares = mpc_core::testing::run_verified(parties, program, |_, labels| Ok(labels));
     reconstruct(&shares.map(|share| share.expect("nobody cheats"))).expect("equal copies").into_iter().collect()
 }

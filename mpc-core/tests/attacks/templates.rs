@@ -26,7 +26,7 @@ fn who_is_eve(enrolled: [ArithmeticShare; 3]) -> u64 {
     let eve = Tensor::from_shape_vec(IxDyn(&[1, 2]), vec![ONE.wrapping_neg(), 0]).expect("a row");
     let graph = identity(2);
     let eve = deal_ranged(&eve, graph.input_range());
-    let parties = mesh().map(|network| party(network, 2, Mode::Strict.start(&[0; 32])));
+    let parties = mesh().map(|network| party(network, 2, security::start(Mode::Strict, &[0; 32])));
     let find = |party: &mut Party| {
         let mine = party.role().index();
         let templates = Templates::new(2, std::slice::from_ref(&enrolled[mine]));

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 
 use mpc_core::error::Result;
 use mpc_core::link::Link;
-use mpc_core::network::{Branch, Network};
+use mpc_core::network::Network;
 use mpc_core::protocol::product::mul;
 use mpc_core::protocol::truncate::truncate;
 use mpc_core::prss::Prss;
 use mpc_core::ring::{Arithmetic, Word};
 use mpc_core::security::Passive;
+use mpc_core::session::Branch;
 use mpc_core::sharing::{ArithmeticShare, Component, Dealt, Seed, Share, reconstruct};
 use mpc_core::testing::tape::{Drawn, Tape};
 use mpc_core::testing::{mesh, run_parties, start, three_parties};

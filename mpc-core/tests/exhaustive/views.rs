@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use mpc_core::Role;
-use mpc_core::network::Branch;
 use mpc_core::protocol::compare::Width;
 use mpc_core::protocol::winner::Levels;
+use mpc_core::session::Branch;
 use mpc_core::testing::Hook;
 use mpc_core::testing::tape::{Drawn, Tape};
 use rand_chacha::ChaCha12Rng;

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mpc_core::error::Step;
+use mpc_core::network::Network;
 use mpc_core::network::endpoint::{self, peer_fingerprint};
 use mpc_core::network::identity::{Fingerprint, Identity};
 use mpc_core::network::quic::QuicNetwork;
 use mpc_core::network::tls;
-use mpc_core::network::{Branch, Network};
+use mpc_core::session::Branch;
 use mpc_core::testing::loopback::{DEADLINE, Loopback, Server};
 use mpc_core::wire::cluster::{Cluster, PartyEntry};
 use mpc_core::wire::message::{MAX_CONTROL, Purpose};

@@ -2,7 +2,7 @@
 
 use mpc_core::Party;
 use mpc_core::link::Link;
-use mpc_core::security::Mode;
+use mpc_core::session::Mode;
 
 pub fn session(link: Link) -> Party {
     Party::new(link, Mode::Strict, &[0; 32])

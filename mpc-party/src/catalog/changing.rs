@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use mpc_core::model::Manifest;
-use mpc_core::wire::message::{Action, Code, Id, Refusal};
+use mpc_core::session::Id;
+use mpc_core::wire::message::{Action, Code, Refusal};
 use mpc_core::wire::peer;
 use tokio::sync::{MutexGuard, oneshot};
 

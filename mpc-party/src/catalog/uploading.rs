@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use anyhow::Result;
-use mpc_core::wire::message::Id;
+use mpc_core::session::Id;
 
 use super::Catalog;
 

@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use mpc_core::wire::message::{Id, short};
+use mpc_core::session::Id;
+use mpc_core::wire::message::short;
 use mpc_core::wire::peer::Catalog;
 use redb::{Database, ReadableDatabase, ReadableTable};
 

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
 use anyhow::{Context, Result, bail, ensure};
+use mpc_core::session::Id;
 use mpc_core::wire::codec;
-use mpc_core::wire::message::Id;
 use mpc_core::wire::peer::Catalog;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, anyhow};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use mpc_core::wire::message::Id;
+use mpc_core::session::Id;
 use zeroize::Zeroizing;
 
 use super::TemplateKey;

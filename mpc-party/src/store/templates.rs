@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result};
 use mpc_core::ring::Tensor;
+use mpc_core::session::Id;
 use mpc_core::sharing::ArithmeticShare;
 use mpc_core::wire::codec;
-use mpc_core::wire::message::Id;
 use redb::{ReadableDatabase, ReadableTable};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};

@@ -35,7 +35,7 @@ impl Kind {
             Request::Status => Self::Status,
             Request::Models => Self::Models,
             Request::Gallery { .. } => Self::Gallery,
-            Request::Classify(_) => Self::Classify,
+            Request::Evaluate(_) => Self::Classify,
             Request::Upload(_) => Self::Upload,
             Request::Change(change) => match change.action {
                 Action::Activate { .. } => Self::Activate,

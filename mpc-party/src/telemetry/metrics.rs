@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mpc_core::Role;
-use mpc_core::network::Meter;
+use mpc_core::session::Meter;
 use mpc_core::wire::message::{Code, PROTOCOL_VERSION};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;

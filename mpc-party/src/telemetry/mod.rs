@@ -15,10 +15,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
 use mpc_core::Role;
-use mpc_core::network::Meter;
 use mpc_core::network::identity::Fingerprint;
-use mpc_core::security::Mode;
-use mpc_core::wire::message::{Code, Id};
+use mpc_core::session::{Id, Meter, Mode};
+use mpc_core::wire::message::Code;
 use serde::Serialize;
 
 use self::audit::{Audit, Line};

@@ -6,11 +6,12 @@ use mpc_core::Role;
 use mpc_core::network::endpoint::{caller, connect};
 use mpc_core::network::identity::Identity;
 use mpc_core::ring::{Boolean, Domain, Tensor, fixed};
+use mpc_core::session::Id;
 use mpc_core::sharing::{InputRange, Share, reconstruct, share_ranged};
 use mpc_core::wire::cluster::Cluster;
 use mpc_core::wire::codec::MAX_ENCODED;
 use mpc_core::wire::message::{
-    Action, Change, Classify, Code, Id, Question, Refusal, Reply, Request, Stamp, Status, Versioned,
+    Action, Change, Code, Evaluate, Question, Refusal, Reply, Request, Stamp, Status, Versioned,
 };
 use mpc_core::wire::stream::{self, encode_dealt};
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
@@ -117,8 +118,8 @@ impl Client {
     }
 
     /// As [`Client::begin`], with any question.
-    pub(crate) async fn begin_with(&self, request: Classify) -> Result<[Conversation; 3], Reply> {
-        let mut conversations = self.ask_all(&Request::Classify(request)).await;
+    pub(crate) async fn begin_with(&self, request: Evaluate) -> Result<[Conversation; 3], Reply> {
+        let mut conversations = self.ask_all(&Request::Evaluate(request)).await;
         let mut session = None;
         for conversation in &mut conversations {
             match conversation.reply().await {
@@ -160,9 +161,9 @@ impl Client {
 
     /// Has the parties keep the template of some samples; the session's name.
     pub(crate) async fn keep(&self, model: &TestModel, samples: &[[f64; 4]]) -> Result<Id, Reply> {
-        let request = Classify { question: Question::Enrol, ..model.classify(samples.len()) };
+        let request = Evaluate { question: Question::Enrol, ..model.classify(samples.len()) };
         let mut session = Id::default();
-        let mut conversations = self.ask_all(&Request::Classify(request)).await;
+        let mut conversations = self.ask_all(&Request::Evaluate(request)).await;
         for conversation in &mut conversations {
             match conversation.reply().await {
                 Reply::Accepted { session: name } => session = name,
@@ -187,7 +188,7 @@ impl Client {
     /// The place of the person that each sample is of.
     pub(crate) async fn find(&self, model: &TestModel, gallery: Id, samples: &[[f64; 4]]) -> Result<Vec<u64>, Reply> {
         let question = Question::Who { gallery };
-        let mut conversations = self.begin_with(Classify { question, ..model.classify(samples.len()) }).await?;
+        let mut conversations = self.begin_with(Evaluate { question, ..model.classify(samples.len()) }).await?;
         send_input(&mut conversations, samples, &Role::ALL).await;
         finish(conversations, samples.len()).await
     }

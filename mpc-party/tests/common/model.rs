@@ -3,10 +3,10 @@
 use mpc_core::Role;
 use mpc_core::model::{Bound, Facts, Graph, Node, Op, Source, WeightSpec};
 use mpc_core::ring::{Arithmetic, Tensor};
-use mpc_core::security::Mode;
+use mpc_core::session::{Id, Mode};
 use mpc_core::sharing::{Dealt, share};
 use mpc_core::wire::codec;
-use mpc_core::wire::message::{Classify, Id, Question, Stamp, Subject, Upload};
+use mpc_core::wire::message::{Evaluate, Question, Stamp, Subject, Upload};
 use mpc_core::wire::stream::encode_dealt;
 use sha2::{Digest, Sha256};
 
@@ -98,8 +98,8 @@ impl TestModel {
     }
 
     /// A request for so many samples.
-    pub(crate) fn classify(&self, samples: usize) -> Classify {
-        Classify {
+    pub(crate) fn classify(&self, samples: usize) -> Evaluate {
+        Evaluate {
             stamp: Stamp::fresh().unwrap(),
             subject: Subject::Published(self.publication),
             question: Question::Label,

@@ -30,13 +30,14 @@ use std::marker::PhantomData;
 use rand_core::Rng;
 
 use super::agree::agree;
-use super::{Claim, Digests, Id, Security};
+use super::{Claim, Digests, Security};
 use crate::error::{Error, Result, Step};
 use crate::kernel::extension::{Extension, Field, Galois};
 use crate::link::coin::{Coin, toss};
 use crate::link::open::Copies;
 use crate::link::{Link, in_parallel};
 use crate::ring::{Arithmetic, Boolean};
+use crate::session::Id;
 use batch::{Batch, Joined, Load};
 
 /// The rings that claims are checked in, and which checks are made: all of them, but for tests that show what each is for.

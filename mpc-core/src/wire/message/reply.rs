@@ -2,13 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Refusal;
 #[cfg(doc)]
 use super::{Change, Request};
-use super::{Id, Refusal};
 use crate::error::Step;
-use crate::network::Meter;
-use crate::network::lines::Measured;
-use crate::security::Mode;
+use crate::session::{Id, Measured, Meter, Mode};
 
 /// What a party answers; which one depends on the request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,7 +33,7 @@ pub enum Reply {
         /// What is in service.
         models: Vec<ModelInfo>,
     },
-    /// To [`Request::Classify`]: the session is admitted at all three parties, send the input share.
+    /// To [`Request::Evaluate`]: the session is admitted at all three parties, send the input share.
     Accepted {
         /// Name of the session; all three parties say the same.
         session: Id,

@@ -4,8 +4,8 @@ use super::*;
 use crate::inference::head::{Head, Output};
 use crate::inference::secure::{self, Weights};
 use crate::model::{Graph, encode_weights};
-use crate::network::lines::Conditions;
 use crate::ring::{Arithmetic, fixed};
+use crate::session::Conditions;
 use crate::sharing::reconstruct;
 use crate::testing::{deal, deal_ranged, three_parties};
 
