@@ -7,7 +7,6 @@ pub mod loopback;
 mod recorder;
 pub mod small;
 mod tap;
-pub mod tape;
 #[cfg(target_os = "linux")]
 pub mod traces;
 
@@ -21,6 +20,7 @@ use crate::network::Network;
 use crate::network::memory::{self, MemoryNetwork};
 use crate::party::{Computed, Party, VerifiedParty};
 use crate::prss::Prss;
+pub use crate::prss::tape;
 use crate::ring::{Domain, Tensor, Word};
 use crate::role::Role;
 use crate::security::{Passive, Security};
