@@ -7,6 +7,7 @@ use crate::kernel::Kernel;
 use crate::link::Link;
 use crate::link::in_parallel;
 use crate::link::open::open;
+use crate::link::round::{Pending, Round};
 use crate::ring::{Domain, Tensor, Word};
 use crate::role::Role;
 use crate::security::{self, Claim, Digests, Security};
@@ -66,6 +67,14 @@ impl Party {
     /// What the session cost this party so far.
     pub fn meter(&self) -> Meter {
         self.link.meter()
+    }
+
+    /// One round: sends what `send` sends, then receives what it returns. What is sent together shares the round.
+    ///
+    /// # Errors
+    /// Those of `send` and of what is received.
+    pub fn round<P: Pending<Party>>(&mut self, send: impl FnOnce(&mut Round<'_>) -> Result<P>) -> Result<P::Value> {
+        self.link.send_round(send)?.receive(self)
     }
 
     /// Offers a product to the security mode; the closure runs only where claims are wanted.

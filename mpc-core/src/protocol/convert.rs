@@ -30,15 +30,11 @@ where
     Claim: From<Operands<Arithmetic, W>>,
 {
     let words = component_words::<W>(party, bits, n);
-    let pair = send_component_pair(party, Role::P0, &words)?;
-    party.link().count_round();
-    let pair = pair.receive(party)?;
+    let pair = party.round(|round| send_component_pair(round, Role::P0, &words))?;
     let role = party.role();
     let d = xor_of_first_two(role, &words, &pair);
 
-    let product = send_trivial_times(party, Role::P2, last_component(role, &words), &d)?;
-    party.link().count_round();
-    let product = product.receive(party)?;
+    let product = party.round(|round| send_trivial_times(round, Role::P2, last_component(role, &words), &d))?;
     let is_last = [role == Role::P2, role.next() == Role::P2];
     Ok(Share::new(
         xor([Some(d.own()), is_last[0].then(|| words.own())], product.own()),
@@ -107,13 +103,13 @@ where
 {
     assert_eq!(bit.shape(), [1, x.len().div_ceil(64)], "one bit for each element");
     let words = component_words::<W>(party, bit, x.len()).reshape(x.shape());
-    let pair = send_component_pair(party, Role::P0, &words)?;
-    let u = send_trivial_times(party, Role::P2, last_component(party.role(), &words), x)?;
-    party.link().count_round();
-    let pair = pair.receive(party)?;
-    let u = u.receive(party)?;
+    let role = party.role();
+    let (pair, u) = party.round(|round| {
+        let pair = send_component_pair(round, Role::P0, &words)?;
+        Ok((pair, send_trivial_times(round, Role::P2, last_component(role, &words), x)?))
+    })?;
 
-    let d = xor_of_first_two(party.role(), &words, &pair);
+    let d = xor_of_first_two(role, &words, &pair);
     let rest = x.zip(&u, |x, u| combine(x, u, |x, u| x.wrapping_sub(u.shl(1))));
     let product = mul(party, &d, &rest)?;
     Ok(product.add(&u))

@@ -23,6 +23,7 @@ use mpc_core::kernel::extension::{Field, Galois};
 use mpc_core::link::Link;
 use mpc_core::link::coin::{self, Coin};
 use mpc_core::link::reshare::reshare;
+use mpc_core::link::round;
 use mpc_core::model::{Bound, Facts, Graph, Node, Op, Source};
 use mpc_core::network::{Network, memory};
 use mpc_core::party::{Computed, VerifiedParty};
