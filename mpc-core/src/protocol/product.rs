@@ -18,7 +18,7 @@ use crate::link::round::{Pending, Round};
 use crate::party::Party;
 use crate::ring::{Arithmetic, Domain, Tensor, Word};
 use crate::role::Role;
-use crate::security::{Claim, Operands};
+use crate::security::{Claim, Claimable, Operands};
 use crate::sharing::{ArithmeticShare, Share, combine, slice};
 
 /// A product whose message is on its way.
@@ -50,17 +50,14 @@ impl<D: Domain, W: Word> Factor<D, W> {
     }
 }
 
-impl<D: Domain, W: Word> Pending<Party> for PendingProduct<D, W>
-where
-    Claim: From<Operands<D, W>>,
-{
+impl<D: Domain, W: Claimable<D>> Pending<Party> for PendingProduct<D, W> {
     type Value = Share<D, W>;
 
     /// Waits for the product and records the claim.
     fn receive(self, party: &mut Party) -> Result<Share<D, W>> {
         let Self { x, y, z } = self;
         let (role, z) = (party.role(), z.receive(party.link())?);
-        party.record(|| Operands { x: x.into_share(role), y: y.into_share(role), z: z.clone() }.into());
+        party.record(|| W::claim(Operands { x: x.into_share(role), y: y.into_share(role), z: z.clone() }));
         Ok(z)
     }
 }
@@ -69,10 +66,7 @@ where
 ///
 /// # Panics
 /// If the shapes differ.
-pub fn mul<D: Domain, W: Word>(party: &mut Party, x: &Share<D, W>, y: &Share<D, W>) -> Result<Share<D, W>>
-where
-    Claim: From<Operands<D, W>>,
-{
+pub fn mul<D: Domain, W: Claimable<D>>(party: &mut Party, x: &Share<D, W>, y: &Share<D, W>) -> Result<Share<D, W>> {
     party.round(|round| send_mul(round, x, y))
 }
 
