@@ -143,7 +143,7 @@ fn meet(shared: &Shared, session: Id, tenant: &str, action: &Action) -> mpc_core
     let mut network = shared.mesh.session(session, shared.limits.wait())?;
     let next = greet_peers(shared, &mut network, session, tenant, action).inspect_err(|error| network.abort(error))?;
     let (own, following) = network.prss_keys().inspect_err(|error| network.abort(error))?;
-    let mut party = Party::new(Link::new(Box::new(network), Prss::new(own, following)), Mode::Active, &session);
+    let mut party = Party::new(Box::new(network), Prss::new(own, following), Mode::Active, &session);
     let made = prepare(shared, &mut party, tenant, action, &next).inspect_err(|error| party.link().abort(error))?;
     Ok((next, made))
 }

@@ -31,7 +31,7 @@ use sha2::{Digest, Sha256};
 
 /// What a session does about cheating in this mode. `context` is what the three parties have agreed on before: their transcripts
 /// start with it.
-pub fn start(mode: Mode, context: &Id) -> Box<dyn Security> {
+pub(crate) fn of(mode: Mode, context: &Id) -> Box<dyn Security> {
     match mode {
         Mode::Passive => Box::new(Passive),
         Mode::Active => Box::new(Active::<Standard>::new(context)),

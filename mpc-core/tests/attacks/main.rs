@@ -30,13 +30,13 @@ use mpc_core::party::{Computed, VerifiedParty};
 use mpc_core::protocol::open::{open, open_masked, random};
 use mpc_core::protocol::{product::mul, truncate::truncate};
 use mpc_core::ring::{Arithmetic, Boolean, Tensor};
-use mpc_core::security::{self, Active, Checks, Claimable, Digests, Operands, Parameters, Passive, Security, Standard};
+use mpc_core::security::{Active, Checks, Claimable, Digests, Operands, Parameters, Passive, Security, Standard};
 use mpc_core::session::{Branch, Conditions, Mode};
 use mpc_core::sharing::{ArithmeticShare, RangedShare, Share, reconstruct};
 use mpc_core::testing::fault::{
     Action, Corrupt, Place, Recording, Script, Sent, run_verified_with_cheater, run_with_cheater,
 };
-use mpc_core::testing::{self, Hook, Tap, computed, deal, deal_ranged, mesh, party, run_parties};
+use mpc_core::testing::{self, Hook, Tap, computed, deal, deal_ranged, mesh, parties, party, run_parties};
 use mpc_core::{Error, Party, Result, Role};
 use ndarray::IxDyn;
 use rand_core::{Rng, SeedableRng};
