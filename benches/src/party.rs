@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use mpc_core::inference::head::Released;
 use mpc_core::inference::secure::{Weights, evaluate};
-use mpc_core::link::Link;
 use mpc_core::model::Graph;
 use mpc_core::model::manifest::Reveal;
 use mpc_core::network::Network;
@@ -121,7 +120,7 @@ impl Evaluation<'_> {
         let mut network = session(self.mesh, number)?;
         let (own, next) = network.prss_keys()?;
         barrier(&mut network)?;
-        Ok(Party::new(Link::new(Box::new(network), Prss::new(own, next)), mode, &id(number)))
+        Ok(Party::new(Box::new(network), Prss::new(own, next), mode, &id(number)))
     }
 
     /// All sessions at the same time, the first one on this thread; also what that one has cost.

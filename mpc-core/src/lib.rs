@@ -3,20 +3,21 @@
 //! Three parties P0, P1, P2 that do not collude compute on numbers that none of them knows. A secret x is split as
 //! x = x0 + x1 + x2 mod 2^64; party Pi holds (x_i, x_{i+1}). The same with xor for bits.
 //!
-//! From the ground up, each module uses only those before it:
+//! From the ground up, each module uses only those before it and those of its own line:
 //!
 //! | module | what |
 //! |---|---|
 //! | [`error`], [`random`], [`role`], [`session`], [`ring`] | kinds of failure; random numbers; P0, P1, P2; what names and describes a session; words, domains and fixed point |
 //! | [`kernel`] | local compute: matrix products, convolutions, bit transposes |
 //! | [`sharing`], [`prss`] | replicated shares of tensors; correlated randomness without a message |
-//! | [`network`] | exact-length messages between the parties, in memory or over QUIC |
-//! | [`link`], [`security`], [`party`] | what a protocol holds in its hands |
+//! | [`wire`], [`network`] | control messages; exact-length messages between the parties, in memory or over QUIC |
+//! | [`link`] | one party's end of a session: instructions that talk |
+//! | [`security`] | what is recorded and checked of each product |
+//! | [`party`] | the state that a protocol runs on |
 //! | [`protocol`] | one file per protocol |
 //! | [`model`] | manifest, graph, ONNX import, bounds |
 //! | [`plan`] | which variants of the protocols suit the lines between the parties |
 //! | [`inference`] | one evaluator over clear and secret-shared values |
-//! | [`wire`] | control messages and the file that names the parties |
 //!
 //! Three parties multiply two secrets and take the sign of the result:
 //!

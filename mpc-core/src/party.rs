@@ -7,6 +7,9 @@ use crate::kernel::Kernel;
 use crate::link::Link;
 use crate::link::in_parallel;
 use crate::link::open::open;
+use crate::link::round::{Pending, Round};
+use crate::network::Network;
+use crate::prss::Prss;
 use crate::ring::{Domain, Tensor, Word};
 use crate::role::Role;
 use crate::security::{self, Claim, Digests, Security};
@@ -39,13 +42,13 @@ pub struct Party {
 impl Party {
     /// Starts a session that is secure against what `mode` says. `context` is what the three parties have agreed on before: the
     /// session, its model and its parameters.
-    pub fn new(link: Link, mode: Mode, context: &Id) -> Self {
-        Self::start(link, security::start(mode, context))
+    pub fn new(network: Box<dyn Network>, prss: Prss, mode: Mode, context: &Id) -> Self {
+        Self::with_security(network, prss, security::of(mode, context))
     }
 
-    /// Starts a session with any security.
-    pub(crate) fn start(link: Link, security: Box<dyn Security>) -> Self {
-        Self { link, security, session: Session::default() }
+    /// Starts a session with any security: tests have others than the modes.
+    pub(crate) fn with_security(network: Box<dyn Network>, prss: Prss, security: Box<dyn Security>) -> Self {
+        Self { link: Link::new(network, prss), security, session: Session::default() }
     }
 
     /// Which party this is.
@@ -66,6 +69,14 @@ impl Party {
     /// What the session cost this party so far.
     pub fn meter(&self) -> Meter {
         self.link.meter()
+    }
+
+    /// One round: sends what `send` sends, then receives what it returns. What is sent together shares the round.
+    ///
+    /// # Errors
+    /// Those of `send` and of what is received.
+    pub fn round<P: Pending<Party>>(&mut self, send: impl FnOnce(&mut Round<'_>) -> Result<P>) -> Result<P::Value> {
+        self.link.send_round(send)?.receive(self)
     }
 
     /// Offers a product to the security mode; the closure runs only where claims are wanted.

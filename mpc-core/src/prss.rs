@@ -4,6 +4,9 @@
 //! op. An operation index is used once: the counter lives here, every call of [`Prss::next_op`] moves it, and a branch of a
 //! session has keys of its own. Source: Cramer, Damgaard, Ishai, TCC'05; Araki et al., CCS'16.
 
+#[cfg(feature = "testing")]
+pub mod tape;
+
 use hkdf::Hkdf;
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
@@ -13,7 +16,7 @@ use zeroize::{Zeroizing, optimization_barrier};
 use crate::ring::{Domain, Word};
 use crate::session::Branch;
 #[cfg(feature = "testing")]
-use crate::testing::tape::{Drawn, Tape};
+use tape::{Drawn, Tape};
 
 /// A key that two parties share for one session.
 pub type Key = Zeroizing<[u8; 32]>;

@@ -6,7 +6,7 @@ use mpc_core::protocol::compare::Width;
 use mpc_core::protocol::winner::Levels;
 use mpc_core::protocol::{argmax::argmax, pool, product, relu::relu};
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, Word};
-use mpc_core::security::{Active, Claim, Operands, Parameters, Standard, Strict};
+use mpc_core::security::{Active, Claim, Claimable, Operands, Parameters, Standard, Strict};
 use mpc_core::sharing::Share;
 use mpc_core::testing::{deal, mesh, party, run_verified};
 use mpc_core::{Party, Role};
@@ -81,10 +81,7 @@ fn holds<P: Parameters>(program: impl Fn(&mut Party) -> Result<()> + Sync) {
 }
 
 /// n products of words.
-fn products<D: Domain, W: Word>(n: usize, seed: u64) -> impl Fn(&mut Party) -> Result<()> + Sync
-where
-    Claim: From<Operands<D, W>>,
-{
+fn products<D: Domain, W: Claimable<D>>(n: usize, seed: u64) -> impl Fn(&mut Party) -> Result<()> + Sync {
     let (x, y) = (deal::<D, W>(&numbers(&[n], seed)), deal::<D, W>(&numbers(&[n], seed + 1)));
     move |party| {
         let i = party.role().index();

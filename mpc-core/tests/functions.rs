@@ -7,10 +7,9 @@ use mpc_core::protocol::piecewise::{Argument, Piecewise};
 use mpc_core::protocol::polynomial::polynomial;
 use mpc_core::protocol::power::{Exponent, Octaves, power};
 use mpc_core::ring::{Arithmetic, Tensor, fixed};
-use mpc_core::security;
 use mpc_core::session::Mode;
 use mpc_core::sharing::{ArithmeticShare, reconstruct};
-use mpc_core::testing::{deal, mesh, party, run_verified};
+use mpc_core::testing::{deal, parties, run_verified};
 use ndarray::IxDyn;
 use proptest::prelude::*;
 use rand_chacha::ChaCha12Rng;
@@ -26,9 +25,8 @@ fn run(
 ) -> Vec<i64> {
     let x = Tensor::from_shape_vec(IxDyn(&[x.len()]), x.iter().map(|&x| x as u64).collect()).expect("a vector");
     let dealt = deal::<Arithmetic, u64>(&x);
-    let parties = mesh().map(|network| party(network, 1, security::start(mode, &[0; 32])));
     let run = |party: &mut Party| protocol(party, &dealt[party.role().index()]);
-    let results = run_verified(parties, run, |_, y| Ok(y));
+    let results = run_verified(parties(1, mode), run, |_, y| Ok(y));
     let results = results.map(|result| result.expect("an honest run succeeds"));
     reconstruct(&results).expect("consistent shares").iter().map(|&y| y as i64).collect()
 }

@@ -7,10 +7,9 @@ use mpc_core::model::manifest::Reveal;
 use mpc_core::model::{Bound, Facts, Graph, Manifest, Node, Op, Source};
 use mpc_core::protocol::unit::{max_bits, unit};
 use mpc_core::ring::{Arithmetic, Boolean, Tensor, fixed};
-use mpc_core::security;
 use mpc_core::session::{Conditions, Mode};
 use mpc_core::sharing::{ArithmeticShare, Share, reconstruct};
-use mpc_core::testing::{deal, deal_ranged, mesh, party, run_verified, three_parties};
+use mpc_core::testing::{deal, deal_ranged, parties, run_verified, three_parties};
 use mpc_core::wire::message::Question;
 use proptest::prelude::*;
 use rand_chacha::ChaCha12Rng;
@@ -80,7 +79,6 @@ fn run(
     let input = deal_ranged(&encode(rows, &[rows.len(), size]), graph.input_range());
     let dealt: Vec<[ArithmeticShare; 3]> =
         templates.iter().map(|row| deal(&encode(std::slice::from_ref(row), &[size]))).collect();
-    let parties = mesh().map(|network| party(network, 1, security::start(mode, &[7; 32])));
     let evaluate = |party: &mut Party| {
         let mine = party.role().index();
         let rows: Vec<ArithmeticShare> = dealt.iter().map(|shares| shares[mine].clone()).collect();
@@ -89,7 +87,7 @@ fn run(
         let head = head(&templates);
         evaluate(party, &graph, &weights, &input[mine], windows, &head, Conditions::LAN)
     };
-    let outputs = run_verified(parties, evaluate, |_, output| Ok(output.unverified()));
+    let outputs = run_verified(parties(1, mode), evaluate, |_, output| Ok(output.unverified()));
     outputs.map(|output| output.expect("an output"))
 }
 

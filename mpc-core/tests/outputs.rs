@@ -190,7 +190,7 @@ fn a_reshare_of_one_party_leaves_a_component_empty() {
     for contributor in Role::ALL {
         let shares = three_parties(3, |party| {
             let z = (party.role() == contributor).then(|| vec![5u64; 100]);
-            send::<Arithmetic, u64>(party.link(), &[100], z, Contributors::only(contributor))?.receive(party.link())
+            party.link().round(|round| send::<Arithmetic, u64>(round, &[100], z, Contributors::only(contributor)))
         });
         let shares = shares.map(|share| share.expect("an honest run succeeds"));
         assert!(reconstruct(&shares).expect("consistent shares").iter().all(|&z| z == 5));

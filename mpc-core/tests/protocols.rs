@@ -6,11 +6,10 @@ use mpc_core::protocol::compare::{self, Width};
 use mpc_core::protocol::winner::Levels;
 use mpc_core::protocol::{argmax::argmax, convert, open, pool, product, relu::relu, round::round, truncate::truncate};
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, Word};
-use mpc_core::security;
 use mpc_core::session::Mode;
 use mpc_core::sharing::{Share, reconstruct};
-use mpc_core::testing::{computed, deal, mesh, party, run_verified, three_parties};
-use mpc_core::{Error, Party, session::Meter, testing};
+use mpc_core::testing::{computed, deal, parties, run_verified, three_parties};
+use mpc_core::{Error, Party, session::Meter};
 use ndarray::IxDyn;
 use proptest::prelude::*;
 
@@ -216,9 +215,8 @@ fn a_verified_party_opens_the_value() {
     let x = tensor(&[3], vec![7u64, 8, u64::MAX]);
     let dealt = deal::<Arithmetic, u64>(&x);
     for (mode, elements) in [(Mode::Passive, 3), (Mode::Active, 6)] {
-        let parties = mesh().map(|network| party(network, 8, security::start(mode, &[0; 32])));
         let share = |p: &mut Party| Ok(computed(p, dealt[p.role().index()].clone()));
-        let opened = run_verified(parties, share, |verified, x| {
+        let opened = run_verified(parties(8, mode), share, |verified, x| {
             let before = verified.meter();
             let opened = open::open(verified, x)?;
             let after = verified.meter();
@@ -232,7 +230,7 @@ fn a_verified_party_opens_the_value() {
 #[test]
 fn a_value_of_another_session_is_neither_opened_nor_released() {
     let x = deal::<Arithmetic, u64>(&tensor(&[3], vec![7u64, 8, 9]));
-    let sessions = || mesh().map(|network| party(network, 8, security::start(Mode::Active, &[0; 32])));
+    let sessions = || parties(8, Mode::Active);
     let refused = |result: Result<()>| {
         let refused = matches!(&result, Err(Error::Invalid { reason, .. }) if reason.contains("another session"));
         assert!(refused, "{result:?}");
@@ -250,10 +248,8 @@ fn a_value_of_another_session_is_neither_opened_nor_released() {
 /// Not even where somebody takes it out of the closure that it was lent to.
 #[test]
 fn a_branch_does_not_verify() {
-    let ends = mesh().map(|network| {
-        let mut party = party(network, 8, security::start(Mode::Active, &[0; 32]));
-        let [mut other, _, _] =
-            mesh().map(|network| testing::party(network, 8, security::start(Mode::Active, &[0; 32])));
+    let ends = parties(8, Mode::Active).map(|mut party| {
+        let [mut other, _, _] = parties(8, Mode::Active);
         let swap = |branch: &mut Party| {
             std::mem::swap(branch, &mut other);
             Ok(())

@@ -9,9 +9,8 @@ use mpc_core::kernel::ConvGeometry;
 use mpc_core::model::manifest::Bounds;
 use mpc_core::model::{Declared, Function, Graph, Network, Op, PoolGeometry, compile, encode_weights};
 use mpc_core::ring::{Arithmetic, fixed};
-use mpc_core::security;
 use mpc_core::session::{Conditions, Measured, Meter, Mode};
-use mpc_core::testing::{deal, deal_ranged, mesh, party, run_verified};
+use mpc_core::testing::{deal, deal_ranged, parties, run_verified};
 use mpc_core::{Party, Result};
 use ndarray::{ArrayD, IxDyn};
 
@@ -57,13 +56,12 @@ fn a_rehearsal_costs_what_the_evaluation_costs() {
     let input = deal_ranged(&x, graph.input_range());
     for mode in [Mode::Passive, Mode::Active] {
         for conditions in [Conditions::LOOPBACK, Conditions::WAN] {
-            let parties = mesh().map(|network| party(network, 1, security::start(mode, &[0; 32])));
             let evaluate = |party: &mut Party| {
                 let mine = party.role().index();
                 let weights = Weights::new(weights.iter().map(|shares| shares[mine].clone()).collect());
                 evaluate(party, &graph, &weights, &input[mine], &[1, 1], &Head::Label { unknown: None }, conditions)
             };
-            let meters = run_verified(parties, evaluate, |party, _| Ok(party.meter()));
+            let meters = run_verified(parties(1, mode), evaluate, |party, _| Ok(party.meter()));
             let pieces = rehearse(&graph, &[1, 1], &Head::Label { unknown: None }, mode, conditions, || Duration::ZERO)
                 .expect("a rehearsal");
             let sum = |of: fn(&Spent) -> u64| pieces.iter().map(of).sum::<u64>();

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use mpc_core::error::Result;
 use mpc_core::kernel::ConvGeometry;
+use mpc_core::link::round;
 use mpc_core::network::Network;
 use mpc_core::protocol::compare::Width;
 use mpc_core::protocol::thresholds::reached;
@@ -229,18 +230,20 @@ fn masked_opening() {
 /// The judge itself must see what a careless protocol reveals.
 #[test]
 fn careless_protocols_are_found() {
+    let tell = |p: &mut Party, to: Role, words: &[u8]| {
+        let from = Role::ALL.into_iter().find(|&role| role != to && role != p.role()).expect("three parties");
+        p.link().round(|round| round.send(to, words).map(|()| round::words::<u8>(from, SAMPLES))).map(drop)
+    };
     let bare = |p: &mut Party, s: &[Share<Arithmetic, u8>]| {
         let (role, x) = (p.role(), s[0].own().as_slice().expect("standard layout"));
-        p.link().send(role.prev(), x)?;
-        p.link().recv::<u8>(role.next(), SAMPLES).map(drop)
+        tell(p, role.prev(), x)
     };
     let mask_used_twice = |p: &mut Party, s: &[Share<Arithmetic, u8>]| {
         let role = p.role();
         let mask = open::random::<Arithmetic, u8>(p, &[SAMPLES]);
         for share in [&s[0], &s[0].scale(3)] {
             let masked = share.add(&mask);
-            p.link().send(role.next(), masked.own().as_slice().expect("standard layout"))?;
-            p.link().recv::<u8>(role.prev(), SAMPLES)?;
+            tell(p, role.next(), masked.own().as_slice().expect("standard layout"))?;
         }
         Ok(())
     };

@@ -8,7 +8,6 @@ use std::thread;
 use mpc_core::inference::head::Head;
 use mpc_core::inference::secure::{Weights, evaluate};
 use mpc_core::kernel::{ConvGeometry, WipingAllocator, wipe_stack};
-use mpc_core::link::Link;
 use mpc_core::model::manifest::Bounds;
 use mpc_core::model::{Declared, Graph, Network, Op, PoolGeometry, compile, encode_weights};
 use mpc_core::network::Network as _;
@@ -138,7 +137,7 @@ fn traces() -> Vec<(&'static str, usize)> {
 fn session(network: MemoryNetwork, encoded: Zeroizing<Vec<u8>>, weights: Weights, graph: &Graph, during: &dyn Fn()) {
     let role = network.role();
     let prss = Prss::new(key(role), key(role.next()));
-    let mut party = Party::new(Link::new(Box::new(network), prss), Mode::Active, &[7; 32]);
+    let mut party = Party::new(Box::new(network), prss, Mode::Active, &[7; 32]);
     let Dealt { own, next } = decode_dealt(&encoded, &SHAPE).expect("two components");
     let input = RangedShare::new(&own.expand(&SHAPE), &next.expand(&SHAPE), graph.input_range());
     if role == Role::P0 {

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use mpc_core::Party;
 use mpc_core::Role;
 use mpc_core::link::Link;
+use mpc_core::link::round::words;
 use mpc_core::network::Network;
 use mpc_core::network::identity::Fingerprint;
 use mpc_core::network::quic::QuicNetwork;
@@ -142,7 +143,7 @@ fn meet(shared: &Shared, session: Id, tenant: &str, action: &Action) -> mpc_core
     let mut network = shared.mesh.session(session, shared.limits.wait())?;
     let next = greet_peers(shared, &mut network, session, tenant, action).inspect_err(|error| network.abort(error))?;
     let (own, following) = network.prss_keys().inspect_err(|error| network.abort(error))?;
-    let mut party = Party::new(Link::new(Box::new(network), Prss::new(own, following)), Mode::Active, &session);
+    let mut party = Party::new(Box::new(network), Prss::new(own, following), Mode::Active, &session);
     let made = prepare(shared, &mut party, tenant, action, &next).inspect_err(|error| party.link().abort(error))?;
     Ok((next, made))
 }
@@ -187,8 +188,11 @@ fn prepare(
 /// Tells both peers that this party has got this far, and waits until they have: 1 round, 2 bytes.
 fn pass(link: &mut Link) -> mpc_core::Result<()> {
     let peers = [link.role().next(), link.role().prev()];
-    peers.into_iter().try_for_each(|peer| link.send(peer, &[0u8]))?;
-    peers.into_iter().try_for_each(|peer| link.recv::<u8>(peer, 1).map(drop))
+    link.round(|round| {
+        peers.into_iter().try_for_each(|peer| round.send(peer, &[0u8]))?;
+        Ok(<(_, _)>::from(peers.map(|peer| words::<u8>(peer, 1))))
+    })
+    .map(drop)
 }
 
 fn ended(error: anyhow::Error) -> mpc_core::Error {

@@ -12,7 +12,6 @@ use mpc_core::error::Error;
 use mpc_core::inference::head::{Output, Released};
 use mpc_core::inference::secure::evaluate;
 use mpc_core::kernel::wipe_stack;
-use mpc_core::link::Link;
 use mpc_core::network::Network;
 use mpc_core::network::identity::Fingerprint;
 use mpc_core::network::quic::{Cancel, QuicNetwork};
@@ -215,8 +214,7 @@ fn run(
     ready.send(network.cancel()).map_err(|_| given_up())?;
     let shares = arriving.recv().map_err(|_| given_up())?;
 
-    let link = Link::new(Box::new(network), Prss::new(own, next));
-    let mut party = Party::new(link, request.security, &hello.digest()?);
+    let mut party = Party::new(Box::new(network), Prss::new(own, next), request.security, &hello.digest()?);
     let output = compute(&mut party, work, conditions, shares).inspect_err(|error| party.link().abort(error))?;
     let party = party.verify()?;
     Ok((party.release(output)?, party.meter()))

@@ -14,7 +14,6 @@ use super::head::Head;
 use super::secure::{self, Weights};
 use crate::error::Result;
 use crate::kernel::Kernel;
-use crate::link::Link;
 use crate::model::{Graph, ValueId};
 use crate::network::lines::reference_work;
 use crate::network::memory::{self, MemoryNetwork};
@@ -134,5 +133,5 @@ fn party(network: MemoryNetwork, mode: Mode) -> Party {
     use crate::network::Network;
     let key = |role: Role| Zeroizing::new([role.index() as u8; 32]);
     let prss = Prss::new(key(network.role()), key(network.role().next()));
-    Party::new(Link::new(Box::new(network), prss), mode, &[0; 32])
+    Party::new(Box::new(network), prss, mode, &[0; 32])
 }

@@ -5,6 +5,7 @@ use super::head::{Head, Output};
 use super::rehearsal::Piece;
 use super::{Backend, Ready, check_input};
 use crate::error::{Error, Result, Step};
+use crate::link::round::Round;
 use crate::model::function::Approximation;
 use crate::model::rearrange::{broadcast, gather_windows, rearrange};
 use crate::model::{Facts, Graph, Node, Op, PoolGeometry};
@@ -135,14 +136,15 @@ impl Backend for Secure<'_> {
     /// All in one round.
     fn products(&mut self, nodes: &[Ready<'_, Value>], _: &[u32]) -> Result<Vec<Value>> {
         self.party.checkpoint()?;
-        let sent = nodes.iter().map(|ready| self.send_product(ready)).collect::<Result<Vec<_>>>()?;
-        self.party.link().count_round();
-        let receive = |(sent, ready): (PendingLinear, &Ready<'_, Value>)| {
-            let (product, batch) = (sent.receive(self.party)?, ready.operands[0].0.shared().shape()[0]);
+        let send =
+            |round: &mut Round<'_>| nodes.iter().map(|ready| send_product(round, ready)).collect::<Result<Vec<_>>>();
+        let products = self.party.round(send)?;
+        let shaped = |(product, ready): (ArithmeticShare, &Ready<'_, Value>)| {
             (self.observe)(self.party.meter(), Piece::Node(ready.id));
-            Ok(Value::Shared(product.reshape(&ready.node.facts.full_shape(batch))))
+            let batch = ready.operands[0].0.shared().shape()[0];
+            Value::Shared(product.reshape(&ready.node.facts.full_shape(batch)))
         };
-        sent.into_iter().zip(nodes).map(receive).collect()
+        Ok(products.into_iter().zip(nodes).map(shaped).collect())
     }
 }
 
@@ -157,18 +159,6 @@ impl Value {
 }
 
 impl Secure<'_> {
-    fn send_product(&mut self, ready: &Ready<'_, Value>) -> Result<PendingLinear> {
-        let [(x, facts), (w, _)] = ready.operands[..] else { unreachable!("a product has two operands") };
-        let (x, w) = (x.shared(), w.shared());
-        match &ready.node.op {
-            Op::Conv(geometry) => product::send_conv(self.party, geometry, x, w),
-            _ => {
-                let k = facts.shape.last().copied().unwrap_or(1);
-                product::send_matmul(self.party, &x.reshape(&[x.len() / k, k]), w)
-            }
-        }
-    }
-
     fn value(&mut self, ready: &Ready<'_, Value>, windows: &[u32]) -> Result<Value> {
         let Ready { id, node, operands } = ready;
         let value = match (&node.op, operands[0]) {
@@ -251,6 +241,18 @@ impl Secure<'_> {
             Op::Conv(_) | Op::MatMul | Op::MaxPool(_) | Op::Input | Op::Weight(_) => {
                 unreachable!("{} is not computed here", node.op.name())
             }
+        }
+    }
+}
+
+fn send_product(round: &mut Round<'_>, ready: &Ready<'_, Value>) -> Result<PendingLinear> {
+    let [(x, facts), (w, _)] = ready.operands[..] else { unreachable!("a product has two operands") };
+    let (x, w) = (x.shared(), w.shared());
+    match &ready.node.op {
+        Op::Conv(geometry) => product::send_conv(round, geometry, x, w),
+        _ => {
+            let k = facts.shape.last().copied().unwrap_or(1);
+            product::send_matmul(round, &x.reshape(&[x.len() / k, k]), w)
         }
     }
 }

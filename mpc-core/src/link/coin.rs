@@ -16,6 +16,7 @@ use rand_core::SeedableRng;
 use sha2::{Digest, Sha256};
 
 use super::Link;
+use super::round::words;
 use crate::error::Result;
 
 /// A public random stream that all three parties hold alike.
@@ -26,9 +27,10 @@ pub fn toss(link: &mut Link) -> Result<Coin> {
     let role = link.role();
     let mut op = link.prss().next_op();
     let (own, next) = (op.own::<u64>(2), op.next::<u64>(2));
-    link.count_round();
-    link.send(role.next(), &own)?;
-    let third = link.recv::<u64>(role.prev(), 2)?;
+    let third = link.round(|round| {
+        round.send(role.next(), &own)?;
+        Ok(words::<u64>(role.prev(), 2))
+    })?;
     let mut components = [[0; 2]; 3];
     for (holder, component) in [(role, own), (role.next(), next), (role.prev(), third)] {
         components[holder.index()].copy_from_slice(&component);

@@ -5,6 +5,7 @@
 pub mod coin;
 pub mod open;
 pub mod reshare;
+pub mod round;
 
 use sha2::{Digest, Sha256};
 
@@ -92,11 +93,6 @@ impl Link {
         self.meter
     }
 
-    /// Counts one round. An instruction calls this once, whether or not this party has something to send in it.
-    pub fn count_round(&mut self) {
-        self.meter.rounds += 1;
-    }
-
     /// Adds something public to the transcript: a coin, an opened value, what is about to be checked.
     pub fn note(&mut self, what: &[u8], bytes: &[u8]) {
         for part in [what, bytes] {
@@ -115,23 +111,17 @@ impl Link {
         self.note(&[step as u8], &position.to_le_bytes());
         let ours: [u8; 32] = self.transcript.clone().finalize().into();
         let peers = [self.role().next(), self.role().prev()];
-        self.count_round();
-        for peer in peers {
-            self.send(peer, &ours)?;
-        }
-        for peer in peers {
-            if self.recv::<u8>(peer, ours.len())? != ours {
-                return Err(Error::Cheating { step });
-            }
-        }
-        Ok(())
-    }
-
-    /// Queues words for a peer, little endian.
-    pub fn send<W: Word>(&mut self, to: Role, words: &[W]) -> Result<()> {
-        let bytes = bytemuck::cast_slice(words);
-        self.meter.bytes_sent += bytes.len() as u64;
-        self.network.send(to, bytes)
+        self.round(|round| {
+            peers.into_iter().try_for_each(|peer| round.send(peer, &ours))?;
+            Ok(move |link: &mut Link| {
+                for peer in peers {
+                    if link.recv::<u8>(peer, ours.len())? != ours {
+                        return Err(Error::Cheating { step });
+                    }
+                }
+                Ok(())
+            })
+        })
     }
 
     /// Waits for exactly `n` words of a peer.

@@ -13,6 +13,7 @@
 //! hashes, would let a wrong value steer what is opened next. Source: `docs/protocols.md`, "Openings".
 
 use super::Link;
+use super::round::{Pending, Round};
 use crate::error::{Error, Result, Step};
 use crate::ring::{Domain, Tensor, Word};
 use crate::sharing::{Share, slice, tensor};
@@ -31,30 +32,28 @@ pub enum Copies {
 /// # Errors
 /// [`Error::Cheating`] where the copies of a component differ.
 pub(crate) fn open<D: Domain, W: Word>(link: &mut Link, x: &Share<D, W>, copies: Copies) -> Result<Tensor<W>> {
-    send(link, x, copies)?;
-    link.count_round();
-    receive(link, x, copies)
+    link.round(|round| send(round, x, copies))
 }
 
-/// First half of [`open`]; several can share a round.
-pub(crate) fn send<D: Domain, W: Word>(link: &mut Link, x: &Share<D, W>, copies: Copies) -> Result<()> {
-    let role = link.role();
-    link.send(role.next(), slice(x.own()))?;
+/// [`open`] within a round.
+pub(crate) fn send<D: Domain, W: Word>(
+    round: &mut Round<'_>,
+    x: &Share<D, W>,
+    copies: Copies,
+) -> Result<impl Pending<Link, Value = Tensor<W>> + use<D, W>> {
+    let (role, x) = (round.role(), x.clone());
+    round.send(role.next(), slice(x.own()))?;
     if copies == Copies::Both {
-        link.send(role.prev(), slice(x.next()))?;
+        round.send(role.prev(), slice(x.next()))?;
     }
-    Ok(())
-}
-
-/// Second half of [`open`]: waits for the missing component.
-pub(crate) fn receive<D: Domain, W: Word>(link: &mut Link, x: &Share<D, W>, copies: Copies) -> Result<Tensor<W>> {
-    let role = link.role();
-    let third = link.recv::<W>(role.prev(), x.len())?;
-    if copies == Copies::Both && link.recv::<W>(role.next(), x.len())? != third {
-        return Err(Error::Cheating { step: Step::Opening });
-    }
-    let known = x.own().iter().zip(x.next());
-    let sum: Vec<W> = known.zip(third).map(|((&a, &b), c)| D::add(D::add(a, b), c)).collect();
-    link.note(b"opened", bytemuck::cast_slice(&sum));
-    Ok(tensor(x.shape(), sum))
+    Ok(move |link: &mut Link| {
+        let third = link.recv::<W>(role.prev(), x.len())?;
+        if copies == Copies::Both && link.recv::<W>(role.next(), x.len())? != third {
+            return Err(Error::Cheating { step: Step::Opening });
+        }
+        let known = x.own().iter().zip(x.next());
+        let sum: Vec<W> = known.zip(third).map(|((&a, &b), c)| D::add(D::add(a, b), c)).collect();
+        link.note(b"opened", bytemuck::cast_slice(&sum));
+        Ok(tensor(x.shape(), sum))
+    })
 }

@@ -12,6 +12,7 @@
 //! receiver does not know: P_{i-1} receives z'_i only where Pi contributes, and exactly then k_{i+1} is in.
 
 use super::Link;
+use super::round::{Pending, Round};
 use crate::error::Result;
 use crate::ring::{Domain, Word};
 use crate::role::Role;
@@ -45,9 +46,9 @@ impl Contributors {
     }
 }
 
-/// A reshare whose message is on its way; several can share a round.
-#[must_use = "the peers wait for this reshare to be received"]
-pub struct Pending<D, W> {
+/// A reshare whose message is on its way.
+#[must_use = "the peers have sent what this waits for"]
+pub struct PendingReshare<D, W> {
     shape: Vec<usize>,
     own: Vec<W>,
     /// The next component where no message brings it.
@@ -57,28 +58,25 @@ pub struct Pending<D, W> {
 
 /// Reshares `z`, this party's additive part of a tensor of `shape`. 1 round, 1 element.
 pub fn reshare<D: Domain, W: Word>(link: &mut Link, shape: &[usize], z: Vec<W>) -> Result<Share<D, W>> {
-    let pending = send(link, shape, Some(z), Contributors::ALL)?;
-    link.count_round();
-    pending.receive(link)
+    link.round(|round| send(round, shape, Some(z), Contributors::ALL))
 }
 
-/// First half of a (sparse) reshare: masks and sends. `z` is `Some` exactly at the contributors. Whoever starts a round of
-/// reshares counts it once with [`Link::count_round`].
+/// A (sparse) reshare within a round: masks and sends. `z` is `Some` exactly at the contributors.
 ///
 /// # Panics
 /// If `z` and `contributors` disagree or `z` does not fit `shape`.
 pub fn send<D: Domain, W: Word>(
-    link: &mut Link,
+    round: &mut Round<'_>,
     shape: &[usize],
     z: Option<Vec<W>>,
     contributors: Contributors,
-) -> Result<Pending<D, W>> {
-    let (role, n) = (link.role(), shape.iter().product());
+) -> Result<PendingReshare<D, W>> {
+    let (role, n) = (round.role(), shape.iter().product());
     assert_eq!(z.is_some(), contributors.contains(role), "contributors, and they alone, bring a part");
     // Each key is in exactly where the party before its owner contributes.
     let own_key = contributors.contains(role.prev());
     let next_is_known = !contributors.contains(role.next());
-    let mut op = link.prss().next_op();
+    let mut op = round.prss().next_op();
     let (own, next) = match z {
         Some(mut own) => {
             assert_eq!(own.len(), n, "as many elements as the shape says");
@@ -87,7 +85,7 @@ pub fn send<D: Domain, W: Word>(
             if let Some(mask) = &next {
                 own.iter_mut().zip(mask).for_each(|(z, &m)| *z = D::sub(*z, m));
             }
-            link.send(role.prev(), &own)?;
+            round.send(role.prev(), &own)?;
             (own, next)
         }
         None => {
@@ -95,12 +93,14 @@ pub fn send<D: Domain, W: Word>(
             (own, next_is_known.then(|| vec![W::ZERO; n]))
         }
     };
-    Ok(Pending { shape: shape.to_vec(), own, next, domain: std::marker::PhantomData })
+    Ok(PendingReshare { shape: shape.to_vec(), own, next, domain: std::marker::PhantomData })
 }
 
-impl<D: Domain, W: Word> Pending<D, W> {
-    /// Second half: waits for the component of the next party.
-    pub fn receive(self, link: &mut Link) -> Result<Share<D, W>> {
+impl<D: Domain, W: Word> Pending<Link> for PendingReshare<D, W> {
+    type Value = Share<D, W>;
+
+    /// Waits for the component of the next party.
+    fn receive(self, link: &mut Link) -> Result<Share<D, W>> {
         let next = match self.next {
             Some(next) => next,
             None => {

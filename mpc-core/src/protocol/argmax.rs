@@ -20,8 +20,8 @@ use super::rows;
 use super::winner::{self, Levels, winners};
 use crate::error::Result;
 use crate::party::Party;
-use crate::ring::{Arithmetic, Boolean, Domain, Tensor, Word};
-use crate::security::{Claim, Operands};
+use crate::ring::{Boolean, Domain, Tensor, Word};
+use crate::security::Claimable;
 use crate::sharing::{ArithmeticShare, BitShare, Share, combine, slice, tensor};
 
 /// The index of the largest element of each row of `x` (`[rows, classes]`), or of one less than 3 * 2^drop below it:
@@ -30,15 +30,12 @@ use crate::sharing::{ArithmeticShare, BitShare, Share, combine, slice, tensor};
 /// # Panics
 /// If `x` is no matrix with as many columns as `levels` has candidates, or the difference of two scores exceeds the
 /// word; as [`coarse`].
-pub fn argmax<W: Word>(
+pub fn argmax<W: Claimable>(
     party: &mut Party,
     x: &ArithmeticShare<W>,
     width: Width,
     levels: &Levels,
-) -> Result<Share<Boolean, u64>>
-where
-    Claim: From<Operands<Arithmetic, W>>,
-{
+) -> Result<Share<Boolean, u64>> {
     let &[n, classes] = x.shape() else { panic!("argmax takes a matrix") };
     assert_eq!(classes, levels.candidates(), "levels for these classes");
     let (mut keys, k) = coarse(&x.map(transpose), width);

@@ -19,26 +19,19 @@ use super::cost::Cost;
 use super::product::{mul, send_component_pair, send_trivial_times};
 use crate::error::Result;
 use crate::party::Party;
-use crate::ring::{Arithmetic, Tensor, Word};
+use crate::ring::{Tensor, Word};
 use crate::role::Role;
-use crate::security::{Claim, Operands};
+use crate::security::Claimable;
 use crate::sharing::{ArithmeticShare, BitShare, Share, combine, slice, tensor};
 
 /// The bits of every plane as numbers 0 or 1 of Z_2^w: shape `[planes, n]`. 2 rounds, 1 element.
-pub fn to_arithmetic<W: Word>(party: &mut Party, bits: &BitShare, n: usize) -> Result<ArithmeticShare<W>>
-where
-    Claim: From<Operands<Arithmetic, W>>,
-{
+pub fn to_arithmetic<W: Claimable>(party: &mut Party, bits: &BitShare, n: usize) -> Result<ArithmeticShare<W>> {
     let words = component_words::<W>(party, bits, n);
-    let pair = send_component_pair(party, Role::P0, &words)?;
-    party.link().count_round();
-    let pair = pair.receive(party)?;
+    let pair = party.round(|round| send_component_pair(round, Role::P0, &words))?;
     let role = party.role();
     let d = xor_of_first_two(role, &words, &pair);
 
-    let product = send_trivial_times(party, Role::P2, last_component(role, &words), &d)?;
-    party.link().count_round();
-    let product = product.receive(party)?;
+    let product = party.round(|round| send_trivial_times(round, Role::P2, last_component(role, &words), &d))?;
     let is_last = [role == Role::P2, role.next() == Role::P2];
     Ok(Share::new(
         xor([Some(d.own()), is_last[0].then(|| words.own())], product.own()),
@@ -78,15 +71,12 @@ fn word_bits<W: Word>(shift: u32) -> u32 {
 }
 
 /// As [`weigh`], in words N.
-fn weigh_in<N: Word, W: Word>(
+fn weigh_in<N: Claimable, W: Word>(
     party: &mut Party,
     bits: &BitShare,
     shape: &[usize],
     shifts: [u32; 2],
-) -> Result<ArithmeticShare<W>>
-where
-    Claim: From<Operands<Arithmetic, N>>,
-{
+) -> Result<ArithmeticShare<W>> {
     let n: usize = shape.iter().product();
     let numbers = to_arithmetic::<N>(party, bits, n)?;
     Ok(numbers.map(|t| {
@@ -101,19 +91,16 @@ where
 ///
 /// # Panics
 /// If `bit` is not one plane for the elements of x.
-pub fn inject<W: Word>(party: &mut Party, bit: &BitShare, x: &ArithmeticShare<W>) -> Result<ArithmeticShare<W>>
-where
-    Claim: From<Operands<Arithmetic, W>>,
-{
+pub fn inject<W: Claimable>(party: &mut Party, bit: &BitShare, x: &ArithmeticShare<W>) -> Result<ArithmeticShare<W>> {
     assert_eq!(bit.shape(), [1, x.len().div_ceil(64)], "one bit for each element");
     let words = component_words::<W>(party, bit, x.len()).reshape(x.shape());
-    let pair = send_component_pair(party, Role::P0, &words)?;
-    let u = send_trivial_times(party, Role::P2, last_component(party.role(), &words), x)?;
-    party.link().count_round();
-    let pair = pair.receive(party)?;
-    let u = u.receive(party)?;
+    let role = party.role();
+    let (pair, u) = party.round(|round| {
+        let pair = send_component_pair(round, Role::P0, &words)?;
+        Ok((pair, send_trivial_times(round, Role::P2, last_component(role, &words), x)?))
+    })?;
 
-    let d = xor_of_first_two(party.role(), &words, &pair);
+    let d = xor_of_first_two(role, &words, &pair);
     let rest = x.zip(&u, |x, u| combine(x, u, |x, u| x.wrapping_sub(u.shl(1))));
     let product = mul(party, &d, &rest)?;
     Ok(product.add(&u))
@@ -125,15 +112,12 @@ pub fn inject_cost(n: usize, bits: u32) -> Cost {
 }
 
 /// `bit ? a : b`, elementwise. 2 rounds, 2 elements.
-pub fn select<W: Word>(
+pub fn select<W: Claimable>(
     party: &mut Party,
     bit: &BitShare,
     a: &ArithmeticShare<W>,
     b: &ArithmeticShare<W>,
-) -> Result<ArithmeticShare<W>>
-where
-    Claim: From<Operands<Arithmetic, W>>,
-{
+) -> Result<ArithmeticShare<W>> {
     Ok(inject(party, bit, &a.sub(b))?.add(b))
 }
 

@@ -22,8 +22,8 @@ use super::truncate::{self, truncate};
 use super::winner::{self, Levels, winners};
 use crate::error::Result;
 use crate::party::Party;
-use crate::ring::{Arithmetic, Word};
-use crate::security::{Claim, Operands};
+use crate::ring::Word;
+use crate::security::Claimable;
 use crate::sharing::{ArithmeticShare, Share};
 
 /// Elementwise maximum of `candidates`, all of one shape.
@@ -31,15 +31,12 @@ use crate::sharing::{ArithmeticShare, Share};
 /// # Panics
 /// If there are other than `levels` has candidates, shapes differ, or the difference of two exceeds the word; as
 /// [`coarse`].
-pub fn max<W: Word>(
+pub fn max<W: Claimable>(
     party: &mut Party,
     candidates: &[ArithmeticShare<W>],
     width: Width,
     levels: &Levels,
-) -> Result<ArithmeticShare<W>>
-where
-    Claim: From<Operands<Arithmetic, W>>,
-{
+) -> Result<ArithmeticShare<W>> {
     let shape = candidates[0].shape();
     let max = levels.sizes().iter().try_fold(stacked(candidates, levels), |x, &size| level(party, &x, width, size))?;
     Ok(max.reshape(shape))
@@ -51,16 +48,13 @@ where
 ///
 /// # Panics
 /// As [`max`] and [`truncate`](fn@truncate).
-pub fn max_relu<W: Word>(
+pub fn max_relu<W: Claimable>(
     party: &mut Party,
     candidates: &[ArithmeticShare<W>],
     width: Width,
     rescale: u32,
     levels: &Levels,
-) -> Result<ArithmeticShare<W>>
-where
-    Claim: From<Operands<Arithmetic, W>>,
-{
+) -> Result<ArithmeticShare<W>> {
     let (shape, stacked) = (candidates[0].shape(), stacked(candidates, levels));
     let before = levels.sizes().len().saturating_sub(1);
     let left = levels.sizes()[..before].iter().try_fold(stacked, |x, &size| level(party, &x, width, size))?;
@@ -82,10 +76,12 @@ fn stacked<W: Word>(candidates: &[ArithmeticShare<W>], levels: &Levels) -> Arith
 }
 
 /// The largest of each group of `size` rows.
-fn level<W: Word>(party: &mut Party, x: &ArithmeticShare<W>, width: Width, size: usize) -> Result<ArithmeticShare<W>>
-where
-    Claim: From<Operands<Arithmetic, W>>,
-{
+fn level<W: Claimable>(
+    party: &mut Party,
+    x: &ArithmeticShare<W>,
+    width: Width,
+    size: usize,
+) -> Result<ArithmeticShare<W>> {
     let grouped = rows::in_groups(x, size);
     let (keys, k) = coarse(&grouped, width);
     let wins = winners(party, &keys, k + 1)?;

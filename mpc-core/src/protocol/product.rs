@@ -13,19 +13,20 @@
 
 use crate::error::Result;
 use crate::kernel::ConvGeometry;
-use crate::link::reshare::{Contributors, Pending, send};
+use crate::link::reshare::{Contributors, PendingReshare, send};
+use crate::link::round::{Pending, Round};
 use crate::party::Party;
 use crate::ring::{Arithmetic, Domain, Tensor, Word};
 use crate::role::Role;
-use crate::security::{Claim, Operands};
+use crate::security::{Claim, Claimable, Operands};
 use crate::sharing::{ArithmeticShare, Share, combine, slice};
 
-/// A product whose message is on its way; several can share a round.
-#[must_use = "the peers wait for this product to be received"]
+/// A product whose message is on its way.
+#[must_use = "the peers have sent what this waits for"]
 pub struct PendingProduct<D, W: Word> {
     x: Factor<D, W>,
     y: Factor<D, W>,
-    z: Pending<D, W>,
+    z: PendingReshare<D, W>,
 }
 
 /// An operand, with its zeros left out: only a claim wants them.
@@ -49,15 +50,14 @@ impl<D: Domain, W: Word> Factor<D, W> {
     }
 }
 
-impl<D: Domain, W: Word> PendingProduct<D, W>
-where
-    Claim: From<Operands<D, W>>,
-{
+impl<D: Domain, W: Claimable<D>> Pending<Party> for PendingProduct<D, W> {
+    type Value = Share<D, W>;
+
     /// Waits for the product and records the claim.
-    pub fn receive(self, party: &mut Party) -> Result<Share<D, W>> {
+    fn receive(self, party: &mut Party) -> Result<Share<D, W>> {
         let Self { x, y, z } = self;
         let (role, z) = (party.role(), z.receive(party.link())?);
-        party.record(|| Operands { x: x.into_share(role), y: y.into_share(role), z: z.clone() }.into());
+        party.record(|| W::claim(Operands { x: x.into_share(role), y: y.into_share(role), z: z.clone() }));
         Ok(z)
     }
 }
@@ -66,44 +66,39 @@ where
 ///
 /// # Panics
 /// If the shapes differ.
-pub fn mul<D: Domain, W: Word>(party: &mut Party, x: &Share<D, W>, y: &Share<D, W>) -> Result<Share<D, W>>
-where
-    Claim: From<Operands<D, W>>,
-{
-    let pending = send_mul(party, x, y)?;
-    party.link().count_round();
-    pending.receive(party)
+pub fn mul<D: Domain, W: Claimable<D>>(party: &mut Party, x: &Share<D, W>, y: &Share<D, W>) -> Result<Share<D, W>> {
+    party.round(|round| send_mul(round, x, y))
 }
 
-/// First half of [`mul`], to share a round with others.
+/// [`mul`] within a round.
 ///
 /// # Panics
 /// If the shapes differ.
 pub fn send_mul<D: Domain, W: Word>(
-    party: &mut Party,
+    round: &mut Round<'_>,
     x: &Share<D, W>,
     y: &Share<D, W>,
 ) -> Result<PendingProduct<D, W>> {
     assert_eq!(x.shape(), y.shape(), "operands have one shape");
     let (xs, ys) = ([slice(x.own()), slice(x.next())], [slice(y.own()), slice(y.next())]);
-    let z = party.kernel().cross_product::<D, W>(xs, ys);
-    let z = send(party.link(), x.shape(), Some(z), Contributors::ALL)?;
+    let z = round.kernel().cross_product::<D, W>(xs, ys);
+    let z = send(round, x.shape(), Some(z), Contributors::ALL)?;
     Ok(PendingProduct { x: Factor::Shared(x.clone()), y: Factor::Shared(y.clone()), z })
 }
 
-/// First half of the product of the trivial sharing of `component` in slot `slot` with `y`. 2 elements in total.
+/// The product, within a round, of the trivial sharing of `component` in slot `slot` with `y`. 2 elements in total.
 /// P(slot+1) passes anything of the right shape as `component`.
 ///
 /// # Panics
 /// If the shapes differ.
 pub fn send_trivial_times<D: Domain, W: Word>(
-    party: &mut Party,
+    round: &mut Round<'_>,
     slot: Role,
     component: &Tensor<W>,
     y: &Share<D, W>,
 ) -> Result<PendingProduct<D, W>> {
     assert_eq!(component.shape(), y.shape(), "operands have one shape");
-    let role = party.role();
+    let role = round.role();
     let (known, own, next) = (slice(component).iter(), slice(y.own()), slice(y.next()));
     let z = if role == slot {
         Some(known.zip(own.iter().zip(next)).map(|(&u, (&a, &b))| D::mul(u, D::add(a, b))).collect())
@@ -112,20 +107,20 @@ pub fn send_trivial_times<D: Domain, W: Word>(
     } else {
         None
     };
-    let z = send(party.link(), y.shape(), z, Contributors::all_but(slot.next()))?;
+    let z = send(round, y.shape(), z, Contributors::all_but(slot.next()))?;
     Ok(PendingProduct { x: Factor::Trivial(slot, component.clone()), y: Factor::Shared(y.clone()), z })
 }
 
-/// First half of the product of the components in slots `slot` and `slot + 1` of `x`, which P(slot) knows both.
+/// The product, within a round, of the components in slots `slot` and `slot + 1` of `x`, which P(slot) knows both.
 /// 1 element in total.
 pub fn send_component_pair<D: Domain, W: Word>(
-    party: &mut Party,
+    round: &mut Round<'_>,
     slot: Role,
     x: &Share<D, W>,
 ) -> Result<PendingProduct<D, W>> {
-    let role = party.role();
+    let role = round.role();
     let z = (role == slot).then(|| slice(x.own()).iter().zip(slice(x.next())).map(|(&a, &b)| D::mul(a, b)).collect());
-    let z = send(party.link(), x.shape(), z, Contributors::only(slot))?;
+    let z = send(round, x.shape(), z, Contributors::only(slot))?;
     let [first, second] = [slot, slot.next()].map(|slot| Factor::component(role, slot, x));
     Ok(PendingProduct { x: first, y: second, z })
 }
@@ -135,19 +130,21 @@ pub(super) fn component<D: Domain, W: Word>(role: Role, slot: Role, x: &Share<D,
     Factor::component(role, slot, x).into_share(role)
 }
 
-/// A matrix product or convolution whose message is on its way; several can share a round.
-#[must_use = "the peers wait for this product to be received"]
+/// A matrix product or convolution whose message is on its way.
+#[must_use = "the peers have sent what this waits for"]
 pub struct PendingLinear {
     /// Of a convolution.
     geometry: Option<ConvGeometry>,
     x: ArithmeticShare,
     y: ArithmeticShare,
-    z: Pending<Arithmetic, u64>,
+    z: PendingReshare<Arithmetic, u64>,
 }
 
-impl PendingLinear {
+impl Pending<Party> for PendingLinear {
+    type Value = ArithmeticShare;
+
     /// Waits for the product and records the claim.
-    pub fn receive(self, party: &mut Party) -> Result<ArithmeticShare> {
+    fn receive(self, party: &mut Party) -> Result<ArithmeticShare> {
         let Self { geometry, x, y, z } = self;
         let z = z.receive(party.link())?;
         party.record(|| {
@@ -167,22 +164,20 @@ impl PendingLinear {
 /// # Panics
 /// If the shapes do not fit.
 pub fn matmul(party: &mut Party, x: &ArithmeticShare, y: &ArithmeticShare) -> Result<ArithmeticShare> {
-    let pending = send_matmul(party, x, y)?;
-    party.link().count_round();
-    pending.receive(party)
+    party.round(|round| send_matmul(round, x, y))
 }
 
-/// First half of [`matmul`], to share a round with others.
+/// [`matmul`] within a round.
 ///
 /// # Panics
 /// If the shapes do not fit, or k is 0.
-pub fn send_matmul(party: &mut Party, x: &ArithmeticShare, y: &ArithmeticShare) -> Result<PendingLinear> {
+pub fn send_matmul(round: &mut Round<'_>, x: &ArithmeticShare, y: &ArithmeticShare) -> Result<PendingLinear> {
     let (&[m, k], &[rows, n]) = (x.shape(), y.shape()) else { panic!("matmul takes matrices") };
     assert_eq!(k, rows, "inner dimensions agree");
     // The check of a batch with nothing else in it would have nothing to open.
     assert!(k > 0, "an inner dimension");
-    let kernel = party.kernel();
-    send_bilinear(party, None, x, y, &[m, n], |a, b, c| kernel.gemm([m, k, n], a, b, c))
+    let kernel = round.kernel();
+    send_bilinear(round, None, x, y, &[m, n], |a, b, c| kernel.gemm([m, k, n], a, b, c))
 }
 
 /// Convolution over Z_2^64: x is `[batch, in_channels, h, w]`, `w` as [`ConvGeometry`] says, the result
@@ -196,31 +191,29 @@ pub fn conv(
     x: &ArithmeticShare,
     w: &ArithmeticShare,
 ) -> Result<ArithmeticShare> {
-    let pending = send_conv(party, geometry, x, w)?;
-    party.link().count_round();
-    pending.receive(party)
+    party.round(|round| send_conv(round, geometry, x, w))
 }
 
-/// First half of [`conv`], to share a round with others.
+/// [`conv`] within a round.
 ///
 /// # Panics
 /// If the shapes do not fit the geometry.
 pub fn send_conv(
-    party: &mut Party,
+    round: &mut Round<'_>,
     geometry: &ConvGeometry,
     x: &ArithmeticShare,
     w: &ArithmeticShare,
 ) -> Result<PendingLinear> {
     let (batch, [h, width]) = (x.shape()[0], geometry.output());
-    let kernel = party.kernel();
+    let kernel = round.kernel();
     let shape = [batch, geometry.out_channels, h, width];
     let add_product = |a: &[u64], b: &[u64], c: &mut [u64]| kernel.conv(geometry, batch, a, b, c);
-    send_bilinear(party, Some(geometry.clone()), x, w, &shape, add_product)
+    send_bilinear(round, Some(geometry.clone()), x, w, &shape, add_product)
 }
 
 /// Local part and first half of the reshare of a product whose kernel adds f(a, b) to c.
 fn send_bilinear(
-    party: &mut Party,
+    round: &mut Round<'_>,
     geometry: Option<ConvGeometry>,
     x: &ArithmeticShare,
     y: &ArithmeticShare,
@@ -231,6 +224,6 @@ fn send_bilinear(
     let pair = combine(y.own(), y.next(), Arithmetic::add);
     add_product(slice(x.own()), slice(&pair), &mut z);
     add_product(slice(x.next()), slice(y.own()), &mut z);
-    let z = send(party.link(), shape, Some(z), Contributors::ALL)?;
+    let z = send(round, shape, Some(z), Contributors::ALL)?;
     Ok(PendingLinear { geometry, x: x.clone(), y: y.clone(), z })
 }

@@ -17,8 +17,8 @@ use super::cost::Cost;
 use super::truncate::{self, truncate};
 use crate::error::Result;
 use crate::party::Party;
-use crate::ring::{Arithmetic, Word};
-use crate::security::{Claim, Operands};
+use crate::ring::Word;
+use crate::security::Claimable;
 use crate::sharing::{ArithmeticShare, BitShare, Share, gather, slice, tensor};
 
 /// max(x, 0) / 2^`rescale` and at most `ceiling` (in units of the result, positive) where one is given. `rescale` 0
@@ -27,16 +27,13 @@ use crate::sharing::{ArithmeticShare, BitShare, Share, gather, slice, tensor};
 ///
 /// # Panics
 /// Where [`msb`], [`coarse`] or [`truncate`](fn@truncate) do, and if the ceiling is not below 2^(w-3-rescale).
-pub fn relu<W: Word>(
+pub fn relu<W: Claimable>(
     party: &mut Party,
     x: &ArithmeticShare<W>,
     width: Width,
     rescale: u32,
     ceiling: Option<W>,
-) -> Result<ArithmeticShare<W>>
-where
-    Claim: From<Operands<Arithmetic, W>>,
-{
+) -> Result<ArithmeticShare<W>> {
     let role = party.role();
     let Some(ceiling) = ceiling else {
         let (sign, value) = sign_and_value(party, x, x, width, rescale)?;
@@ -64,16 +61,13 @@ pub fn cost(n: usize, width: Width, rescale: u32, bits: u32) -> Cost {
 }
 
 /// The signs of `compared` and, in their shadow, `x` divided by 2^`rescale`.
-fn sign_and_value<W: Word>(
+fn sign_and_value<W: Claimable>(
     party: &mut Party,
     compared: &ArithmeticShare<W>,
     x: &ArithmeticShare<W>,
     width: Width,
     rescale: u32,
-) -> Result<(BitShare, ArithmeticShare<W>)>
-where
-    Claim: From<Operands<Arithmetic, W>>,
-{
+) -> Result<(BitShare, ArithmeticShare<W>)> {
     let (compared, k) = coarse(compared, width);
     if rescale == 0 {
         return Ok((msb(party, &compared, k)?, x.clone()));

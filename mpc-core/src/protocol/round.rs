@@ -27,8 +27,7 @@ use super::cost::Cost;
 use super::truncate::{self, truncate};
 use crate::error::Result;
 use crate::party::Party;
-use crate::ring::{Arithmetic, Word};
-use crate::security::{Claim, Operands};
+use crate::security::Claimable;
 use crate::sharing::{ArithmeticShare, slice, tensor};
 
 /// The integer nearest to x / 2^m, for |x| + 2^(m-1) <= 2^(w-2). See the module for rounds; bytes: those of a truncation, about 3m bits
@@ -36,10 +35,7 @@ use crate::sharing::{ArithmeticShare, slice, tensor};
 ///
 /// # Panics
 /// If m is zero or exceeds w - 3.
-pub fn round<W: Word>(party: &mut Party, x: &ArithmeticShare<W>, m: u32) -> Result<ArithmeticShare<W>>
-where
-    Claim: From<Operands<Arithmetic, W>>,
-{
+pub fn round<W: Claimable>(party: &mut Party, x: &ArithmeticShare<W>, m: u32) -> Result<ArithmeticShare<W>> {
     let (truncated, carries) = party.join(|party| truncate(party, x, m), |party| low_carries(party, x, m))?;
     Ok(truncated.add(&carries).add_constant(party.role(), W::ZERO.wrapping_sub(W::ONE)))
 }
@@ -53,10 +49,7 @@ pub fn cost(n: usize, m: u32, bits: u32) -> Cost {
 }
 
 /// K.
-fn low_carries<W: Word>(party: &mut Party, x: &ArithmeticShare<W>, m: u32) -> Result<ArithmeticShare<W>>
-where
-    Claim: From<Operands<Arithmetic, W>>,
-{
+fn low_carries<W: Claimable>(party: &mut Party, x: &ArithmeticShare<W>, m: u32) -> Result<ArithmeticShare<W>> {
     let (n, m) = (x.len(), m as usize);
     let half = W::ONE.shl(m as u32 - 1).wrapping_sub(W::ONE);
     let s = component_planes(party.kernel(), &x.add_constant(party.role(), half), 0, m);

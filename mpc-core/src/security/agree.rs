@@ -12,6 +12,7 @@
 
 use crate::error::{Error, Result, Step};
 use crate::link::Link;
+use crate::prss::Prss;
 use crate::role::Role;
 use crate::security::Digests;
 use crate::session::Id;
@@ -19,24 +20,27 @@ use crate::session::Id;
 /// Compares components between their holders.
 pub(super) fn agree(link: &mut Link, given: &[(Step, Digests)]) -> Result<()> {
     let role = link.role();
-    let tags = |link: &mut Link, sender: Role, what: Step, digest: &Id| {
+    let tags = |prss: &Prss, sender: Role, what: Step, digest: &Id| {
         let message = [b"mpc given v1", &[sender.index() as u8, what as u8][..], digest].concat();
-        link.prss().derive(&message)
+        prss.derive(&message)
     };
-    link.count_round();
-    for &(what, digests) in given {
-        let [own, _] = tags(link, role, what, &digests.own);
-        let [_, next] = tags(link, role, what, &digests.next);
-        link.send(role.prev(), &*own)?;
-        link.send(role.next(), &*next)?;
-    }
-    for &(what, digests) in given {
-        let [own, _] = tags(link, role.prev(), what, &digests.own);
-        let [_, next] = tags(link, role.next(), what, &digests.next);
-        let theirs = [link.recv::<u8>(role.prev(), own.len())?, link.recv::<u8>(role.next(), next.len())?];
-        if theirs[0] != *own || theirs[1] != *next {
-            return Err(Error::Cheating { step: what });
+    link.round(|round| {
+        for &(what, digests) in given {
+            let [own, _] = tags(round.prss(), role, what, &digests.own);
+            let [_, next] = tags(round.prss(), role, what, &digests.next);
+            round.send(role.prev(), &*own)?;
+            round.send(role.next(), &*next)?;
         }
-    }
-    Ok(())
+        Ok(|link: &mut Link| {
+            for &(what, digests) in given {
+                let [own, _] = tags(link.prss(), role.prev(), what, &digests.own);
+                let [_, next] = tags(link.prss(), role.next(), what, &digests.next);
+                let theirs = [link.recv::<u8>(role.prev(), own.len())?, link.recv::<u8>(role.next(), next.len())?];
+                if theirs[0] != *own || theirs[1] != *next {
+                    return Err(Error::Cheating { step: what });
+                }
+            }
+            Ok(())
+        })
+    })
 }

@@ -11,26 +11,27 @@
 #[cfg_attr(not(feature = "testing"), allow(unreachable_pub))]
 mod active;
 mod agree;
+pub(crate) mod claim;
 mod passive;
 
 #[cfg(feature = "testing")]
 pub use active::{Active, Checks, Parameters, Standard, Strict};
 #[cfg(not(feature = "testing"))]
 use active::{Active, Standard, Strict};
+pub use claim::{Claim, Claimable, Operands};
 pub use passive::Passive;
 
 use crate::error::{Result, Step};
-use crate::kernel::ConvGeometry;
 use crate::link::Link;
 use crate::link::open::Copies;
-use crate::ring::{Arithmetic, Boolean, Domain, Word};
+use crate::ring::{Domain, Word};
 use crate::session::{Id, Mode};
 use crate::sharing::{Share, slice};
 use sha2::{Digest, Sha256};
 
 /// What a session does about cheating in this mode. `context` is what the three parties have agreed on before: their transcripts
 /// start with it.
-pub fn start(mode: Mode, context: &Id) -> Box<dyn Security> {
+pub(crate) fn of(mode: Mode, context: &Id) -> Box<dyn Security> {
     match mode {
         Mode::Passive => Box::new(Passive),
         Mode::Active => Box::new(Active::<Standard>::new(context)),
@@ -61,53 +62,6 @@ impl Digests {
         let [own, next] = hashes.map(|hash| hash.finalize().into());
         Self { own, next }
     }
-}
-
-/// Operands and result of a product, by reference to the shares that the party holds anyway.
-#[derive(Debug, Clone)]
-pub struct Operands<D, W: crate::ring::Word> {
-    /// Left operand.
-    pub x: Share<D, W>,
-    /// Right operand.
-    pub y: Share<D, W>,
-    /// What the parties say the product is.
-    pub z: Share<D, W>,
-}
-
-/// "z is the product of x and y."
-#[derive(Debug, Clone)]
-pub enum Claim {
-    /// Bitwise and of bit planes.
-    And(Operands<Boolean, u64>),
-    /// Elementwise product over Z_2^8 (tests on small rings).
-    Mul8(Operands<Arithmetic, u8>),
-    /// Elementwise product over Z_2^16.
-    Mul16(Operands<Arithmetic, u16>),
-    /// Elementwise product over Z_2^32.
-    Mul32(Operands<Arithmetic, u32>),
-    /// Elementwise product over Z_2^64.
-    Mul64(Operands<Arithmetic, u64>),
-    /// Matrix product over Z_2^64: x is `[m, k]`, y is `[k, n]`.
-    MatMul(Operands<Arithmetic, u64>),
-    /// Convolution over Z_2^64: x is `[batch, in_channels, h, w]`, y are the weights.
-    Conv(Box<ConvGeometry>, Operands<Arithmetic, u64>),
-}
-
-macro_rules! claim_from {
-    ($($domain:ty, $word:ty => $variant:ident;)*) => {$(
-        impl From<Operands<$domain, $word>> for Claim {
-            fn from(operands: Operands<$domain, $word>) -> Self {
-                Claim::$variant(operands)
-            }
-        }
-    )*};
-}
-claim_from! {
-    Boolean, u64 => And;
-    Arithmetic, u8 => Mul8;
-    Arithmetic, u16 => Mul16;
-    Arithmetic, u32 => Mul32;
-    Arithmetic, u64 => Mul64;
 }
 
 /// What a session does about cheating.

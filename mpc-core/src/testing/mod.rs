@@ -7,7 +7,6 @@ pub mod loopback;
 mod recorder;
 pub mod small;
 mod tap;
-pub mod tape;
 #[cfg(target_os = "linux")]
 pub mod traces;
 
@@ -16,14 +15,15 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::error::Result;
-use crate::link::Link;
 use crate::network::Network;
 use crate::network::memory::{self, MemoryNetwork};
 use crate::party::{Computed, Party, VerifiedParty};
 use crate::prss::Prss;
+pub use crate::prss::tape;
 use crate::ring::{Domain, Tensor, Word};
 use crate::role::Role;
-use crate::security::{Passive, Security};
+use crate::security::{self, Security};
+use crate::session::Mode;
 use crate::sharing::{InputRange, RangedShare, Share, share, share_ranged};
 pub use recorder::Recorder;
 pub use tap::{Hook, Message, Tap};
@@ -33,7 +33,7 @@ pub use tap::{Hook, Message, Tap};
 /// # Panics
 /// If a party panics.
 pub fn three_parties<T: Send>(seed: u8, program: impl Fn(&mut Party) -> Result<T> + Sync) -> [Result<T>; 3] {
-    run_parties(mesh().map(|network| party(network, seed, Box::new(Passive))), program)
+    run_parties(parties(seed, Mode::Passive), program)
 }
 
 /// An in-memory mesh that gives up after a minute.
@@ -41,16 +41,21 @@ pub fn mesh() -> [MemoryNetwork; 3] {
     memory::mesh(Duration::from_secs(60))
 }
 
-/// The party at the end of `network`, with session keys derived from `seed`.
+/// Three parties on an in-memory mesh, secure against what `mode` says, with keys derived from `seed`.
+pub fn parties(seed: u8, mode: Mode) -> [Party; 3] {
+    mesh().map(|network| party(network, seed, security::of(mode, &[0; 32])))
+}
+
+/// The party at the end of `network`, with keys derived from `seed`.
 pub fn party(network: impl Network + 'static, seed: u8, security: Box<dyn Security>) -> Party {
     let key = |role: Role| Zeroizing::new([seed.wrapping_mul(3).wrapping_add(role.index() as u8); 32]);
     let prss = Prss::new(key(network.role()), key(network.role().next()));
-    start(Link::new(Box::new(network), prss), security)
+    party_with(network, prss, security)
 }
 
-/// A session with any security.
-pub fn start(link: Link, security: Box<dyn Security>) -> Party {
-    Party::start(link, security)
+/// The party at the end of `network`, with these key streams.
+pub fn party_with(network: impl Network + 'static, prss: Prss, security: Box<dyn Security>) -> Party {
+    Party::with_security(Box::new(network), prss, security)
 }
 
 /// Says that `party`'s session has computed `value`, as the evaluator does of its output.

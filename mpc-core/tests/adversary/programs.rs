@@ -14,8 +14,8 @@ use mpc_core::protocol::piecewise::Argument;
 use mpc_core::protocol::power::{Exponent, Octaves, power};
 use mpc_core::protocol::winner::Levels;
 use mpc_core::protocol::{argmax::argmax, compare, convert, lift, open, pool, product, relu, round, truncate};
-use mpc_core::ring::{Arithmetic, Domain, Tensor, Word};
-use mpc_core::security::{Claim, Operands};
+use mpc_core::ring::{Domain, Tensor, Word};
+use mpc_core::security::Claimable;
 use mpc_core::session::Conditions;
 use mpc_core::sharing::{ArithmeticShare, BitShare, InputRange, RangedShare, Share};
 use mpc_core::{Party, Result, Role};
@@ -256,10 +256,7 @@ static LENET: LazyLock<(Graph, Vec<Tensor<u64>>)> = LazyLock::new(|| {
     build().expect("a network that fits")
 });
 
-fn mul<W: Word>(party: &mut Party, dealer: &mut Dealer) -> Result<Output>
-where
-    Claim: From<Operands<Arithmetic, W>>,
-{
+fn mul<W: Claimable>(party: &mut Party, dealer: &mut Dealer) -> Result<Output> {
     let (x, y) = (dealer.numbers::<W>(&[5], W::BITS - 1), dealer.numbers(&[5], W::BITS - 1));
     product::mul(party, &x, &y).map(scores)
 }

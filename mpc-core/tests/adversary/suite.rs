@@ -5,7 +5,6 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use mpc_core::inference::head::{Output, Released};
-use mpc_core::link::Link;
 use mpc_core::network::Network;
 use mpc_core::party::{Computed, VerifiedParty};
 use mpc_core::protocol::open::open;
@@ -202,7 +201,7 @@ impl Suite<'_> {
                 None => network,
             };
             let [own, next] = [role, role.next()].map(|key| keys[key.index()].into());
-            Party::new(Link::new(network, Prss::new(own, next)), self.mode, &[7; 32])
+            Party::new(network, Prss::new(own, next), self.mode, &[7; 32])
         });
         let results = run_verified_with_cheater(case.cheater, parties, |party| compute(case, party), finish);
         (recording.take(), results)

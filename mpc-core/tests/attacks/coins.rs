@@ -24,12 +24,12 @@ fn along_reshare(link: &mut Link, meanwhile: Option<Meanwhile>) -> Result<[u64; 
     let (own, next) = (op.own::<u64>(1), op.next::<u64>(1));
     let coin = |third: Vec<u64>| weights(Coin::seed_from_u64(own[0] ^ next[0] ^ third[0]));
     let Some(meanwhile) = meanwhile else {
-        link.send(role.prev(), &next)?;
-        return link.recv::<u64>(role.next(), 1).map(coin);
+        let third = link.round(|round| round.send(role.prev(), &next).map(|()| round::words(role.next(), 1)));
+        return third.map(coin);
     };
     let weights = coin(link.recv::<u64>(role.next(), 1)?);
     meanwhile(link, weights)?;
-    link.send(role.prev(), &next)?;
+    link.round(|round| round.send(role.prev(), &next))?;
     Ok(weights)
 }
 
@@ -59,7 +59,7 @@ fn products(cheater: Role, deadline: Duration, toss: Toss) -> [Result<(Arithmeti
             for i in 0..2 {
                 part[i] = part[i].wrapping_add(plus[i]).wrapping_sub(minus[i]).wrapping_add(errors[i]);
             }
-            link.send(role.prev(), &part)
+            link.round(|round| round.send(role.prev(), &part))
         };
         let weights = toss(link, Some(&mut cheat))?;
         Ok((Share::new(tensor(&part), tensor(&next)), weights))

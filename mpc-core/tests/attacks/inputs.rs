@@ -57,8 +57,7 @@ fn of_any_kind_are_found_in_every_mode() {
         for (step, liar) in [Step::Input, Step::Gallery].into_iter().flat_map(|step| Role::ALL.map(|liar| (step, liar)))
         {
             let (input, template) = (deal_ranged(&row([1 << 16, 0]), range), deal(&tensor(&[1 << 16, 0])));
-            let parties = mesh().map(|network| party(network, 1, security::start(mode, &[0; 32])));
-            let ends = run_parties(parties, |party| {
+            let ends = run_parties(parties(1, mode), |party| {
                 let mine = party.role().index();
                 let (mut input, mut template) = (input[mine].clone(), template[mine].clone());
                 match step {

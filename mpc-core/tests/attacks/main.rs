@@ -23,19 +23,20 @@ use mpc_core::kernel::extension::{Field, Galois};
 use mpc_core::link::Link;
 use mpc_core::link::coin::{self, Coin};
 use mpc_core::link::reshare::reshare;
+use mpc_core::link::round;
 use mpc_core::model::{Bound, Facts, Graph, Node, Op, Source};
 use mpc_core::network::{Network, memory};
 use mpc_core::party::{Computed, VerifiedParty};
 use mpc_core::protocol::open::{open, open_masked, random};
 use mpc_core::protocol::{product::mul, truncate::truncate};
 use mpc_core::ring::{Arithmetic, Boolean, Tensor};
-use mpc_core::security::{self, Active, Checks, Digests, Operands, Parameters, Passive, Security, Standard};
+use mpc_core::security::{Active, Checks, Claimable, Digests, Operands, Parameters, Passive, Security, Standard};
 use mpc_core::session::{Branch, Conditions, Mode};
 use mpc_core::sharing::{ArithmeticShare, RangedShare, Share, reconstruct};
 use mpc_core::testing::fault::{
     Action, Corrupt, Place, Recording, Script, Sent, run_verified_with_cheater, run_with_cheater,
 };
-use mpc_core::testing::{self, Hook, Tap, computed, deal, deal_ranged, mesh, party, run_parties};
+use mpc_core::testing::{self, Hook, Tap, computed, deal, deal_ranged, mesh, parties, party, run_parties};
 use mpc_core::{Error, Party, Result, Role};
 use ndarray::IxDyn;
 use rand_core::{Rng, SeedableRng};
@@ -63,7 +64,7 @@ fn wrong_product(party: &mut Party, x: &ArithmeticShare, y: &ArithmeticShare, er
     let mut part = part(x, y);
     part[0] = part[0].wrapping_add(error);
     let z: ArithmeticShare = reshare(party.link(), x.shape(), part)?;
-    party.record(|| Operands { x: x.clone(), y: y.clone(), z: z.clone() }.into());
+    party.record(|| u64::claim(Operands::<Arithmetic, _> { x: x.clone(), y: y.clone(), z: z.clone() }));
     Ok(z)
 }
 

@@ -14,9 +14,12 @@ fn careless(party: &mut Party, x: &ArithmeticShare, later: &mut Later) -> Result
     let masked = x.add(&random(party, x.shape()));
     let (role, link) = (party.role(), party.link());
     let component = |t: &Tensor<u64>| t.iter().copied().collect::<Vec<_>>();
-    link.send(role.next(), &component(masked.own()))?;
-    link.send(role.prev(), &component(masked.next()))?;
-    let copies = [link.recv::<u64>(role.prev(), x.len())?, link.recv::<u64>(role.next(), x.len())?];
+    let (one, other) = link.round(|round| {
+        round.send(role.next(), &component(masked.own()))?;
+        round.send(role.prev(), &component(masked.next()))?;
+        Ok((round::words::<u64>(role.prev(), x.len()), round::words::<u64>(role.next(), x.len())))
+    })?;
+    let copies = [one, other];
     let known = masked.own().iter().zip(masked.next());
     let sum: Vec<u64> = known.zip(&copies[0]).map(|((a, b), c)| a.wrapping_add(*b).wrapping_add(*c)).collect();
     later.push(copies);

@@ -114,8 +114,7 @@ fn matrix(rows: &[Vec<u64>]) -> Tensor<u64> {
 
 /// What the client learns, in active mode.
 fn labels(program: impl Fn(&mut Party) -> Result<Share<Boolean, u64>> + Sync) -> Vec<u64> {
-    let parties = mesh().map(|network| party(network, 1, security::start(Mode::Active, &[0; 32])));
-    let shares = mpc_core::testing::run_verified(parties, program, |_, labels| Ok(labels));
+    let shares = mpc_core::testing::run_verified(parties(1, Mode::Active), program, |_, labels| Ok(labels));
     reconstruct(&shares.map(|share| share.expect("nobody cheats"))).expect("equal copies").into_iter().collect()
 }
 

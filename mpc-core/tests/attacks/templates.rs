@@ -26,14 +26,13 @@ fn who_is_eve(enrolled: [ArithmeticShare; 3]) -> u64 {
     let eve = Tensor::from_shape_vec(IxDyn(&[1, 2]), vec![ONE.wrapping_neg(), 0]).expect("a row");
     let graph = identity(2);
     let eve = deal_ranged(&eve, graph.input_range());
-    let parties = mesh().map(|network| party(network, 2, security::start(Mode::Strict, &[0; 32])));
     let find = |party: &mut Party| {
         let mine = party.role().index();
         let templates = Templates::new(2, std::slice::from_ref(&enrolled[mine]));
         let head = Head::Match { templates: &templates, place: None, told: Told::Largest(0.5) };
         evaluate(party, &graph, &Weights::new(Vec::new()), &eve[mine], &[1], &head, Conditions::LAN)
     };
-    let found = testing::run_verified(parties, find, |verified, output| verified.release(output));
+    let found = testing::run_verified(parties(2, Mode::Strict), find, |verified, output| verified.release(output));
     let found = found.map(|found| match found.expect("nobody cheats in this session") {
         Released::ToClient([own, next]) => Share::<Boolean, u64>::new(own, next),
         Released::Kept(_) => panic!("an answer was asked for"),

@@ -1,12 +1,13 @@
 //! What protocols must not do: the tests must find it.
 
-use mpc_core::Party;
 use mpc_core::error::Result;
 use mpc_core::link::reshare::reshare;
+use mpc_core::link::round;
 use mpc_core::protocol::open;
 use mpc_core::ring::{Arithmetic, Word};
 use mpc_core::sharing::ArithmeticShare;
 use mpc_core::testing::small::Small;
+use mpc_core::{Party, Role};
 
 use crate::protocols::{Input, Protocol, on_ring, product};
 use crate::session::{Output, Value};
@@ -27,23 +28,25 @@ pub(crate) fn unclaimed_product() -> Protocol {
 /// Each party is sent what it lacks of x.
 pub(crate) fn bare_component() -> Protocol {
     careless(|p, x| {
-        let [to, from] = [p.role().prev(), p.role().next()];
-        p.link().send(to, x.own().as_slice().expect("standard layout"))?;
-        p.link().recv::<Small<3>>(from, x.len()).map(drop)
+        let to = p.role().prev();
+        tell(p, to, x)
     })
 }
 
 /// x + r and 3 x + r.
 pub(crate) fn mask_used_twice() -> Protocol {
     careless(|p, x| {
-        let [to, from] = [p.role().next(), p.role().prev()];
+        let to = p.role().next();
         let mask = open::random::<Arithmetic, Small<3>>(p, x.shape());
-        for x in [x, &x.scale(Small::from_u64(3))] {
-            p.link().send(to, x.add(&mask).own().as_slice().expect("standard layout"))?;
-            p.link().recv::<Small<3>>(from, x.len())?;
-        }
-        Ok(())
+        [x, &x.scale(Small::from_u64(3))].into_iter().try_for_each(|x| tell(p, to, &x.add(&mask)))
     })
+}
+
+/// Sends the own component to `to`, and receives that of the third party.
+fn tell(party: &mut Party, to: Role, x: &ArithmeticShare<Small<3>>) -> Result<()> {
+    let from = Role::ALL.into_iter().find(|&role| role != to && role != party.role()).expect("three parties");
+    let words = x.own().as_slice().expect("standard layout");
+    party.link().round(|round| round.send(to, words).map(|()| round::words::<Small<3>>(from, x.len()))).map(drop)
 }
 
 fn careless(talk: impl Fn(&mut Party, &ArithmeticShare<Small<3>>) -> Result<()> + Send + Sync + 'static) -> Protocol {

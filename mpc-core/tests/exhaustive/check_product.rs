@@ -12,9 +12,9 @@ use mpc_core::kernel::extension::{Field, Galois};
 use mpc_core::link::Link;
 use mpc_core::network::Network;
 use mpc_core::prss::Prss;
-use mpc_core::ring::{Arithmetic, Tensor};
+use mpc_core::ring::Tensor;
 use mpc_core::role::Role;
-use mpc_core::security::{Active, Checks, Claim, Operands, Parameters, Security};
+use mpc_core::security::{Active, Checks, Claim, Claimable, Operands, Parameters, Security};
 use mpc_core::sharing::{ArithmeticShare, Share};
 use mpc_core::testing::chosen::{self, Chosen};
 use mpc_core::testing::small::Small;
@@ -110,7 +110,7 @@ fn claim<const B: u32>(role: Role, cheater: Role, case: u64, error: u64) -> Clai
         };
         Share::new(component(role), component(role.next()))
     };
-    Operands::<Arithmetic, Small<B>> { x: share(x, 0), y: share(y, 0), z: share(z, error) }.into()
+    Small::claim(Operands { x: share(x, 0), y: share(y, 0), z: share(z, error) })
 }
 
 /// What the mathematics says.

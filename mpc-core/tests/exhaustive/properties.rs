@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use mpc_core::error::Result;
-use mpc_core::link::Link;
 use mpc_core::network::Network;
 use mpc_core::protocol::product::mul;
 use mpc_core::protocol::truncate::truncate;
@@ -14,7 +13,7 @@ use mpc_core::security::Passive;
 use mpc_core::session::Branch;
 use mpc_core::sharing::{ArithmeticShare, Component, Dealt, Seed, Share, reconstruct};
 use mpc_core::testing::tape::{Drawn, Tape};
-use mpc_core::testing::{mesh, run_parties, start, three_parties};
+use mpc_core::testing::{mesh, party_with, run_parties, three_parties};
 use mpc_core::wire::{codec, stream};
 use mpc_core::{Party, Role};
 use proptest::collection::vec;
@@ -164,7 +163,7 @@ proptest! {
                 })
             };
             let prss = Prss::of_tapes(tape(role, 0), tape(role.next(), 1));
-            start(Link::new(Box::new(network), prss), Box::new(Passive))
+            party_with(network, prss, Box::new(Passive))
         });
         let x = ArithmeticShare::zeros(&[1]);
         let ends = run_parties(parties, |party| piece.run(party, &x));

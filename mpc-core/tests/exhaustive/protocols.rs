@@ -141,8 +141,7 @@ pub(crate) fn and() -> Protocol {
 pub(crate) fn component_times<const B: u32>(slot: Role) -> Protocol {
     let run = move |p: &mut Party, s: &[ArithmeticShare<Small<B>>]| {
         let component = if p.role() == slot { s[0].own() } else { s[0].next() };
-        let product = product::send_trivial_times(p, slot, component, &s[1])?;
-        Ok(Output::numbers(&product.receive(p)?))
+        Ok(Output::numbers(&p.round(|round| product::send_trivial_times(round, slot, component, &s[1]))?))
     };
     let j = slot.index();
     on_ring(format!("product of component {j} and y"), vec![Input::ring(B), Input::ring(B)], run, move |x| {
@@ -153,8 +152,7 @@ pub(crate) fn component_times<const B: u32>(slot: Role) -> Protocol {
 /// x_j x_{j+1}.
 pub(crate) fn component_pair<const B: u32>(slot: Role) -> Protocol {
     let run = move |p: &mut Party, s: &[ArithmeticShare<Small<B>>]| {
-        let product = product::send_component_pair(p, slot, &s[0])?;
-        Ok(Output::numbers(&product.receive(p)?))
+        Ok(Output::numbers(&p.round(|round| product::send_component_pair(round, slot, &s[0]))?))
     };
     let [j, k] = [slot.index(), slot.next().index()];
     on_ring(format!("product of components {j} and {k}"), vec![Input::ring(B)], run, move |x| {

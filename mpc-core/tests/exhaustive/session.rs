@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 
 use mpc_core::error::Result;
 use mpc_core::kernel::Kernel;
-use mpc_core::link::Link;
 use mpc_core::network::Network;
 use mpc_core::prss::Prss;
 use mpc_core::ring::{Boolean, Domain, Tensor, Word};
@@ -14,7 +13,7 @@ use mpc_core::security::Claim;
 use mpc_core::session::Branch;
 use mpc_core::sharing::Share;
 use mpc_core::testing::tape::Tape;
-use mpc_core::testing::{Hook, Message, Recorder, Tap, mesh, party, run_parties, start};
+use mpc_core::testing::{Hook, Message, Recorder, Tap, mesh, party, party_with, run_parties};
 use mpc_core::{Party, Role};
 use ndarray::IxDyn;
 
@@ -90,7 +89,7 @@ pub(crate) fn run(
             None => party(network, 1, security),
             Some(tapes) => {
                 let [own, next] = [role, role.next()].map(|key| tapes[key.index()].clone());
-                start(Link::new(Box::new(network), Prss::of_tapes(own, next)), security)
+                party_with(network, Prss::of_tapes(own, next), security)
             }
         };
         party.link().set_kernel(Kernel::Scalar);

@@ -30,8 +30,9 @@ use crate::kernel::extension::{Extension, add};
 use crate::link::Link;
 use crate::link::coin::Coin;
 use crate::link::open::{self, Copies};
-use crate::link::reshare::{self, Contributors, Pending};
-use crate::ring::{Domain, Word};
+use crate::link::reshare::{self, Contributors, PendingReshare};
+use crate::link::round::{Pending, Round};
+use crate::ring::{Domain, Tensor, Word};
 use crate::sharing::{Share, slice, tensor};
 
 /// The claims of a batch over one ring, and what has become of them. All methods do nothing where there are none.
@@ -51,14 +52,7 @@ pub(super) enum Base<E: Extension> {
 }
 
 /// A table on its way.
-pub(super) type Table<E> = Pending<<E as Extension>::Domain, <E as Extension>::Word>;
-
-/// The mask p', q' and its products h1, h2 on their way.
-pub(super) struct Mask<E: Extension> {
-    p: Pair<E::Word>,
-    q: Pair<E::Word>,
-    products: Pending<E::Domain, E::Word>,
-}
+pub(super) type Table<E> = PendingReshare<<E as Extension>::Domain, <E as Extension>::Word>;
 
 impl<E: Extension> InnerProduct<E> {
     /// Draws the weights that join elementwise claims into one.
@@ -89,8 +83,8 @@ impl<E: Extension> InnerProduct<E> {
         most.min(n.next_power_of_two().ilog2() as usize)
     }
 
-    /// Step 1, first half.
-    pub(super) fn send_table(&mut self, link: &mut Link) -> Result<Option<Table<E>>> {
+    /// Step 1, where something is long.
+    pub(super) fn send_table(&mut self, round: &mut Round<'_>) -> Result<Option<Table<E>>> {
         if !self.is_long() {
             return Ok(None);
         }
@@ -99,17 +93,12 @@ impl<E: Extension> InnerProduct<E> {
         } else {
             self.unlifted.iter().flat_map(|(_, binding)| binding.parts()).collect()
         };
-        reshare::send(link, &[parts.len()], Some(parts), Contributors::ALL).map(Some)
-    }
-
-    /// Step 1, second half.
-    pub(super) fn receive_table(&self, link: &mut Link, sent: Option<Table<E>>) -> Result<Option<Pair<E::Word>>> {
-        sent.map(|entries| Ok(components(&entries.receive(link)?))).transpose()
+        reshare::send(round, &[parts.len()], Some(parts), Contributors::ALL).map(Some)
     }
 
     /// Step 2, where a table was received.
-    pub(super) fn bind(&mut self, entries: Option<Pair<E::Word>>, coin: &mut Coin) {
-        let Some(entries) = entries else { return };
+    pub(super) fn bind(&mut self, table: Option<Share<E::Domain, E::Word>>, coin: &mut Coin) {
+        let Some(entries) = table.as_ref().map(components) else { return };
         if self.unlifted.is_empty() {
             self.shorten(entries, coin);
             return;
@@ -157,30 +146,30 @@ impl<E: Extension> InnerProduct<E> {
         }
     }
 
-    /// Step 3, first half.
-    pub(super) fn send_mask(&mut self, link: &mut Link) -> Result<Option<Mask<E>>> {
+    /// Step 3: the claim under its mask.
+    pub(super) fn send_mask(
+        self,
+        round: &mut Round<'_>,
+    ) -> Result<Option<impl Pending<Link, Value = MaskedClaim<E>> + use<E>>> {
         if self.len() == 0 {
             return Ok(None);
         }
-        let mut op = link.prss().next_op();
+        let mut op = round.prss().next_op();
         let random = [op.own::<E::Word>(2 * E::WORDS), op.next::<E::Word>(2 * E::WORDS)];
         let [p, q] = [0, E::WORDS].map(|at| random.each_ref().map(|words| words[at..][..E::WORDS].to_vec()));
         let (mut h1, mut h2) = (vec![E::Word::ZERO; E::WORDS], vec![E::Word::ZERO; E::WORDS]);
         self.add_inner(slices(&self.p), slices(&q), &mut h1);
         self.add_inner(slices(&p), slices(&self.q), &mut h1);
         self.add_inner(slices(&p), slices(&q), &mut h2);
-        let products = reshare::send(link, &[2 * E::WORDS], Some([h1, h2].concat()), Contributors::ALL)?;
-        Ok(Some(Mask { p, q, products }))
-    }
-
-    /// Steps 3, second half, and 4: the claim under its mask, one after the other p, q and c.
-    pub(super) fn receive_mask(&self, link: &mut Link, sent: Option<Mask<E>>) -> Result<Option<MaskedClaim<E>>> {
-        let Some(Mask { p, q, products }) = sent else { return Ok(None) };
-        let products = components(&products.receive(link)?);
-        let claim = [0, 1].map(|i| [self.p[i].clone(), self.q[i].clone(), self.c[i].clone()]);
-        let linear = [0, 1].map(|i| [p[i].clone(), q[i].clone(), products[i][..E::WORDS].to_vec()]);
-        let square = products.map(|h| h[E::WORDS..].to_vec());
-        Ok(Some(MaskedClaim { kernel: self.kernel, claim, linear, square }))
+        let products =
+            reshare::send::<E::Domain, _>(round, &[2 * E::WORDS], Some([h1, h2].concat()), Contributors::ALL)?;
+        Ok(Some(move |link: &mut Link| {
+            let products = components(&products.receive(link)?);
+            let claim = [0, 1].map(|i| [self.p[i].clone(), self.q[i].clone(), self.c[i].clone()]);
+            let linear = [0, 1].map(|i| [p[i].clone(), q[i].clone(), products[i][..E::WORDS].to_vec()]);
+            let square = products.map(|h| h[E::WORDS..].to_vec());
+            Ok(MaskedClaim { kernel: self.kernel, claim, linear, square })
+        }))
     }
 
     /// Adds this party's additive part of <p, q>.
@@ -221,8 +210,13 @@ pub(super) struct MaskedClaim<E: Extension> {
 }
 
 impl<E: Extension> MaskedClaim<E> {
-    /// Step 4: starts the opening of p + t p', q + t q', c + t h1 + t^2 h2.
-    pub(super) fn send(self, link: &mut Link, coin: &mut Coin, copies: Copies) -> Result<Share<E::Domain, E::Word>> {
+    /// Step 4: opens p + t p', q + t q' and c + t h1 + t^2 h2, one after the other in one tensor.
+    pub(super) fn open(
+        self,
+        round: &mut Round<'_>,
+        coin: &mut Coin,
+        copies: Copies,
+    ) -> Result<impl Pending<Link, Value = Tensor<E::Word>> + use<E>> {
         let t = nonzero::<E>(coin);
         let component = |i: usize| {
             let times = |v: &[E::Word]| E::mul(self.kernel, v, &t);
@@ -230,20 +224,18 @@ impl<E: Extension> MaskedClaim<E> {
             let c = add::<E>(&c, &times(&times(&self.square[i])));
             tensor(&[3 * E::WORDS], [p, q, c].concat())
         };
-        let share = Share::new(component(0), component(1));
-        open::send(link, &share, copies)?;
-        Ok(share)
+        open::send(round, &Share::<E::Domain, _>::new(component(0), component(1)), copies)
     }
 }
 
-/// Step 4: whether the claim opened as `share` stands.
-pub(super) fn stands<E: Extension>(link: &mut Link, share: &Share<E::Domain, E::Word>, copies: Copies) -> Result<bool> {
-    let opened = open::receive(link, share, copies)?;
+/// Step 4: whether the claim stands that was opened, if there was one.
+pub(super) fn stands<E: Extension>(kernel: Kernel, opened: Option<Tensor<E::Word>>) -> bool {
+    let Some(opened) = opened else { return true };
     let mut parts = slice(&opened).chunks_exact(E::WORDS);
     let [Some(p), Some(q), Some(c)] = [parts.next(), parts.next(), parts.next()] else {
         unreachable!("three elements")
     };
-    Ok(E::mul(link.kernel(), p, q) == c)
+    E::mul(kernel, p, q) == c
 }
 
 /// A random point of S^l.

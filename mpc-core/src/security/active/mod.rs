@@ -153,34 +153,31 @@ fn check<P: Parameters>(link: &mut Link, batch: Batch<P>) -> Result<()> {
     let mut coin = toss(link)?;
     let Joined { mut bits, mut narrow, mut wide } = batch.join(link.kernel(), &mut coin);
     while bits.is_long() || narrow.is_long() || wide.is_long() {
-        let tables = (bits.send_table(link)?, narrow.send_table(link)?, wide.send_table(link)?);
-        link.count_round();
-        let bit_table = bits.receive_table(link, tables.0)?;
-        let narrow_table = narrow.receive_table(link, tables.1)?;
-        let wide_table = wide.receive_table(link, tables.2)?;
+        let tables =
+            link.round(|round| Ok((bits.send_table(round)?, narrow.send_table(round)?, wide.send_table(round)?)))?;
         let mut coin = toss(link)?;
-        bits.bind(bit_table, &mut coin);
-        narrow.bind(narrow_table, &mut coin);
-        wide.bind(wide_table, &mut coin);
+        bits.bind(tables.0, &mut coin);
+        narrow.bind(tables.1, &mut coin);
+        wide.bind(tables.2, &mut coin);
     }
 
-    let masks = (bits.send_mask(link)?, narrow.send_mask(link)?, wide.send_mask(link)?);
-    link.count_round();
-    let bits = bits.receive_mask(link, masks.0)?;
-    let narrow = narrow.receive_mask(link, masks.1)?;
-    let wide = wide.receive_mask(link, masks.2)?;
+    let (bits, narrow, wide) =
+        link.round(|round| Ok((bits.send_mask(round)?, narrow.send_mask(round)?, wide.send_mask(round)?)))?;
     let mut coin = toss(link)?;
     if P::CHECKS.coins {
         link.compare_transcripts(Step::Coins)?;
     }
-    let bits = bits.map(|claim| claim.send(link, &mut coin, copies)).transpose()?;
-    let narrow = narrow.map(|claim| claim.send(link, &mut coin, copies)).transpose()?;
-    let wide = wide.map(|claim| claim.send(link, &mut coin, copies)).transpose()?;
-    link.count_round();
-    let bits = bits.map_or(Ok(true), |share| inner::stands::<P::Bits>(link, &share, copies))?;
-    let narrow = narrow.map_or(Ok(true), |share| inner::stands::<P::Narrow>(link, &share, copies))?;
-    let wide = wide.map_or(Ok(true), |share| inner::stands::<P::Wide>(link, &share, copies))?;
-    if P::CHECKS.products && !(bits && narrow && wide) {
+    let opened = link.round(|round| {
+        let bits = bits.map(|claim| claim.open(round, &mut coin, copies)).transpose()?;
+        let narrow = narrow.map(|claim| claim.open(round, &mut coin, copies)).transpose()?;
+        let wide = wide.map(|claim| claim.open(round, &mut coin, copies)).transpose()?;
+        Ok((bits, narrow, wide))
+    })?;
+    let kernel = link.kernel();
+    let stands = inner::stands::<P::Bits>(kernel, opened.0)
+        && inner::stands::<P::Narrow>(kernel, opened.1)
+        && inner::stands::<P::Wide>(kernel, opened.2);
+    if P::CHECKS.products && !stands {
         return Err(Error::Cheating { step: Step::Products });
     }
     Ok(())

@@ -10,7 +10,7 @@ use crate::link::reshare::{self, Contributors};
 use crate::ring::Tensor;
 use crate::role::Role;
 use crate::security::Operands;
-use crate::sharing::{ArithmeticShare, Share};
+use crate::sharing::ArithmeticShare;
 use crate::testing::{deal, mesh, party, run_parties};
 use elementwise::Elementwise;
 
@@ -140,27 +140,25 @@ fn a_false_claim_cannot_hide_in_the_table_of_a_true_one() {
                 if !inner.is_long() {
                     break;
                 }
-                let table = match &inner.unlifted[..] {
+                let table = link.round(|round| match &inner.unlifted[..] {
                     [(Base::Mixed(_), binding)] if step == 1 => {
                         let mut parts = binding.parts();
-                        if link.role() == Role::P0 {
+                        if round.role() == Role::P0 {
                             for point in cube(2).into_iter().skip(1) {
                                 let part = parts[(point - 1) * Wide::WORDS..][..Wide::WORDS].iter_mut();
                                 part.zip(&off).for_each(|(part, off)| *part = part.wrapping_add(*off));
                             }
                         }
-                        Some(reshare::send(link, &[parts.len()], Some(parts), Contributors::ALL)?)
+                        reshare::send(round, &[parts.len()], Some(parts), Contributors::ALL).map(Some)
                     }
-                    _ => inner.send_table(link)?,
-                };
-                let entries = inner.receive_table(link, table)?;
-                inner.bind(entries, &mut toss(link)?);
+                    _ => inner.send_table(round),
+                })?;
+                inner.bind(table, &mut toss(link)?);
             }
-            let mask = inner.send_mask(link)?;
-            let claim = inner.receive_mask(link, mask)?.expect("not empty");
+            let claim = link.round(|round| inner.send_mask(round))?.expect("not empty");
             let mut coin = toss(link)?;
-            let share: Share<_, _> = claim.send(link, &mut coin, Copies::Both)?;
-            inner::stands::<Wide>(link, &share, Copies::Both)
+            let opened = link.round(|round| claim.open(round, &mut coin, Copies::Both))?;
+            Ok(inner::stands::<Wide>(kernel, Some(opened)))
         });
         assert_eq!(results, [Ok(false), Ok(false), Ok(false)], "an error of {error:#x}");
     }
