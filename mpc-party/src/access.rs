@@ -1,29 +1,104 @@
-//! Who may do what here, and how much of it.
+//! Who calls, what a caller may do here, and how much of it.
 //!
 //! Every party judges each request by its own configuration, so that none can let anybody in alone. Whoever is not
 //! listed has no principal; tenants do not see each other's models.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use mpc_core::Role;
+use mpc_core::network::endpoint::{self, close};
 use mpc_core::network::identity::Fingerprint;
+use mpc_core::network::mesh::{self, Mesh};
 use mpc_core::session::Id;
 use mpc_core::wire::message::{Code, Refusal, Stamp};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use quinn::{RecvStream, SendStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::config::{Client, ClientLimits, Config, Right};
 
-/// Somebody whose key is known, and what is left of its share of this party.
+/// A connection whose caller has proved to hold a key: today by the certificate of the TLS handshake.
+pub(crate) trait Caller: Send + Sync {
+    /// The key.
+    fn key(&self) -> Fingerprint;
+
+    /// Where the caller calls from.
+    fn address(&self) -> SocketAddr;
+
+    /// The stream of the caller's next request, or nothing once the caller has closed the connection.
+    fn next(&self) -> impl Future<Output = Option<(SendStream, RecvStream)>> + Send;
+
+    /// Closes the connection because the key is not listed.
+    fn refuse(&self, reason: &str);
+}
+
+impl Caller for mesh::Caller {
+    fn key(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.connection.remote_address()
+    }
+
+    async fn next(&self) -> Option<(SendStream, RecvStream)> {
+        self.connection.accept_bi().await.ok()
+    }
+
+    fn refuse(&self, reason: &str) {
+        endpoint::refuse(&self.connection, close::NOT_TRUSTED, reason);
+    }
+}
+
+/// A caller as the configuration knows it.
+pub(crate) struct Who {
+    /// The caller's key.
+    pub(crate) key: Fingerprint,
+    /// Whose key that is.
+    pub(crate) standing: Standing,
+}
+
+/// Whose key a caller has.
+pub(crate) enum Standing {
+    /// A client that is listed, or anybody where that is allowed.
+    Client(Arc<Principal>),
+    /// This party's own: its operator.
+    Operator,
+    /// Another party's, which asks how this one is.
+    Peer(Role),
+}
+
+impl Who {
+    /// For people and logs.
+    pub(crate) fn name(&self) -> String {
+        match &self.standing {
+            Standing::Client(principal) => principal.name.clone(),
+            Standing::Operator => "operator".into(),
+            Standing::Peer(role) => role.to_string(),
+        }
+    }
+
+    /// Whose models the caller sees.
+    pub(crate) fn tenant(&self) -> Option<&str> {
+        match &self.standing {
+            Standing::Client(principal) => Some(&principal.tenant),
+            Standing::Operator | Standing::Peer(_) => None,
+        }
+    }
+}
+
+/// A client whose key is known, and what is left of its share of this party.
 pub(crate) struct Principal {
     /// For people and logs.
     pub(crate) name: String,
-    /// Whose models it sees.
+    /// Whose models the client sees.
     pub(crate) tenant: String,
-    /// What it may do besides asking how the party is.
+    /// What the client may do besides asking how the party is.
     rights: Vec<Right>,
     /// Largest input, in words of a component.
     pub(crate) input_words: usize,
@@ -46,7 +121,7 @@ impl Principal {
         }
     }
 
-    /// Whether it may.
+    /// Whether the client may do this.
     ///
     /// # Errors
     /// Who cannot do what, and which line of the configuration would change that.
@@ -64,7 +139,7 @@ impl Principal {
     ///
     /// # Errors
     /// There were too many; how long to wait.
-    pub(crate) fn admit(&self) -> Result<(), Refusal> {
+    pub(crate) fn count_request(&self) -> Result<(), Refusal> {
         self.rate.check().map_err(|early| {
             let wait = early.wait_time_from(DefaultClock::default().now()).as_secs_f64().max(0.001);
             let most = self.limits.requests_per_minute;
@@ -73,10 +148,10 @@ impl Principal {
         })
     }
 
-    /// A place among the requests of this principal that wait or run, until it is dropped.
+    /// A place among this client's requests that wait or run, until it is dropped.
     ///
     /// # Errors
-    /// All are taken.
+    /// All places are taken.
     pub(crate) fn enter(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         self.running.clone().try_acquire_owned().map_err(|_| {
             let most = self.limits.concurrent;
@@ -87,15 +162,51 @@ impl Principal {
     }
 }
 
-/// Everybody who may come in.
+/// Everybody who may come in, as the configuration in force says.
 pub(crate) struct Access {
+    mesh: Mesh,
+    listed: watch::Sender<Listed>,
+}
+
+impl Access {
+    /// The clients of the configuration, and the parties of the mesh.
+    pub(crate) fn new(mesh: Mesh, config: &Config) -> Self {
+        Self { mesh, listed: watch::Sender::new(Listed::new(config)) }
+    }
+
+    /// Who has this key, if that may come in now.
+    pub(crate) fn recognise(&self, key: Fingerprint) -> Option<Who> {
+        let own = || (key == self.mesh.identity().fingerprint()).then_some(Standing::Operator);
+        let peer = || self.mesh.role_of(key).map(Standing::Peer);
+        let client = || self.listed.borrow().recognise(&key).map(Standing::Client);
+        let standing = own().or_else(peer).or_else(client)?;
+        Some(Who { key, standing })
+    }
+
+    /// Tells when callers are to be recognised anew.
+    pub(crate) fn changes(&self) -> watch::Receiver<Listed> {
+        self.listed.subscribe()
+    }
+
+    /// Lists the clients of another configuration.
+    pub(crate) fn replace_clients(&self, config: &Config) {
+        self.listed.send_replace(Listed::new(config));
+    }
+
+    /// Has callers recognised anew, since the key of a party may have come or gone.
+    pub(crate) fn replace_parties(&self) {
+        self.listed.send_modify(|_| {});
+    }
+}
+
+/// The clients that may come in.
+pub(crate) struct Listed {
     known: HashMap<Fingerprint, Arc<Principal>>,
     anybody: Option<Arc<Principal>>,
 }
 
-impl Access {
-    /// As the configuration says.
-    pub(crate) fn new(config: &Config) -> Self {
+impl Listed {
+    fn new(config: &Config) -> Self {
         let mut known = HashMap::new();
         for client in &config.clients {
             let Client { name, tenant, may, fingerprints, .. } = client;
@@ -109,8 +220,8 @@ impl Access {
         Self { known, anybody: config.open_to_any_client.then(anybody) }
     }
 
-    /// Who has this key, if that may come in. All strangers are one, and share its limits.
-    pub(crate) fn recognise(&self, fingerprint: &Fingerprint) -> Option<Arc<Principal>> {
+    /// The client with this key. All strangers are one principal, and share its limits.
+    fn recognise(&self, fingerprint: &Fingerprint) -> Option<Arc<Principal>> {
         self.known.get(fingerprint).or(self.anybody.as_ref()).cloned()
     }
 }
@@ -122,10 +233,10 @@ pub(crate) struct Stamps {
 }
 
 impl Stamps {
-    /// Lets a request pass once. Memory is bounded by what the principals may ask in the time that a stamp is valid.
+    /// Lets a request pass once. The number of requests that clients may send while a stamp is valid bounds the memory.
     ///
     /// # Errors
-    /// It was made before, or too long ago, or by a clock that is wrong.
+    /// The request was made before, or too long ago, or by a clock that is wrong.
     pub(crate) fn check(&self, client: Fingerprint, stamp: &Stamp, now: SystemTime) -> Result<(), Refusal> {
         let issued = SystemTime::UNIX_EPOCH + Duration::from_secs(stamp.issued_s.min(u64::from(u32::MAX)));
         let (apart, side) = match now.duration_since(issued) {
@@ -165,8 +276,8 @@ mod tests {
         assert!(principal.check(Right::Classify).is_ok());
         let refused = principal.check(Right::Publish).unwrap_err();
         assert!(refused.code == Code::NoRight && refused.reason.contains("\"publish\""), "{refused:?}");
-        assert!((0..3).all(|_| principal.admit().is_ok()));
-        let refused = principal.admit().unwrap_err();
+        assert!((0..3).all(|_| principal.count_request().is_ok()));
+        let refused = principal.count_request().unwrap_err();
         assert!(refused.code == Code::Busy && refused.reason.contains("3 requests a minute"), "{refused:?}");
         let (first, second) = (principal.enter().unwrap(), principal.enter().unwrap());
         assert_eq!(principal.enter().unwrap_err().code, Code::Busy);

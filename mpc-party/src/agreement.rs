@@ -18,33 +18,32 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mpc_core::Role;
-use mpc_core::network::mesh::Mesh;
 use mpc_core::session::Id;
 use mpc_core::wire::codec::MAX_ENCODED;
-use mpc_core::wire::message::{Code, Refusal, Versioned};
-use mpc_core::wire::peer::{Catalog, PeerRequest};
+use mpc_core::wire::message::{Code, Refusal};
+use mpc_core::wire::peer::{Catalog as List, PeerRequest};
 use mpc_core::wire::stream;
 use quinn::SendStream;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::serve::Shared;
+use crate::catalog::Catalog;
+use crate::cell::Cell;
 
 /// Pause before P0 tries again to bring a peer up to date.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// What is known of the others' lists.
+/// Keeps this party's list the same as the peers'.
 pub(crate) struct Agreement {
-    mesh: Mesh,
-    /// Longest wait for a peer.
-    wait: Duration,
+    cell: Cell,
+    catalog: Arc<Catalog>,
     problem: Mutex<Option<String>>,
 }
 
 impl Agreement {
-    pub(crate) fn new(mesh: Mesh, wait: Duration) -> Self {
-        Self { mesh, wait, problem: Mutex::default() }
+    pub(crate) fn new(cell: Cell, catalog: Arc<Catalog>) -> Self {
+        Self { cell, catalog, problem: Mutex::default() }
     }
 
     /// Why the parties do not agree, if that is known.
@@ -53,20 +52,18 @@ impl Agreement {
     }
 
     /// P0's side, as long as the party serves: whenever a peer connects.
-    pub(crate) async fn keep(shared: Arc<Shared>) {
-        let agreement = &shared.agreement;
-        let mesh = &agreement.mesh;
-        let [mut p1, mut p2] = [Role::P1, Role::P2].map(|peer| mesh.connections(peer));
+    pub(crate) async fn keep(&self) {
+        let [mut p1, mut p2] = [Role::P1, Role::P2].map(|peer| self.cell.connections(peer));
         loop {
             tokio::select! {
                 () = p1.next() => {}
                 () = p2.next() => {}
             }
             // As long as one is not connected there is nobody to agree with; when it is, this wakes up again.
-            while mesh.is_connected(Role::P1) && mesh.is_connected(Role::P2) {
+            while self.cell.is_connected(Role::P1) && self.cell.is_connected(Role::P2) {
                 let settled = {
-                    let _alone = shared.catalog.change().await;
-                    agreement.settle(&shared).await
+                    let _alone = self.catalog.change().await;
+                    self.settle().await
                 };
                 if settled.is_ok() {
                     break;
@@ -76,12 +73,12 @@ impl Agreement {
         }
     }
 
-    /// P0 sends its list to both peers until all have the same. The caller holds [`crate::catalog::Catalog::change`].
+    /// P0 sends its list to both peers until all have the same. The caller holds [`Catalog::change`].
     ///
     /// # Errors
     /// Which party has another one, or cannot be asked.
-    pub(crate) async fn settle(&self, shared: &Shared) -> Result<(), Refusal> {
-        let settled = self.try_settle(shared).await;
+    pub(crate) async fn settle(&self) -> Result<(), Refusal> {
+        let settled = self.try_settle().await;
         let mut problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(Refusal { reason, .. }) = &settled
             && problem.as_ref() != Some(reason)
@@ -92,8 +89,8 @@ impl Agreement {
         settled
     }
 
-    async fn try_settle(&self, shared: &Shared) -> Result<(), Refusal> {
-        let ours = shared.catalog.agreed();
+    async fn try_settle(&self) -> Result<(), Refusal> {
+        let ours = self.catalog.agreed();
         let mut theirs = self.send(&ours).await?;
         if theirs[0] != theirs[1] && theirs.contains(&ours) {
             // The other one may have asked this one a moment too early.
@@ -109,7 +106,7 @@ impl Agreement {
                 theirs = p1.revision,
                 "this store was set back; taking over what both peers have in service"
             );
-            return shared.catalog.apply(p1).await.map_err(|error| Code::Internal.because(format!("{error:#}")));
+            return self.catalog.apply(p1).await.map_err(|error| Code::Internal.because(format!("{error:#}")));
         }
         let said = [("P0", &ours), ("P1", &p1), ("P2", &p2)].map(|(party, list)| format!("{party} {}", list.revision));
         Err(Code::Disagreement.because(format!(
@@ -120,7 +117,7 @@ impl Agreement {
     }
 
     /// Sends P0's list to both peers; theirs.
-    async fn send(&self, list: &Catalog) -> Result<[Catalog; 2], Refusal> {
+    async fn send(&self, list: &List) -> Result<[List; 2], Refusal> {
         let send = |peer| self.ask(peer, PeerRequest::Catalog(list.clone()));
         let (p1, p2) = tokio::join!(send(Role::P1), send(Role::P2));
         Ok([p1?, p2?])
@@ -130,31 +127,30 @@ impl Agreement {
     async fn ask<T: DeserializeOwned>(&self, peer: Role, request: PeerRequest) -> Result<T, Refusal> {
         let lost = |error: String| Code::Unavailable.because(format!("{peer}: {error}"));
         let exchange = async {
-            let (mut send, mut recv) = self.mesh.control(peer).await.map_err(|e| e.to_string())?;
-            stream::send(&mut send, &Versioned::new(request)).await.map_err(|e| e.to_string())?;
+            let (_send, mut recv) = self.cell.ask(peer, request).await?;
             stream::receive(&mut recv, MAX_ENCODED).await.map_err(|e| e.to_string())
         };
-        match timeout(self.wait, exchange).await {
+        match timeout(self.cell.wait(), exchange).await {
             Ok(answer) => answer.map_err(lost),
-            Err(_) => Err(lost(format!("no answer about what is in service within {:?}", self.wait))),
+            Err(_) => Err(lost(format!("no answer about what is in service within {:?}", self.cell.wait()))),
         }
     }
 
     /// P1's and P2's side.
-    pub(crate) async fn hear(&self, shared: &Shared, list: Catalog, mut send: SendStream) {
-        let _alone = shared.catalog.change().await;
-        let problem = self.follow(shared, list).await.err();
+    pub(crate) async fn hear(&self, list: List, mut send: SendStream) {
+        let _alone = self.catalog.change().await;
+        let problem = self.follow(list).await.err();
         if let Some(reason) = &problem {
             warn!(reason, "the parties do not agree on what is in service");
         }
         *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
         // Where P0 is gone, it asks again when it is back.
-        drop(stream::send(&mut send, &shared.catalog.agreed()).await);
+        drop(stream::send(&mut send, &self.catalog.agreed()).await);
     }
 
     /// Takes over P0's list, if that may be.
-    async fn follow(&self, shared: &Shared, list: Catalog) -> Result<(), String> {
-        let ours = shared.catalog.agreed();
+    async fn follow(&self, list: List) -> Result<(), String> {
+        let ours = self.catalog.agreed();
         let (p0, here) = (list.revision, ours.revision);
         if list == ours {
             return Ok(());
@@ -164,20 +160,20 @@ impl Agreement {
                 "P0's list of what is in service is not this party's (changes: P0 {p0}, here {here}): P0's store was set back"
             ));
         }
-        if !shared.catalog.is_prepared(&list) {
+        if !self.catalog.is_prepared(&list) {
             self.confirm(&list).await?;
         }
-        let applied = shared.catalog.apply(list).await;
+        let applied = self.catalog.apply(list).await;
         applied.map_err(|error| format!("cannot store what is in service: {error:#}"))?;
         info!(from = here, to = p0, "took over what is in service");
         Ok(())
     }
 
     /// That the other follower has this list in service.
-    async fn confirm(&self, list: &Catalog) -> Result<(), String> {
-        let other = if self.mesh.role() == Role::P1 { Role::P2 } else { Role::P1 };
+    async fn confirm(&self, list: &List) -> Result<(), String> {
+        let other = if self.cell.role() == Role::P1 { Role::P2 } else { Role::P1 };
         // After a start P0 may be there a moment before the other one.
-        drop(self.mesh.connected(self.wait / 2).await);
+        drop(self.cell.connected(self.cell.wait() / 2).await);
         let asked = self.ask(other, PeerRequest::InService).await;
         let theirs: Id = asked.map_err(|refusal| refusal.reason)?;
         if theirs == list.digest().map_err(|e| e.to_string())? {
@@ -191,8 +187,8 @@ impl Agreement {
     }
 
     /// Tells a peer what is in service here.
-    pub(crate) async fn say(&self, shared: &Shared, mut send: SendStream) {
-        if let Ok(digest) = shared.catalog.agreed().digest() {
+    pub(crate) async fn say(&self, mut send: SendStream) {
+        if let Ok(digest) = self.catalog.agreed().digest() {
             // Where the peer is gone, it asks again when it is back.
             drop(stream::send(&mut send, &digest).await);
         }

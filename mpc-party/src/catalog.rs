@@ -366,12 +366,6 @@ fn templates(list: &peer::Catalog) -> impl Iterator<Item = TemplateKey> {
     list.entries.iter().flat_map(|entry| entry.gallery.iter().map(|enrolled| (entry.publication, enrolled.template)))
 }
 
-/// A publication that this party does not serve to whoever asks.
-pub(crate) fn not_in_service() -> Refusal {
-    let reason = "no such publication is in service here; it may have been replaced, ask for the models again";
-    Code::NotFound.because(reason)
-}
-
 /// The store cannot do what it should.
 fn fault(error: &anyhow::Error) -> Refusal {
     Code::Internal.because(format!("{error:#}"))

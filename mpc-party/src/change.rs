@@ -20,169 +20,194 @@
 //! of one revision follows from 2, 4 and 5: `docs/protocols.md`, "What is in service".
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use mpc_core::Party;
-use mpc_core::Role;
 use mpc_core::link::Link;
 use mpc_core::link::round::words;
 use mpc_core::network::Network;
-use mpc_core::network::identity::Fingerprint;
 use mpc_core::network::quic::QuicNetwork;
-use mpc_core::prss::Prss;
 use mpc_core::session::{Id, Mode};
 use mpc_core::wire::message::{Action, Change, Reply};
-use mpc_core::wire::peer::{Catalog, ChangeHello, Propose};
-use quinn::SendStream;
+use mpc_core::wire::peer::{Catalog as List, ChangeHello, Propose};
+use mpc_core::{Party, Role};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::{Instrument, info};
 
 use crate::access::Principal;
-use crate::request::{Ended, say};
-use crate::serve::Shared;
-use crate::session::greet;
-use crate::telemetry::{Record, hex};
+use crate::admission::Admission;
+use crate::agreement::Agreement;
+use crate::catalog::Catalog;
+use crate::cell::{Cell, greet, party};
+use crate::conversation::Conversation;
+use crate::ended::Ended;
+use crate::telemetry::{Details, hex};
 
-/// Serves a publisher until the change is made.
-pub(crate) async fn change(
-    shared: &Arc<Shared>,
-    principal: &Principal,
-    client: Fingerprint,
-    change: Change,
-    record: &mut Record,
-    send: &mut SendStream,
-) -> Result<(), Ended> {
-    match &change.action {
-        Action::Activate { publication, .. } => {
-            record.subject.publication = Some(hex(publication));
-            record.subject.model = shared.catalog.name(&principal.tenant, publication);
-        }
-        Action::Retire { model, .. } => record.subject.model = Some(model.clone()),
-        Action::Enrol { publication, .. } | Action::Remove { publication, .. } => {
-            record.subject.publication = Some(hex(publication));
-            let model = shared.catalog.find(&principal.tenant, publication);
-            record.subject.model = model.map(|model| model.description.manifest.name.clone());
-        }
-    }
-    let propose = Propose {
-        request: change.stamp.request,
-        digest: change.digest()?,
-        client: client.0,
-        tenant: principal.tenant.clone(),
-    };
-    let limit = shared.limits.session_timeout();
-    // A task of its own: a change that has begun is not dropped half-way where the time is up.
-    let making = tokio::spawn(make(shared.clone(), propose, change.action).in_current_span());
-    let made = timeout(limit, making).await;
-    let made = made.map_err(|_| Ended::Failed(format!("the change was not made within {limit:?}")))?;
-    let revision = made.map_err(|_| Ended::panicked())??;
-    let (action, model) = (record.kind.name(), &record.subject.model);
-    info!(revision, action, model, "changed what is in service");
-    say(send, &Reply::Changed { revision }).await
+/// Makes the changes that clients request.
+pub(crate) struct Changes {
+    cell: Cell,
+    catalog: Arc<Catalog>,
+    agreement: Arc<Agreement>,
+    admission: Arc<Admission>,
+    /// Longest time that a client waits for a change.
+    limit: Duration,
 }
 
-async fn make(shared: Arc<Shared>, propose: Propose, action: Action) -> Result<u64, Ended> {
-    match shared.mesh.role() {
-        Role::P0 => order(&shared, propose, action).await,
-        _ => follow(&shared, propose, action).await,
-    }
+/// A change that a client requests.
+struct Requested {
+    propose: Propose,
+    action: Action,
 }
 
-/// P0's side; the revision with the change.
-async fn order(shared: &Arc<Shared>, propose: Propose, action: Action) -> Result<u64, Ended> {
-    let catalog = &shared.catalog;
-    let _alone = catalog.change().await;
-    shared.agreement.settle(shared).await?;
-    let (next, _) = agree(shared, propose, action).await?;
-    let revision = next.revision;
-    if next != catalog.agreed() {
-        catalog.apply(next).await.map_err(Ended::failed)?;
+impl Requested {
+    fn tenant(&self) -> &str {
+        &self.propose.tenant
     }
-    shared.agreement.settle(shared).await.map_err(|reason| {
-        Ended::Failed(format!("the change is made, and takes effect once all parties have heard of it: {reason}"))
-    })?;
-    Ok(revision)
-}
-
-/// P1's and P2's side.
-async fn follow(shared: &Arc<Shared>, propose: Propose, action: Action) -> Result<u64, Ended> {
-    let (next, made) = agree(shared, propose, action).await?;
-    let wait = 2 * shared.limits.wait();
-    let unknown = |why: &str| Ended::Failed(format!("{why}; ask what is in service"));
-    let Some(made) = made else { return Ok(next.revision) };
-    match timeout(wait, made).await {
-        Ok(Ok(())) => Ok(next.revision),
-        Ok(Err(_)) => Err(unknown("another change came before P0 said that this one is made")),
-        Err(_) => Err(unknown(&format!("P0 did not say within {wait:?} that the change is made"))),
-    }
-}
-
-/// Steps 1 to 5: all three mean the same change of the same list, hold shares of the same weights, and P1 and P2 have prepared the next list. At
-/// P0 the caller holds [`Catalog::change`](crate::catalog::Catalog::change).
-async fn agree(shared: &Arc<Shared>, propose: Propose, action: Action) -> Result<Agreed, Ended> {
-    let tenant = propose.tenant.clone();
-    // Before anybody waits for the others.
-    shared.catalog.after(&tenant, &action)?;
-    let admitted = shared.admission.admit(propose, shared.lines.conditions(), None).await;
-    let session = admitted.map_err(|refusal| shared.not_admitted(refusal))?.session;
-    let _alone = match shared.mesh.role() {
-        // It has been alone since before it proposed.
-        Role::P0 => None,
-        _ => Some(shared.catalog.change().await),
-    };
-    let shared = shared.clone();
-    let meeting = tokio::task::spawn_blocking(move || meet(&shared, session, &tenant, &action)).await;
-    Ok(meeting.map_err(|_| Ended::panicked())??)
 }
 
 /// The next list, and where this party has prepared it, what tells that P0 has made the change.
-type Agreed = (Catalog, Option<oneshot::Receiver<()>>);
+type Agreed = (List, Option<oneshot::Receiver<()>>);
 
-/// Steps 2 to 5.
-fn meet(shared: &Shared, session: Id, tenant: &str, action: &Action) -> mpc_core::Result<Agreed> {
-    let mut network = shared.mesh.session(session, shared.limits.wait())?;
-    let next = greet_peers(shared, &mut network, session, tenant, action).inspect_err(|error| network.abort(error))?;
-    let (own, following) = network.prss_keys().inspect_err(|error| network.abort(error))?;
-    let mut party = Party::new(Box::new(network), Prss::new(own, following), Mode::Active, &session);
-    let made = prepare(shared, &mut party, tenant, action, &next).inspect_err(|error| party.link().abort(error))?;
-    Ok((next, made))
-}
-
-/// Step 2; the next list.
-fn greet_peers(
-    shared: &Shared,
-    network: &mut QuicNetwork,
-    session: Id,
-    tenant: &str,
-    action: &Action,
-) -> mpc_core::Result<Catalog> {
-    let catalog = &shared.catalog;
-    catalog.forget_prepared().map_err(ended)?;
-    let before = catalog.agreed();
-    let next = catalog.after(tenant, action).map_err(|refusal| ended(refusal.into()))?;
-    greet(network, &ChangeHello::new(session, &before, &next)?, ChangeHello::difference)?;
-    Ok(next)
-}
-
-/// Steps 3 to 5.
-fn prepare(
-    shared: &Shared,
-    party: &mut Party,
-    tenant: &str,
-    action: &Action,
-    next: &Catalog,
-) -> mpc_core::Result<Option<oneshot::Receiver<()>>> {
-    let catalog = &shared.catalog;
-    if let Action::Activate { publication, .. } = action {
-        let model = catalog.load(tenant, publication).map_err(ended)?;
-        model.weights.compare(party, &model.description.digest)?;
+impl Changes {
+    pub(crate) fn new(
+        cell: Cell,
+        catalog: Arc<Catalog>,
+        agreement: Arc<Agreement>,
+        admission: Arc<Admission>,
+        limit: Duration,
+    ) -> Self {
+        Self { cell, catalog, agreement, admission, limit }
     }
-    pass(party.link())?;
-    let waits = party.role() != Role::P0 && *next != catalog.agreed();
-    let made = waits.then(|| catalog.prepare(next.clone())).transpose().map_err(ended)?;
-    pass(party.link())?;
-    party.link().flush()?;
-    Ok(made)
+
+    /// Serves a publisher until the change is made.
+    pub(crate) async fn serve(
+        self: &Arc<Self>,
+        principal: &Principal,
+        change: Change,
+        conversation: &mut Conversation,
+    ) -> Result<(), Ended> {
+        self.describe(&principal.tenant, &change.action, &mut conversation.record.details);
+        let propose = Propose {
+            request: change.stamp.request,
+            digest: change.digest()?,
+            client: conversation.who.key.0,
+            tenant: principal.tenant.clone(),
+        };
+        // A task of its own: a change that has begun is not dropped half-way where the time is up.
+        let changes = self.clone();
+        let making = async move { changes.make(&Arc::new(Requested { propose, action: change.action })).await };
+        let made = timeout(self.limit, tokio::spawn(making.in_current_span())).await;
+        let made = made.map_err(|_| Ended::Failed(format!("the change was not made within {:?}", self.limit)))?;
+        let revision = made.map_err(|_| Ended::panicked())??;
+        let (action, model) = (conversation.record.kind.name(), &conversation.record.details.model);
+        info!(revision, action, model, "changed what is in service");
+        conversation.say(&Reply::Changed { revision }).await
+    }
+
+    fn describe(&self, tenant: &str, action: &Action, details: &mut Details) {
+        match action {
+            Action::Activate { publication, .. } => {
+                details.publication = Some(hex(publication));
+                details.model = self.catalog.name(tenant, publication);
+            }
+            Action::Retire { model, .. } => details.model = Some(model.clone()),
+            Action::Enrol { publication, .. } | Action::Remove { publication, .. } => {
+                details.publication = Some(hex(publication));
+                let model = self.catalog.find(tenant, publication);
+                details.model = model.map(|model| model.description.manifest.name.clone());
+            }
+        }
+    }
+
+    /// The revision with the change.
+    async fn make(self: &Arc<Self>, requested: &Arc<Requested>) -> Result<u64, Ended> {
+        match self.cell.role() {
+            Role::P0 => self.order(requested).await,
+            _ => self.follow(requested).await,
+        }
+    }
+
+    /// P0's side.
+    async fn order(self: &Arc<Self>, requested: &Arc<Requested>) -> Result<u64, Ended> {
+        let _alone = self.catalog.change().await;
+        self.agreement.settle().await?;
+        let (next, _) = self.agree(requested).await?;
+        let revision = next.revision;
+        if next != self.catalog.agreed() {
+            self.catalog.apply(next).await.map_err(Ended::failed)?;
+        }
+        self.agreement.settle().await.map_err(|reason| {
+            Ended::Failed(format!("the change is made, and takes effect once all parties have heard of it: {reason}"))
+        })?;
+        Ok(revision)
+    }
+
+    /// P1's and P2's side.
+    async fn follow(self: &Arc<Self>, requested: &Arc<Requested>) -> Result<u64, Ended> {
+        let (next, made) = self.agree(requested).await?;
+        let wait = 2 * self.cell.wait();
+        let unknown = |why: &str| Ended::Failed(format!("{why}; ask what is in service"));
+        let Some(made) = made else { return Ok(next.revision) };
+        match timeout(wait, made).await {
+            Ok(Ok(())) => Ok(next.revision),
+            Ok(Err(_)) => Err(unknown("another change came before P0 said that this one is made")),
+            Err(_) => Err(unknown(&format!("P0 did not say within {wait:?} that the change is made"))),
+        }
+    }
+
+    /// Steps 1 to 5: all three mean the same change of the same list, hold shares of the same weights, and P1 and P2 have
+    /// prepared the next list. At P0 the caller holds [`Catalog::change`].
+    async fn agree(self: &Arc<Self>, requested: &Arc<Requested>) -> Result<Agreed, Ended> {
+        // Before anybody waits for the others.
+        self.catalog.after(requested.tenant(), &requested.action)?;
+        let session = self.admission.admit(requested.propose.clone(), None).await?.session;
+        let _alone = match self.cell.role() {
+            // It has been alone since before it proposed.
+            Role::P0 => None,
+            _ => Some(self.catalog.change().await),
+        };
+        let (changes, requested) = (self.clone(), requested.clone());
+        let meeting = tokio::task::spawn_blocking(move || changes.meet(session, &requested)).await;
+        Ok(meeting.map_err(|_| Ended::panicked())??)
+    }
+
+    /// Steps 2 to 5.
+    fn meet(&self, session: Id, requested: &Requested) -> mpc_core::Result<Agreed> {
+        let mut network = self.cell.enter(session)?;
+        let greeted = self.greet_peers(&mut network, session, requested);
+        let next = greeted.inspect_err(|error| network.abort(error))?;
+        let mut party = party(network, Mode::Active, &session)?;
+        let made = self.prepare(&mut party, requested, &next).inspect_err(|error| party.link().abort(error))?;
+        Ok((next, made))
+    }
+
+    /// Step 2; the next list.
+    fn greet_peers(&self, network: &mut QuicNetwork, session: Id, requested: &Requested) -> mpc_core::Result<List> {
+        self.catalog.forget_prepared().map_err(aborted)?;
+        let before = self.catalog.agreed();
+        let next = self.catalog.after(requested.tenant(), &requested.action).map_err(aborted)?;
+        greet(network, &ChangeHello::new(session, &before, &next)?, ChangeHello::difference)?;
+        Ok(next)
+    }
+
+    /// Steps 3 to 5.
+    fn prepare(
+        &self,
+        party: &mut Party,
+        requested: &Requested,
+        next: &List,
+    ) -> mpc_core::Result<Option<oneshot::Receiver<()>>> {
+        if let Action::Activate { publication, .. } = &requested.action {
+            let model = self.catalog.load(requested.tenant(), publication).map_err(aborted)?;
+            model.weights.compare(party, &model.description.digest)?;
+        }
+        pass(party.link())?;
+        let waits = party.role() != Role::P0 && *next != self.catalog.agreed();
+        let made = waits.then(|| self.catalog.prepare(next.clone())).transpose().map_err(aborted)?;
+        pass(party.link())?;
+        party.link().flush()?;
+        Ok(made)
+    }
 }
 
 /// Tells both peers that this party has got this far, and waits until they have: 1 round, 2 bytes.
@@ -195,6 +220,6 @@ fn pass(link: &mut Link) -> mpc_core::Result<()> {
     .map(drop)
 }
 
-fn ended(error: anyhow::Error) -> mpc_core::Error {
-    mpc_core::Error::Aborted(format!("{error:#}"))
+fn aborted(reason: impl std::fmt::Display) -> mpc_core::Error {
+    mpc_core::Error::Aborted(format!("{reason:#}"))
 }

@@ -17,7 +17,7 @@ const FILES: &str = "files";
 ///
 /// # Errors
 /// The operating system gives no socket or thread.
-pub fn check(config: &Config) -> Result<Report> {
+pub(crate) fn check(config: &Config) -> Result<Report> {
     let mut report = Report::default();
     let cluster = report.expect(FILES, config.cluster(), "the cluster has three parties");
     let identity = report.expect(FILES, Identity::load(&config.identity), "key and certificate fit together");

@@ -9,7 +9,7 @@ use mpc_core::sharing::ArithmeticShare;
 use mpc_core::wire::message::{Code, Refusal};
 use mpc_core::wire::peer::{Catalog, Enrolled, Entry, gallery_digest, gallery_name};
 
-use crate::catalog::not_in_service;
+use crate::model::not_in_service;
 use crate::store::{Store, Template};
 
 /// Who is enrolled with one publication, and this party's shares of the templates.

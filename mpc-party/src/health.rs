@@ -11,7 +11,7 @@ use crate::operator;
 /// Whether a party serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Health {
+pub(crate) enum Health {
     /// New requests are served, and everything in service is.
     Healthy,
     /// New requests are served, but not all that is in service: a model is damaged or older than at the others, or templates are missing.
@@ -22,7 +22,7 @@ pub enum Health {
 
 impl Health {
     /// What a party that says this of itself is.
-    pub fn of(status: &Status) -> Self {
+    pub(crate) fn of(status: &Status) -> Self {
         let ready = status.peers == [true; 2] && status.not_ready.is_empty();
         match (ready, status.problems.is_empty()) {
             (true, true) => Self::Healthy,
@@ -36,7 +36,7 @@ impl Health {
 ///
 /// # Errors
 /// It does not answer.
-pub fn ask(config: &Config) -> Result<Status> {
+pub(crate) fn ask(config: &Config) -> Result<Status> {
     match operator::ask(config, Request::Status)? {
         Reply::Status(status) => Ok(status),
         _ => bail!("it answered another question"),
@@ -44,7 +44,7 @@ pub fn ask(config: &Config) -> Result<Status> {
 }
 
 /// For people: one line on the whole, and one for each thing that is wrong.
-pub fn describe(status: &Status) -> String {
+pub(crate) fn describe(status: &Status) -> String {
     let (role, models, sessions) = (Role::from_index(status.role.into()), status.models, status.sessions);
     let whole = match Health::of(status) {
         Health::Healthy => format!("{role} serves {models} models, {sessions} sessions running, both peers connected"),

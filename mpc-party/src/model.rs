@@ -147,3 +147,9 @@ pub(crate) fn weights(graph: &Graph, dealt: &Dealt<u64>) -> Weights {
     });
     Weights::new(shares.collect())
 }
+
+/// The refusal of a publication that this party does not serve to whoever asks.
+pub(crate) fn not_in_service() -> Refusal {
+    let reason = "no such publication is in service here; it may have been replaced, ask for the models again";
+    Code::NotFound.because(reason)
+}

@@ -7,8 +7,9 @@ use mpc_core::wire::message::{Action, Code, Refusal};
 use mpc_core::wire::peer;
 use tokio::sync::{MutexGuard, oneshot};
 
-use super::{Catalog, fault, not_in_service};
+use super::{Catalog, fault};
 use crate::gallery::{counted, with_person, without_person};
+use crate::model::not_in_service;
 
 /// A list that this party will take over when P0 says that the change is made.
 pub(super) struct Prepared {

@@ -7,7 +7,7 @@ use mpc_core::wire::peer::MAX_GALLERY;
 use serde::Deserialize;
 
 use super::clients::ClientLimits;
-use crate::telemetry::machine;
+use crate::machine;
 
 /// What the party takes on at once.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Validate)]

@@ -13,7 +13,7 @@ use super::{CATALOG, CHECK, CHUNKS, DATABASE_FILE, HEADERS, Store, StoreKey, TEM
 
 /// What a verification has found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub struct Verification {
     /// Changes of what is in service so far; the other two parties' stores should say the same.
     pub revision: u64,
     /// One line for each model in service and each upload that is not.
@@ -22,7 +22,7 @@ pub struct Report {
     pub problems: Vec<String>,
 }
 
-impl Report {
+impl Verification {
     /// The lines, if nothing is wrong.
     ///
     /// # Errors
@@ -52,9 +52,9 @@ impl Store {
     ///
     /// # Errors
     /// The database cannot be read at all.
-    pub fn verify(&self) -> Result<Report> {
+    pub fn verify(&self) -> Result<Verification> {
         let catalog = self.catalog().context("restore a backup of this store (mpc-party store restore)")?;
-        let mut report = Report { revision: catalog.revision, lines: Vec::new(), problems: Vec::new() };
+        let mut report = Verification { revision: catalog.revision, lines: Vec::new(), problems: Vec::new() };
         for entry in &catalog.entries {
             let (name, id) = (format!("{}/{}", entry.tenant, entry.model), entry.publication);
             match self.read(&id) {

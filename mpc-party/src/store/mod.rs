@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-pub use archive::{Report, restore};
+pub use archive::{Verification, restore};
 pub use key::{KEY_FILE, StoreKey};
 use seal::{Name, Seal};
 pub use templates::{Template, TemplateKey};

@@ -46,7 +46,7 @@ pub(crate) struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) address: Option<String>,
     #[serde(flatten)]
-    pub(crate) subject: &'a super::Subject,
+    pub(crate) details: &'a super::Details,
     /// How it ended.
     pub(crate) outcome: Outcome,
     /// The code of a refusal.
@@ -60,7 +60,7 @@ pub(crate) struct Line<'a> {
     pub(crate) left_out: Option<u64>,
     /// From the first message until the end.
     pub(crate) duration_ms: u64,
-    /// What an answered classification cost.
+    /// The rounds of an answered evaluation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rounds: Option<u64>,
     /// Payload sent to both peers for it.
@@ -235,19 +235,19 @@ fn open(path: &Path) -> std::io::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Subject;
+    use super::super::Details;
     use super::*;
 
-    fn line<'a>(reason: Option<&'a str>, subject: &'a Subject) -> Line<'a> {
+    fn line<'a>(reason: Option<&'a str>, details: &'a Details) -> Line<'a> {
         Line {
             time: "2026-01-01T00:00:00.000Z".into(),
             party: "P1",
-            action: Kind::Classify,
+            action: Kind::Evaluate,
             principal: Some("alice"),
             tenant: Some("clinic"),
             fingerprint: "sha256:00".into(),
             address: None,
-            subject,
+            details,
             outcome: Outcome::Refused,
             code: Some("busy"),
             reason,
@@ -262,15 +262,15 @@ mod tests {
     fn lines_are_appended_and_the_file_can_be_moved_away() {
         let dir = tempfile::tempdir().unwrap();
         let (path, moved) = (dir.path().join("audit.log"), dir.path().join("audit.log.1"));
-        let subject = Subject { inputs: Some(2), ..Subject::default() };
+        let details = Details { inputs: Some(2), ..Details::default() };
         let audit = Audit::start(&path, true, Counter::default()).unwrap();
-        audit.write(&line(Some("a \"reason\"\nof two lines"), &subject));
+        audit.write(&line(Some("a \"reason\"\nof two lines"), &details));
         drop(audit);
         let audit = Audit::start(&path, true, Counter::default()).unwrap();
-        audit.write(&line(None, &subject));
+        audit.write(&line(None, &details));
         std::fs::rename(&path, &moved).unwrap();
         audit.reopen();
-        audit.write(&line(None, &subject));
+        audit.write(&line(None, &details));
         drop(audit);
 
         let read = |path| -> Vec<serde_json::Value> {
@@ -295,7 +295,7 @@ mod tests {
         for required in [true, false] {
             let audit = Audit::start(Path::new("/dev/full"), required, lost.clone()).unwrap();
             assert!(!audit.forbids_requests(), "nothing was tried yet");
-            audit.write(&line(None, &Subject::default()));
+            audit.write(&line(None, &Details::default()));
             while !audit.fails() {
                 std::thread::yield_now();
             }

@@ -19,7 +19,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
-use crate::serve::Shared;
+use super::Telemetry;
+use super::snapshot::Snapshot;
 
 /// A connection serves one request and ends within this time.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -40,11 +41,16 @@ pub(crate) struct Exporter {
 }
 
 impl Exporter {
-    /// Listens; `io` is the runtime that must be alive for the party to be.
+    /// Listens; `snapshot` reads the figures of a moment, and `io` is the runtime that must be alive for the party to be.
     ///
     /// # Errors
     /// The address cannot be had.
-    pub(crate) fn start(listen: SocketAddr, shared: Arc<Shared>, io: Handle) -> Result<Self> {
+    pub(crate) fn start(
+        listen: SocketAddr,
+        telemetry: Arc<Telemetry>,
+        snapshot: impl Fn() -> Snapshot + Send + Sync + 'static,
+        io: Handle,
+    ) -> Result<Self> {
         let what = || format!("cannot listen on {listen} (telemetry.listen)");
         let listener = TcpListener::bind(listen).with_context(what)?;
         listener.set_nonblocking(true).with_context(what)?;
@@ -53,7 +59,8 @@ impl Exporter {
             let _runtime = runtime.enter();
             tokio::net::TcpListener::from_std(listener).with_context(what)?
         };
-        let pages = Arc::new(Pages { registry: shared.telemetry.metrics.registry(), shared, io });
+        let pages =
+            Arc::new(Pages { registry: telemetry.metrics.registry(), telemetry, snapshot: Box::new(snapshot), io });
         let (stop, stopped) = oneshot::channel();
         let run = move || {
             runtime.block_on(async {
@@ -107,7 +114,8 @@ async fn serve(listener: tokio::net::TcpListener, pages: Arc<Pages>) {
 /// What is served.
 struct Pages {
     registry: Registry,
-    shared: Arc<Shared>,
+    telemetry: Arc<Telemetry>,
+    snapshot: Box<dyn Fn() -> Snapshot + Send + Sync>,
     io: Handle,
 }
 
@@ -118,7 +126,7 @@ async fn answer(pages: &Pages, request: Request<Incoming>) -> Result<Response<Fu
     }
     match request.uri().path() {
         "/metrics" => {
-            pages.shared.telemetry.metrics.read(&pages.shared);
+            pages.telemetry.metrics.read(&(pages.snapshot)());
             let mut body = String::new();
             match text::encode(&mut body, &pages.registry) {
                 Ok(()) => Response::builder().header(CONTENT_TYPE, OPEN_METRICS).body(body.into()),
@@ -129,12 +137,17 @@ async fn answer(pages: &Pages, request: Request<Incoming>) -> Result<Response<Fu
             Ok(Ok(())) => response.body("alive\n".into()),
             _ => response.status(StatusCode::SERVICE_UNAVAILABLE).body("the I/O thread does not answer\n".into()),
         },
-        "/readyz" => match (&pages.shared.not_ready()[..], &pages.shared.problems()[..]) {
-            ([], []) => response.body("ready\n".into()),
-            // A load balancer goes on: one damaged model is no reason to lose all others.
-            ([], problems) => response.body(format!("degraded\n{}\n", problems.join("\n")).into()),
-            (reasons, _) => response.status(StatusCode::SERVICE_UNAVAILABLE).body((reasons.join("\n") + "\n").into()),
-        },
+        "/readyz" => {
+            let snapshot = (pages.snapshot)();
+            match (&snapshot.not_ready()[..], &snapshot.problems[..]) {
+                ([], []) => response.body("ready\n".into()),
+                // A load balancer goes on: one damaged model is no reason to lose all others.
+                ([], problems) => response.body(format!("degraded\n{}\n", problems.join("\n")).into()),
+                (reasons, _) => {
+                    response.status(StatusCode::SERVICE_UNAVAILABLE).body((reasons.join("\n") + "\n").into())
+                }
+            }
+        }
         _ => response.status(StatusCode::NOT_FOUND).body("try /metrics, /healthz or /readyz\n".into()),
     }
 }

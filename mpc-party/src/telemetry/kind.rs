@@ -6,7 +6,7 @@ use mpc_core::wire::message::{Action, Request};
 use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 use serde::{Serialize, Serializer};
 
-use crate::request::Ended;
+use crate::ended::Ended;
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,7 +18,7 @@ pub(crate) enum Kind {
     Status,
     Models,
     Gallery,
-    Classify,
+    Evaluate,
     Upload,
     Activate,
     Retire,
@@ -35,7 +35,7 @@ impl Kind {
             Request::Status => Self::Status,
             Request::Models => Self::Models,
             Request::Gallery { .. } => Self::Gallery,
-            Request::Evaluate(_) => Self::Classify,
+            Request::Evaluate(_) => Self::Evaluate,
             Request::Upload(_) => Self::Upload,
             Request::Change(change) => match change.action {
                 Action::Activate { .. } => Self::Activate,
@@ -56,7 +56,7 @@ impl Kind {
             Self::Status => "status",
             Self::Models => "models",
             Self::Gallery => "gallery",
-            Self::Classify => "classify",
+            Self::Evaluate => "classify",
             Self::Upload => "upload",
             Self::Activate => "activate",
             Self::Retire => "retire",

@@ -4,11 +4,10 @@
 //! service, the first [`MAX_MODELS`] of them. Who asks is in the audit log, never in a label.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use mpc_core::Role;
 use mpc_core::session::Meter;
 use mpc_core::wire::message::{Code, PROTOCOL_VERSION};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -19,8 +18,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::{Kind, Outcome, machine};
-use crate::serve::Shared;
+use super::snapshot::Snapshot;
+use super::{Kind, Outcome};
+use crate::machine;
 
 /// Names of models in labels during the life of a process; further ones are counted as `other`.
 const MAX_MODELS: usize = 64;
@@ -29,7 +29,7 @@ const MAX_MODELS: usize = 64;
 const SECONDS: [f64; 14] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Ended {
+struct RequestEnded {
     kind: Kind,
     outcome: Outcome,
 }
@@ -66,9 +66,9 @@ struct OfLimit {
     limit: &'static str,
 }
 
-/// A part of a session, for its time.
+/// A part of the time of a session; the metric calls it a step.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Step {
+pub(crate) enum Phase {
     /// From the request until all three parties have admitted it.
     Queue,
     /// Until the input share is here.
@@ -79,13 +79,13 @@ pub(crate) enum Step {
     Total,
 }
 
-impl Step {
+impl Phase {
     fn name(self) -> &'static str {
         match self {
-            Step::Queue => "queue",
-            Step::Input => "input",
-            Step::Compute => "compute",
-            Step::Total => "total",
+            Phase::Queue => "queue",
+            Phase::Input => "input",
+            Phase::Compute => "compute",
+            Phase::Total => "total",
         }
     }
 }
@@ -120,7 +120,7 @@ type Reading = Gauge<f64, AtomicU64>;
 pub(crate) struct Metrics {
     started: Instant,
     models: Mutex<HashSet<String>>,
-    requests: Family<Ended, Counter>,
+    requests: Family<RequestEnded, Counter>,
     refusals: Family<OfCode, Counter>,
     sessions: Family<SessionEnded, Counter>,
     rounds: Family<OfModel, Counter>,
@@ -132,7 +132,7 @@ pub(crate) struct Metrics {
     readings: Readings,
 }
 
-/// What is read from the party when somebody asks.
+/// The figures of the moment at which somebody asks.
 #[derive(Default)]
 struct Readings {
     uptime: Reading,
@@ -168,7 +168,7 @@ impl Metrics {
             readings: Readings::default(),
         };
         // From 0, so that an alert sees the first one.
-        metrics.requests.get_or_create(&Ended { kind: Kind::Classify, outcome: Outcome::Cheating }).inc_by(0);
+        metrics.requests.get_or_create(&RequestEnded { kind: Kind::Evaluate, outcome: Outcome::Cheating }).inc_by(0);
         for limit in [Limit::Waiting, Limit::Memory, Limit::Stopping, Limit::Audit] {
             metrics.turned_away.get_or_create(&OfLimit { limit: limit.name() }).inc_by(0);
         }
@@ -177,7 +177,7 @@ impl Metrics {
 
     /// A request of this kind ended so.
     pub(crate) fn request_ended(&self, kind: Kind, outcome: Outcome) {
-        self.requests.get_or_create(&Ended { kind, outcome }).inc();
+        self.requests.get_or_create(&RequestEnded { kind, outcome }).inc();
     }
 
     /// A request was refused with this code.
@@ -185,20 +185,20 @@ impl Metrics {
         self.refusals.get_or_create(&OfCode { code: code.name() }).inc();
     }
 
-    /// A classification with this model ended so, with what it cost if it was answered.
+    /// An evaluation with this model ended so, with its cost if it was answered.
     pub(crate) fn session_ended(&self, model: &str, outcome: Outcome, took: Duration, meter: Option<Meter>) {
         let model = self.label(model);
         self.sessions.get_or_create(&SessionEnded { model: model.clone(), outcome }).inc();
         if let Some(meter) = meter {
-            self.step(&model, Step::Total, took);
+            self.phase(&model, Phase::Total, took);
             self.rounds.get_or_create(&OfModel { model: model.clone() }).inc_by(meter.rounds);
             self.sent.get_or_create(&OfModel { model }).inc_by(meter.bytes_sent);
         }
     }
 
-    /// A step of a session with this model took so long.
-    pub(crate) fn step(&self, model: &str, step: Step, took: Duration) {
-        let step = step.name();
+    /// A phase of a session with this model took so long.
+    pub(crate) fn phase(&self, model: &str, phase: Phase, took: Duration) {
+        let step = phase.name();
         self.steps.get_or_create(&StepOfModel { model: self.label(model), step }).observe(took.as_secs_f64());
     }
 
@@ -256,32 +256,31 @@ impl Metrics {
         registry
     }
 
-    /// Reads what is not counted but true at the moment.
-    pub(crate) fn read(&self, shared: &Shared) {
+    /// Takes over the figures of this moment.
+    pub(crate) fn read(&self, snapshot: &Snapshot) {
         let now = &self.readings;
         let set = |gauge: &Gauge, value: u64| {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         };
         now.uptime.set(self.started.elapsed().as_secs_f64());
-        set(&now.ready, shared.not_ready().is_empty().into());
-        set(&now.problems, shared.problems().len() as u64);
-        set(&now.running, shared.running.load(Ordering::Relaxed).into());
-        set(&now.waiting, shared.admission.waiting().into());
-        set(&now.requests, shared.open_requests() as u64);
-        set(&now.models, shared.catalog.len() as u64);
-        set(&now.certificate_end, shared.mesh.identity().validity().until);
-        set(&now.reserved, shared.admission.reserved_mib() << 20);
-        set(&now.audit_failing, shared.telemetry.audit_fails().into());
+        set(&now.ready, snapshot.not_ready().is_empty().into());
+        set(&now.problems, snapshot.problems.len() as u64);
+        set(&now.running, snapshot.sessions.into());
+        set(&now.waiting, snapshot.waiting.into());
+        set(&now.requests, snapshot.open_requests as u64);
+        set(&now.models, snapshot.models as u64);
+        set(&now.certificate_end, snapshot.certificate_end);
+        set(&now.reserved, snapshot.reserved_mib << 20);
+        set(&now.audit_failing, snapshot.audit_fails.into());
         if let Some(bytes) = machine::resident() {
             set(&now.resident, bytes);
         }
-        let role: Role = shared.mesh.role();
-        for peer in [role.next(), role.prev()] {
-            let label = OfPeer { peer: peer.to_string() };
-            set(&now.peer_up.get_or_create(&label), shared.mesh.is_connected(peer).into());
+        for peer in &snapshot.peers {
+            let label = OfPeer { peer: peer.peer.to_string() };
+            set(&now.peer_up.get_or_create(&label), peer.is_connected.into());
             let connections = now.peer_connections.get_or_create_owned(&label);
-            connections.inc_by(shared.mesh.times_connected(peer).saturating_sub(connections.get()));
-            match shared.mesh.round_trip(peer) {
+            connections.inc_by(peer.times_connected.saturating_sub(connections.get()));
+            match peer.round_trip {
                 Some(time) => drop(now.peer_rtt.get_or_create(&label).set(time.as_secs_f64())),
                 None => drop(now.peer_rtt.remove(&label)),
             }

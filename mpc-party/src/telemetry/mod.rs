@@ -1,12 +1,12 @@
-//! What the party tells its operator : the log, traces, metrics, health, and the audit log.
+//! What the party tells its operator: the log, traces, metrics, health, and the audit log.
 
 pub(crate) mod audit;
 pub(crate) mod http;
 mod kind;
 pub(crate) mod log;
-pub(crate) mod machine;
 pub(crate) mod metrics;
 mod quiet;
+pub(crate) mod snapshot;
 #[cfg(feature = "otel")]
 mod traces;
 
@@ -16,23 +16,26 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Result;
 use mpc_core::Role;
 use mpc_core::network::identity::Fingerprint;
+use mpc_core::network::quiet::Quiet;
 use mpc_core::session::{Id, Meter, Mode};
 use mpc_core::wire::message::Code;
 use serde::Serialize;
+use tracing::{info, warn};
 
 use self::audit::{Audit, Line};
 pub(crate) use self::kind::{Kind, Outcome};
 use self::metrics::Metrics;
-pub(crate) use self::quiet::{Cause, tell_what_was_left_out};
-use crate::admission::Ticket;
+use self::quiet::Cause;
+use crate::access::Who;
 use crate::config;
-use crate::request::{Ended, Who};
-use crate::serve::Place;
+use crate::ended::Ended;
 
-/// Counters and the audit log of one party.
+/// Counters, log lines and the audit log of one party.
 pub(crate) struct Telemetry {
     pub(crate) metrics: Metrics,
     audit: Option<Audit>,
+    /// Log lines about the ends of requests, by who asked and how they ended.
+    quiet: Quiet<Cause>,
     party: String,
 }
 
@@ -43,19 +46,23 @@ impl Telemetry {
         let metrics = Metrics::new();
         let open = |file: &std::path::PathBuf| Audit::start(file, audit.required, metrics.audit_lost());
         let audit = audit.file.as_ref().map(open).transpose()?;
-        Ok(Self { metrics, audit, party: role.to_string() })
+        Ok(Self { metrics, audit, quiet: Quiet::default(), party: role.to_string() })
     }
 
-    /// Counts a request that has ended, and writes it down, unless it is one of a flood: `left_out` is how many of its kind were
-    /// left out before it, or none where it is one of those.
-    pub(crate) fn ended(
-        &self,
-        record: &Record,
-        who: &Who,
-        fingerprint: Fingerprint,
-        result: &Result<(), Ended>,
-        left_out: Option<u64>,
-    ) {
+    /// Counts a request that has ended, and writes lines about it into the log and the audit log, unless it is one of a flood.
+    pub(crate) fn ended(&self, record: &Record, who: &Who, result: &Result<(), Ended>) {
+        // How many of its kind were left out before it, or none where it is left out itself.
+        let left_out = match result {
+            Ok(()) | Err(Ended::Cheating(_)) => Some(0),
+            Err(_) => self.quiet.admit(Cause::of(who, result), Instant::now()),
+        };
+        self.account(record, who, result, left_out);
+        if let Some(left_out) = left_out {
+            log_end(result, left_out);
+        }
+    }
+
+    fn account(&self, record: &Record, who: &Who, result: &Result<(), Ended>, left_out: Option<u64>) {
         let outcome = Outcome::of(result);
         let (code, reason) = match result {
             Ok(()) | Err(Ended::Left) => (None, None),
@@ -63,13 +70,13 @@ impl Telemetry {
             Err(Ended::Failed(reason)) => (None, Some(reason.clone())),
             Err(Ended::Cheating(step)) => (None, Some(step.to_string())),
         };
-        let Record { started, kind, subject, meter, .. } = record;
+        let Record { started, kind, details, meter } = record;
         let took = started.elapsed();
         self.metrics.request_ended(*kind, outcome);
         if let Some(code) = code {
             self.metrics.refused(code);
         }
-        if let (Kind::Classify, Some(model)) = (kind, &subject.model) {
+        if let (Kind::Evaluate, Some(model)) = (kind, &details.model) {
             self.metrics.session_ended(model, outcome, took, *meter);
         }
         let flood = matches!(code, Some(Code::Busy)) || *kind == Kind::Unreadable;
@@ -82,9 +89,9 @@ impl Telemetry {
             action: *kind,
             principal: Some(&who.name()),
             tenant: who.tenant(),
-            fingerprint: fingerprint.to_string(),
+            fingerprint: who.key.to_string(),
             address: None,
-            subject,
+            details,
             outcome,
             code: code.map(Code::name),
             reason: reason.as_deref(),
@@ -95,10 +102,12 @@ impl Telemetry {
         });
     }
 
-    /// Counts a caller whose key is not listed, and writes it down, as [`Telemetry::ended`] does.
-    pub(crate) fn turned_away(&self, fingerprint: Fingerprint, address: SocketAddr, left_out: Option<u64>) {
+    /// Counts a caller whose key is not listed, and writes lines about it as [`Telemetry::ended`] does.
+    pub(crate) fn turned_away(&self, fingerprint: Fingerprint, from: SocketAddr) {
         self.metrics.stranger();
-        let Some(left_out) = left_out else { return };
+        // All strangers are one: each of them can have as many keys as it likes.
+        let Some(left_out) = self.quiet.admit(Cause::stranger(), Instant::now()) else { return };
+        warn!(%fingerprint, %from, left_out, "refused a caller whose key is not listed");
         self.write(Line {
             time: now(),
             party: &self.party,
@@ -106,8 +115,8 @@ impl Telemetry {
             principal: None,
             tenant: None,
             fingerprint: fingerprint.to_string(),
-            address: Some(address.to_string()),
-            subject: &Subject::default(),
+            address: Some(from.to_string()),
+            details: &Details::default(),
             outcome: Outcome::Refused,
             code: Some(Code::NotListed.name()),
             reason: Some("the key is not listed"),
@@ -142,26 +151,34 @@ impl Telemetry {
     }
 }
 
-/// What is known of a request while it lasts.
+/// A line of the log on how a conversation ended; `left_out` of its kind were left out before.
+fn log_end(ended: &Result<(), Ended>, left_out: u64) {
+    match ended {
+        Ok(()) => {}
+        Err(Ended::Left) => info!(left_out, "the client left"),
+        Err(Ended::Refused(refusal)) => {
+            info!(code = refusal.code.name(), reason = refusal.reason, left_out, "refused");
+        }
+        Err(Ended::Failed(reason)) => warn!(reason, left_out, "failed"),
+        Err(Ended::Cheating(step)) => warn!(%step, "a party deviated from the protocol; the session is destroyed"),
+    }
+}
+
+/// What metrics and the audit log will tell of a request, while it lasts.
 pub(crate) struct Record {
     started: Instant,
-    /// What is asked for.
+    /// What the request is for.
     pub(crate) kind: Kind,
-    /// What it is about.
-    pub(crate) subject: Subject,
-    /// What an answered classification cost.
+    /// What the request is about.
+    pub(crate) details: Details,
+    /// The cost of an answered evaluation.
     pub(crate) meter: Option<Meter>,
-    /// What ties it to the client's requests to the other parties.
-    pub(crate) ticket: Option<Ticket>,
-    /// Its place among the requests that the party has taken on, kept until the reply is delivered.
-    pub(crate) place: Option<Place>,
 }
 
 impl Record {
     /// Of a request that nobody has read yet.
     pub(crate) fn new() -> Self {
-        let subject = Subject::default();
-        Self { started: Instant::now(), kind: Kind::Unreadable, subject, meter: None, ticket: None, place: None }
+        Self { started: Instant::now(), kind: Kind::Unreadable, details: Details::default(), meter: None }
     }
 
     /// Time since the first message was awaited.
@@ -170,9 +187,9 @@ impl Record {
     }
 }
 
-/// What a request is about, as far as it got.
+/// What a request is about, as far as it is known.
 #[derive(Debug, Default, Serialize)]
-pub(crate) struct Subject {
+pub(crate) struct Details {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) model: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,13 +1,12 @@
 //! Lines about requests that somebody could fill a disk with: of each client and cause, the first few of a minute are written.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::info;
 
-use super::Outcome;
-use crate::request::{Ended, Who};
-use crate::serve::Shared;
+use super::{Outcome, Telemetry};
+use crate::access::Who;
+use crate::ended::Ended;
 
 /// What lines are counted by: there are as many as clients in the configuration, times the ways to end.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -33,12 +32,17 @@ impl Cause {
     }
 }
 
-/// Says every minute what the log left out and no later line says, as long as the party serves.
-pub(crate) async fn tell_what_was_left_out(shared: Arc<Shared>) {
-    loop {
-        tokio::time::sleep(Duration::from_secs(60)).await;
-        for (Cause { client, outcome, code }, left_out) in shared.quiet.over(Instant::now()) {
-            info!(client, outcome, code, left_out, "further lines like those before were left out; metrics count all");
+impl Telemetry {
+    /// Logs every minute, as long as the party serves, what the log left out and no later line says.
+    pub(crate) async fn tell_what_was_left_out(&self) {
+        loop {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            for (Cause { client, outcome, code }, left_out) in self.quiet.over(Instant::now()) {
+                info!(
+                    client,
+                    outcome, code, left_out, "further lines like those before were left out; metrics count all"
+                );
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a question is about: a model in service, or a network that the client has enclosed.
+//! A request for an evaluation, with the network that it is about: a model in service, or one that the client encloses.
 
 use std::sync::Arc;
 
@@ -14,128 +14,114 @@ use mpc_core::wire::peer::listed_digest;
 use mpc_core::wire::stream;
 use quinn::RecvStream;
 
-use crate::catalog::{Catalog, not_in_service};
+use crate::catalog::Catalog;
 use crate::config::Limits;
 use crate::gallery::Gallery;
-use crate::model::{self, Description, Model};
+use crate::model::{self, Description, Model, not_in_service};
 
 /// How an enclosed network appears in logs and metrics, where every model has a name. No model has this one.
 const ENCLOSED: &str = "(enclosed)";
 
-/// A network, and what it is compared with.
-pub(crate) enum Asked {
+/// A request whose network was found.
+pub(crate) struct Evaluation {
+    /// The request.
+    pub(crate) request: Evaluate,
+    /// What the answer relies on in the list of what is in service; the parties compare it before the session.
+    pub(crate) listed: Id,
+    target: Target,
+}
+
+/// The network, and what its outputs are compared with.
+enum Target {
     /// A model in service, with the gallery that the question names.
     Published(Arc<Model>, Option<Arc<Gallery>>),
     /// The client's own graph, and its digest.
     Enclosed(Arc<Graph>, Id),
 }
 
-/// What a client has shared.
+/// This party's part of the shares that a client sends.
 pub(crate) struct Shares {
     pub(crate) input: RangedShare,
     /// The weights of an enclosed network.
     pub(crate) enclosed: Option<Weights>,
 }
 
-impl Asked {
-    /// What `request` is about.
+impl Evaluation {
+    /// Finds the network that a tenant's `request` is about.
     ///
     /// # Errors
     /// There is no such publication or gallery, or the graph is not valid.
-    pub(crate) fn find(catalog: &Catalog, tenant: &str, request: &Evaluate) -> Result<Self, Refusal> {
-        match &request.subject {
-            Subject::Published(publication) => {
-                let model = catalog.find(tenant, publication).ok_or_else(not_in_service)?;
-                let gallery = gallery(catalog, &model, request)?;
-                Ok(Self::Published(model, gallery))
-            }
-            Subject::Enclosed(encoded) => {
-                if request.question != Question::Output {
-                    let reason = "of an enclosed network there is nothing to ask for but its output";
-                    return Err(Code::Invalid.because(reason));
-                }
-                Ok(Self::Enclosed(Arc::new(model::graph(encoded)?), model_digest("", encoded)))
-            }
-        }
+    pub(crate) fn find(catalog: &Catalog, tenant: &str, request: Evaluate) -> Result<Self, Refusal> {
+        let target = Target::find(catalog, tenant, &request)?;
+        Ok(Self { listed: target.listed(tenant), request, target })
     }
 
-    /// For logs and metrics.
+    /// The name of the network, for logs and metrics.
     pub(crate) fn name(&self) -> &str {
-        match self {
-            Self::Published(model, _) => &model.description.manifest.name,
-            Self::Enclosed(..) => ENCLOSED,
+        match &self.target {
+            Target::Published(model, _) => &model.description.manifest.name,
+            Target::Enclosed(..) => ENCLOSED,
         }
     }
 
     /// The weakest security that the owner of the weights allows.
     pub(crate) fn minimum(&self) -> Mode {
-        match self {
-            Self::Published(model, _) => model.description.manifest.security,
-            // The client owns them, and has chosen.
-            Self::Enclosed(..) => Mode::Passive,
+        match &self.target {
+            Target::Published(model, _) => model.description.manifest.security,
+            // The client owns the weights, and has chosen.
+            Target::Enclosed(..) => Mode::Passive,
         }
     }
 
-    /// What the parties compare before a session.
+    /// The digest of the network, which the parties compare before the session.
     pub(crate) fn digest(&self) -> Id {
-        match self {
-            Self::Published(model, _) => model.description.digest,
-            Self::Enclosed(_, digest) => *digest,
+        match &self.target {
+            Target::Published(model, _) => model.description.digest,
+            Target::Enclosed(_, digest) => *digest,
         }
     }
 
-    /// What the answer for this tenant relies on in the list of what is in service, which the parties compare too.
-    pub(crate) fn listed(&self, tenant: &str) -> Id {
-        match self {
-            Self::Published(model, gallery) => {
-                let gallery = gallery.as_ref().map(|gallery| &gallery.digest);
-                let (name, publication) = (&model.description.manifest.name, &model.publication);
-                listed_digest(&model.tenant, name, publication, model.revision, gallery)
-            }
-            Self::Enclosed(..) => listed_digest(tenant, "", &Id::default(), 0, None),
-        }
-    }
-
-    /// What is evaluated.
+    /// The graph to evaluate.
     pub(crate) fn graph(&self) -> &Graph {
-        match self {
-            Self::Published(model, _) => &model.description.graph,
-            Self::Enclosed(graph, _) => graph,
+        match &self.target {
+            Target::Published(model, _) => &model.description.graph,
+            Target::Enclosed(graph, _) => graph,
         }
     }
 
     /// This party's share of the weights, which may be `enclosed`.
     ///
     /// # Errors
-    /// None in practice: the client has shared what the [demand](Asked::demand) named.
+    /// None in practice: the client has shared what the [demand](Evaluation::demand) named.
     pub(crate) fn weights<'a>(&'a self, enclosed: Option<&'a Weights>) -> Result<&'a Weights, Error> {
-        match self {
-            Self::Published(model, _) => Ok(&model.weights),
-            Self::Enclosed(..) => enclosed.ok_or_else(|| Error::invalid("weights", "did not come with the input")),
+        match &self.target {
+            Target::Published(model, _) => Ok(&model.weights),
+            Target::Enclosed(..) => enclosed.ok_or_else(|| Error::invalid("weights", "did not come with the input")),
         }
     }
 
-    /// What `request` asks for.
+    /// The head that answers the question.
     ///
     /// # Errors
-    /// It does not suit the model or its gallery.
-    pub(crate) fn head(&self, request: &Evaluate) -> Result<Head<'_>, Error> {
-        match self {
-            Self::Published(model, gallery) => {
+    /// The question does not suit the model or its gallery.
+    pub(crate) fn head(&self) -> Result<Head<'_>, Error> {
+        match &self.target {
+            Target::Published(model, gallery) => {
                 let templates = gallery.as_ref().and_then(|gallery| gallery.templates.as_ref());
                 let Description { manifest, graph, .. } = &model.description;
-                Head::new(&request.question, manifest, graph, request.windows.len(), templates)
+                Head::new(&self.request.question, manifest, graph, self.request.windows.len(), templates)
             }
-            Self::Enclosed(..) => Ok(Head::Outputs),
+            Target::Enclosed(..) => Ok(Head::Outputs),
         }
     }
 
-    /// What the client is to share for `request`, of at most so many words, and the memory that its session may need.
+    /// The shares that the client is to send, of at most so many words, and the memory that the session may need.
     ///
     /// # Errors
     /// The limit that it exceeds.
-    pub(crate) fn demand(&self, request: &Evaluate, limits: &Limits, words: usize) -> Result<Demand, Refusal> {
-        let head = self.head(request).map_err(|e| Code::Invalid.because(e.to_string()))?;
+    pub(crate) fn demand(&self, limits: &Limits, words: usize) -> Result<Demand, Refusal> {
+        let request = &self.request;
+        let head = self.head().map_err(|e| Code::Invalid.because(e.to_string()))?;
         let graph = self.graph();
         let most = graph.max_windows();
         let in_range = |&n: &u32| (1..=most).contains(&n);
@@ -150,9 +136,9 @@ impl Asked {
             let reason = format!("{batch} windows at once, this party takes at most {} (limits.batch)", limits.batch);
             return Err(Code::TooLarge.because(reason));
         }
-        let enclosed = match self {
-            Self::Published(..) => None,
-            Self::Enclosed(graph, _) => Some(graph.clone()),
+        let enclosed = match &self.target {
+            Target::Published(..) => None,
+            Target::Enclosed(graph, _) => Some(graph.clone()),
         };
         let input = graph.input().full_shape(batch);
         let weights = enclosed.as_deref().map_or(0, model::weight_words);
@@ -179,6 +165,37 @@ impl Asked {
     }
 }
 
+impl Target {
+    fn find(catalog: &Catalog, tenant: &str, request: &Evaluate) -> Result<Self, Refusal> {
+        match &request.subject {
+            Subject::Published(publication) => {
+                let model = catalog.find(tenant, publication).ok_or_else(not_in_service)?;
+                let gallery = gallery(catalog, &model, request)?;
+                Ok(Self::Published(model, gallery))
+            }
+            Subject::Enclosed(encoded) => {
+                if request.question != Question::Output {
+                    let reason = "of an enclosed network there is nothing to ask for but its output";
+                    return Err(Code::Invalid.because(reason));
+                }
+                Ok(Self::Enclosed(Arc::new(model::graph(encoded)?), model_digest("", encoded)))
+            }
+        }
+    }
+
+    /// What the answer for this tenant relies on in the list of what is in service.
+    fn listed(&self, tenant: &str) -> Id {
+        match self {
+            Self::Published(model, gallery) => {
+                let gallery = gallery.as_ref().map(|gallery| &gallery.digest);
+                let (name, publication) = (&model.description.manifest.name, &model.publication);
+                listed_digest(&model.tenant, name, publication, model.revision, gallery)
+            }
+            Self::Enclosed(..) => listed_digest(tenant, "", &Id::default(), 0, None),
+        }
+    }
+}
+
 /// The gallery that a question names, with all its templates, if they are good for the security that is asked for.
 fn gallery(catalog: &Catalog, model: &Model, request: &Evaluate) -> Result<Option<Arc<Gallery>>, Refusal> {
     let (Question::Is { gallery: digest, .. } | Question::Who { gallery: digest }) = &request.question else {
@@ -195,7 +212,7 @@ fn gallery(catalog: &Catalog, model: &Model, request: &Evaluate) -> Result<Optio
     Ok(Some(gallery))
 }
 
-/// What a session needs.
+/// What a session needs before it computes.
 pub(crate) struct Demand {
     /// Shape of the input.
     input: Vec<usize>,
@@ -208,7 +225,7 @@ pub(crate) struct Demand {
 }
 
 impl Demand {
-    /// Reads what the client shares.
+    /// Reads the shares that the client sends.
     ///
     /// # Errors
     /// Those of [`stream::receive_dealt`].

@@ -1,0 +1,19 @@
+//! Counts what lasts.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Counts one more for as long as it lives.
+pub(crate) struct Counted<'a>(&'a AtomicU32);
+
+impl<'a> Counted<'a> {
+    pub(crate) fn new(number: &'a AtomicU32) -> Self {
+        number.fetch_add(1, Ordering::Relaxed);
+        Self(number)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
