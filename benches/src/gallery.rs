@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use mpc_client::local::LocalCluster;
 use mpc_client::preprocess::{Options, prepare};
 use mpc_client::{Client, Dealing, Mode};
+use mpc_client_local::LocalCluster;
 use mpc_core::Role;
 use mpc_core::model::Model;
 use mpc_core::ring::{Arithmetic, Tensor, fixed};

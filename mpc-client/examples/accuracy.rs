@@ -12,9 +12,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use mpc_client::local::LocalCluster;
 use mpc_client::preprocess::{Options, prepare};
 use mpc_client::{Client, Dealing, Encoded, Evaluation, Mode, Model, clear};
+use mpc_client_local::LocalCluster;
 use mpc_core::model::manifest::VERDICTS;
 
 /// Windows in one question.

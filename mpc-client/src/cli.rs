@@ -327,7 +327,7 @@ impl Command {
             Command::Model(ModelCommand::Show { .. }) => "model show",
             Command::Model(ModelCommand::Retire { .. }) => "model retire",
             Command::Preprocess(_) => "preprocess",
-            Command::LocalParty { .. } => mpc_client::local::SUBCOMMAND,
+            Command::LocalParty { .. } => mpc_client_local::SUBCOMMAND,
         }
     }
 }

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use directories::ProjectDirs;
 use mpc_core::wire::cluster::Cluster;
 
-use crate::error::{Error, Result};
+use mpc_client::{Error, Result};
 
 /// File name of a cluster description wherever it is looked for.
 const FILE: &str = "cluster.toml";
 
 /// The user's configuration folder for this program, where the platform has one.
-pub fn config_dir() -> Option<PathBuf> {
+fn config_dir() -> Option<PathBuf> {
     ProjectDirs::from("", "", "mpc").map(|dirs| dirs.config_dir().to_owned())
 }
 
@@ -20,7 +20,7 @@ pub fn config_dir() -> Option<PathBuf> {
 ///
 /// # Errors
 /// [`Error::NoCluster`] where there is none, [`Error::File`] where the file is invalid.
-pub fn find(explicit: Option<&Path>) -> Result<(PathBuf, Cluster)> {
+pub(crate) fn find(explicit: Option<&Path>) -> Result<(PathBuf, Cluster)> {
     let named = explicit.map(Path::to_owned).or_else(|| std::env::var_os("MPC_CLUSTER").map(PathBuf::from));
     let path = match named {
         Some(path) => path,
@@ -40,7 +40,7 @@ pub fn find(explicit: Option<&Path>) -> Result<(PathBuf, Cluster)> {
 ///
 /// # Errors
 /// [`Error::Usage`] where the platform has no configuration folder.
-pub fn identity_dir(explicit: Option<&Path>, cluster: Option<&Path>) -> Result<PathBuf> {
+pub(crate) fn identity_dir(explicit: Option<&Path>, cluster: Option<&Path>) -> Result<PathBuf> {
     if let Some(dir) = explicit {
         return Ok(dir.to_owned());
     }

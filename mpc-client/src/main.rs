@@ -1,8 +1,8 @@
 //! The command line of the client.
 
 mod cli;
+mod cluster;
 mod commands;
-mod gateway;
 mod hint;
 mod output;
 
@@ -10,12 +10,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mpc_client::preprocess::Options;
-use mpc_client::{Error, Result, local};
+use mpc_client::{Answer, Error, Question, Result};
 use mpc_core::kernel::WipingAllocator;
 
 use cli::{Cli, Command, ModelCommand};
-use commands::classify::{Job, Question};
-use commands::{check, classify, face, filter, init, model, plan, preprocess};
+use commands::classify::Request;
+use commands::{check, classify, face, filter, gateway, init, model, plan, preprocess};
 
 /// Bad inputs among good ones: the answer was printed, with an error for each of them.
 const BAD_INPUT: u8 = 2;
@@ -29,7 +29,7 @@ static ALLOCATOR: WipingAllocator = WipingAllocator;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Command::LocalParty { config } = &cli.command {
-        return local::party(config);
+        return mpc_client_local::party(config);
     }
     let (name, json) = (cli.command.name(), cli.global.json);
     match start(cli) {
@@ -58,18 +58,18 @@ async fn run(Cli { global, command }: Cli) -> Result<bool> {
     match command {
         Command::Emotion { files, model, trust } | Command::IdentifySpeaker { files, model, trust } => {
             let (security, options) = (trust.security.into(), Options::default());
-            let job = Job { command: name, model: &model, security, options, question: Question::Label };
-            print(&global, &classify::run(&global, job, files).await?)
+            let request = Request { command: name, model: &model, security, options, question: Question::Label };
+            print(&global, &classify::run(&global, request, files).await?)
         }
         Command::Classify { input, model, crop, trust } => {
             let (security, options) = (trust.security.into(), Options { crop });
-            let job = Job { command: name, model: &model, security, options, question: Question::Label };
-            print(&global, &classify::run(&global, job, input).await?)
+            let request = Request { command: name, model: &model, security, options, question: Question::Label };
+            print(&global, &classify::run(&global, request, input).await?)
         }
         Command::VerifySpeaker { first, second, model, trust } => {
             let (security, options) = (trust.security.into(), Options::default());
-            let job = Job { command: name, model: &model, security, options, question: Question::Same };
-            print(&global, &classify::run(&global, job, vec![first, second]).await?)
+            let request = Request { command: name, model: &model, security, options, question: Question::Same };
+            print(&global, &classify::run(&global, request, vec![first, second]).await?)
         }
         Command::Face(command) => match face::run(&global, command).await? {
             face::Done::Answer(answer) => print(&global, &answer),
@@ -96,11 +96,11 @@ async fn run(Cli { global, command }: Cli) -> Result<bool> {
 }
 
 /// Prints an answer; whether every input has one.
-fn print(global: &cli::Global, answer: &output::Answer) -> Result<bool> {
+fn print(global: &cli::Global, answer: &Answer) -> Result<bool> {
     match (global.json, global.csv) {
         (true, _) => output::print_json(answer)?,
-        (_, true) => answer.print_csv()?,
-        _ => answer.print()?,
+        (_, true) => output::print_csv(answer)?,
+        _ => output::print_answer(answer)?,
     }
     Ok(answer.complete())
 }

@@ -4,130 +4,45 @@ use std::io::Write;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mpc_client::answer::{Cost, InputResult, Outcome};
+use mpc_client::{Answer, Error, Mode, Result};
+use mpc_core::wire::message::Code;
 use owo_colors::OwoColorize;
 use serde::Serialize;
 
-use mpc_client::{Error, Evaluation, Mode, Model, Result};
-use mpc_core::wire::message::Code;
-
 use crate::hint::with_hint;
 
-/// One answer to one question about a batch of inputs; with `--json` this is what is printed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Answer {
-    /// The command that asked.
-    pub(crate) command: &'static str,
-    /// Name of the model.
-    pub(crate) model: String,
-    /// Which adversary the answer is secure against; none where nobody was asked.
-    pub(crate) security: Option<Mode>,
-    /// Whether that is more than was asked for.
-    #[serde(skip)]
-    pub(crate) raised: bool,
-    /// One entry an input, in the order they were given; one in all where two inputs are compared.
-    pub(crate) results: Vec<InputResult>,
-    /// What it took.
-    #[serde(flatten)]
-    pub(crate) cost: Cost,
-}
-
-/// What an answer took.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub(crate) struct Cost {
-    /// From the first byte sent to the reconstructed answer, connection and preprocessing included.
-    pub(crate) elapsed_ms: u64,
-    /// Rounds between the parties.
-    pub(crate) rounds: u64,
-    /// Payload bytes that each party sent to the others.
-    pub(crate) bytes_sent: [u64; 3],
-}
-
-impl Cost {
-    /// Of an evaluation, after that time in all.
-    pub(crate) fn of(evaluation: &Evaluation, elapsed: Duration) -> Self {
-        let Evaluation { rounds, bytes_sent, .. } = *evaluation;
-        Self { elapsed_ms: elapsed.as_millis() as u64, rounds, bytes_sent }
-    }
-}
-
-/// What became of one input.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct InputResult {
-    /// The file as it was named.
-    pub(crate) input: String,
-    /// The other one, where two are compared.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) with: Option<String>,
-    /// Its label, or why it has none.
-    #[serde(flatten)]
-    pub(crate) outcome: Outcome,
-    /// The cosine, where things are compared and the model reveals it.
-    #[serde(rename = "cosine", skip_serializing_if = "Option::is_none")]
-    pub(crate) score: Option<f64>,
-}
-
-/// A label, or why there is none.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Outcome {
-    /// The model's answer.
-    Label(String),
-    /// Why this input cannot be used.
-    Error(String),
-}
-
-impl Answer {
-    /// No results yet, asked for with `security`.
-    pub(crate) fn new(command: &'static str, model: &Model, security: Mode) -> Self {
-        Self {
-            command,
-            model: model.manifest.name.clone(),
-            security: Some(security.max(model.minimum)),
-            raised: model.minimum > security,
-            results: Vec::new(),
-            cost: Cost::default(),
+/// Prints labels, one a line, and a quiet line with what it took.
+pub(crate) fn print_answer(answer: &Answer) -> Result<()> {
+    let mut out = anstream::stdout().lock();
+    let mut err = anstream::stderr().lock();
+    for InputResult { input, outcome, score, .. } in &answer.results {
+        let cosine = score.map(|score| format!(" (cosine {score:.3})")).unwrap_or_default();
+        match outcome {
+            Outcome::Label(label) if answer.results.len() == 1 => writeln!(out, "{}{cosine}", label.bold()),
+            Outcome::Label(label) => writeln!(out, "{input}: {}{cosine}", label.bold()),
+            Outcome::Error(reason) => writeln!(err, "{} {input}: {reason}", "error:".red().bold()),
         }
+        .map_err(closed)?;
     }
-
-    /// Whether every input has a label.
-    pub(crate) fn complete(&self) -> bool {
-        self.results.iter().all(|result| matches!(result.outcome, Outcome::Label(_)))
-    }
-
-    /// Prints labels, one a line, and a quiet line with what it took.
-    pub(crate) fn print(&self) -> Result<()> {
-        let mut out = anstream::stdout().lock();
-        let mut err = anstream::stderr().lock();
-        for InputResult { input, outcome, score, .. } in &self.results {
-            let cosine = score.map(|score| format!(" (cosine {score:.3})")).unwrap_or_default();
-            match outcome {
-                Outcome::Label(label) if self.results.len() == 1 => writeln!(out, "{}{cosine}", label.bold()),
-                Outcome::Label(label) => writeln!(out, "{input}: {}{cosine}", label.bold()),
-                Outcome::Error(reason) => writeln!(err, "{} {input}: {reason}", "error:".red().bold()),
-            }
-            .map_err(closed)?;
-        }
-        drop((out, err));
-        print_summary(&format!("{} answered", self.model), self.security, self.raised, &self.cost)
-    }
+    drop((out, err));
+    print_summary(&format!("{} answered", answer.model), answer.security, answer.raised, &answer.cost)
 }
 
-impl Answer {
-    /// Prints a table for other programs: a header, and a line for each result.
-    pub(crate) fn print_csv(&self) -> Result<()> {
-        let mut table = csv::Writer::from_writer(anstream::stdout().lock());
-        let failed = |e: csv::Error| Error::System(format!("standard output: {e}"));
-        table.write_record(["input", "with", "label", "cosine", "error"]).map_err(failed)?;
-        for InputResult { input, with, outcome, score } in &self.results {
-            let (label, error) = match outcome {
-                Outcome::Label(label) => (label.as_str(), ""),
-                Outcome::Error(reason) => ("", reason.as_str()),
-            };
-            let cosine = score.map(|score| score.to_string()).unwrap_or_default();
-            table.write_record([input, with.as_deref().unwrap_or(""), label, &cosine, error]).map_err(failed)?;
-        }
-        table.flush().map_err(closed)
+/// Prints a table for other programs: a header, and a line for each result.
+pub(crate) fn print_csv(answer: &Answer) -> Result<()> {
+    let mut table = csv::Writer::from_writer(anstream::stdout().lock());
+    let failed = |e: csv::Error| Error::System(format!("standard output: {e}"));
+    table.write_record(["input", "with", "label", "cosine", "error"]).map_err(failed)?;
+    for InputResult { input, with, outcome, score } in &answer.results {
+        let (label, error) = match outcome {
+            Outcome::Label(label) => (label.as_str(), ""),
+            Outcome::Error(reason) => ("", reason.as_str()),
+        };
+        let cosine = score.map(|score| score.to_string()).unwrap_or_default();
+        table.write_record([input, with.as_deref().unwrap_or(""), label, &cosine, error]).map_err(failed)?;
     }
+    table.flush().map_err(closed)
 }
 
 /// Prints a quiet line with what `done` took, where servers were asked; whether the security was `raised` above what was asked for.

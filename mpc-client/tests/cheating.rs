@@ -6,7 +6,7 @@ mod support;
 use std::path::Path;
 
 use mpc_client::Dealing;
-use mpc_client::local::LocalCluster;
+use mpc_client_local::LocalCluster;
 use mpc_core::Role;
 use mpc_core::model::Model;
 use mpc_core::session::Id;

@@ -6,7 +6,7 @@ mod program;
 use std::path::Path;
 
 use mpc_client::Identity;
-use mpc_client::local::LocalCluster;
+use mpc_client_local::LocalCluster;
 use mpc_core::Role;
 use program::{client, run};
 use serde_json::Value;

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use futures_util::{SinkExt, StreamExt};
 use mpc_client::Dealing;
-use mpc_client::local::LocalCluster;
+use mpc_client_local::LocalCluster;
 use mpc_core::Role;
 use program::{client, run};
 use serde_json::{Value, json};

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use mpc_client::local::LocalCluster;
 use mpc_client::{Client, Dealing, Encoded, Identity, Mode, Model, preprocess};
+use mpc_client_local::LocalCluster;
 use mpc_core::Role;
 use mpc_core::network::endpoint::{self, connect};
 use mpc_core::network::tls;

@@ -5,8 +5,8 @@ mod project;
 use std::path::Path;
 use std::time::Duration;
 
-use mpc_client::local::LocalCluster;
 use mpc_client::{Client, Dealing, Encoded, Error, Mode, Model, preprocess};
+use mpc_client_local::LocalCluster;
 use mpc_core::Role;
 use project::{models, samples};
 use tokio::task::JoinSet;

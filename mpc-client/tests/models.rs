@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mpc_client::local::LocalCluster;
 use mpc_client::preprocess::{Options, Prepared, prepare};
 use mpc_client::{Dealing, Mode};
+use mpc_client_local::LocalCluster;
 use mpc_core::inference::clear;
 use mpc_core::model::Model;
 use mpc_core::model::manifest::UNKNOWN;

@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use faults::{Random, Relays};
-use mpc_client::local::LocalCluster;
 use mpc_client::{Client, Cluster, Dealing, Encoded, Error, Identity, Mode, Model, preprocess};
+use mpc_client_local::LocalCluster;
 use mpc_core::Role;
 use project::{models, samples};
 use support::{brightness_model, picture};

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use mpc_core::link::Link;
 use mpc_core::network::Network;
 use mpc_core::network::mesh::{Connections, Control, Mesh};
 use mpc_core::network::quic::QuicNetwork;
@@ -142,5 +141,5 @@ pub(crate) fn greet<H: Serialize + DeserializeOwned>(
 /// A connection is gone.
 pub(crate) fn party(network: QuicNetwork, security: Mode, transcript: &Id) -> Result<Party> {
     let (own, next) = network.prss_keys()?;
-    Ok(Party::new(Link::new(Box::new(network), Prss::new(own, next)), security, transcript))
+    Ok(Party::new(Box::new(network), Prss::new(own, next), security, transcript))
 }

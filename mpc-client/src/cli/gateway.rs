@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use hyper::Uri;
+use mpc_client_gateway::Url;
 
 #[derive(Debug, Args)]
 pub(crate) struct GatewayArgs {
@@ -24,19 +24,6 @@ pub(crate) struct GatewayArgs {
     #[arg(long, value_name = "NAME", default_value = "mpc-client")]
     pub(crate) analyzer_id: String,
     /// Send what is answered about two recordings also to this WebSocket, ws://HOST:PORT/PATH. It is not encrypted on the way
-    #[arg(long, value_name = "URL", env = "MPC_PUBLISH", hide_env_values = true, value_parser = websocket)]
-    pub(crate) publish: Option<Uri>,
-}
-
-fn websocket(text: &str) -> Result<Uri, String> {
-    let url: Uri = text.parse().map_err(|e| format!("{e}; give ws://HOST:PORT/PATH"))?;
-    let authority = url.authority().filter(|authority| !authority.host().is_empty());
-    match (url.scheme_str(), authority) {
-        (Some("wss"), _) => {
-            Err("TLS is not spoken here: give the ws:// address of a proxy on this machine that adds it".into())
-        }
-        (Some("ws"), Some(authority)) if !authority.as_str().contains('@') => Ok(url),
-        (Some("ws"), Some(_)) => Err("a user's name and password are not sent: leave them out".into()),
-        _ => Err("not of the form ws://HOST:PORT/PATH".into()),
-    }
+    #[arg(long, value_name = "URL", env = "MPC_PUBLISH", hide_env_values = true)]
+    pub(crate) publish: Option<Url>,
 }

@@ -1,6 +1,6 @@
 //! `check`: everything that keeps this client from asking.
 
-use mpc_client::{Result, cluster};
+use mpc_client::Result;
 use mpc_core::Role;
 use mpc_core::network::certificate::date;
 use mpc_core::network::check::{Finding, Level, Report};
@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::identity;
 use crate::cli::Global;
+use crate::cluster;
 use crate::output::{print_json, print_line};
 
 #[derive(Serialize)]

@@ -2,15 +2,15 @@
 
 use std::time::Instant;
 
+use mpc_client::answer::{Enrolled, Persons, Removed};
 use mpc_client::preprocess::Options;
-use mpc_client::{Client, Gallery, Lost, Mode, Model, Result};
+use mpc_client::{Answer, Lost, Question, Result, input};
 use serde::Serialize;
 
-use super::classify::{self, Asking, Job, Question};
-use super::inputs::{self, Input};
-use super::{Needed, ask};
+use super::classify::{self, Request};
+use super::{Needed, ask, inputs};
 use crate::cli::{FaceCommand, Global};
-use crate::output::{Answer, Cost, print_json, print_line, print_warning};
+use crate::output::{print_json, print_line, print_warning};
 
 /// What a command about faces ends with.
 pub(crate) enum Done {
@@ -26,13 +26,14 @@ pub(crate) async fn run(global: &Global, command: FaceCommand) -> Result<Done> {
     match command {
         FaceCommand::Match { pictures, about } => {
             let (security, options) = (about.trust.security.into(), Options { crop: about.crop });
-            let job = Job { command: name, model: &about.model, security, options, question: Question::Who };
-            classify::run(global, job, pictures).await.map(Done::Answer)
+            let request = Request { command: name, model: &about.model, security, options, question: Question::Who };
+            classify::run(global, request, pictures).await.map(Done::Answer)
         }
         FaceCommand::Verify { id, pictures, about } => {
             let (security, options) = (about.trust.security.into(), Options { crop: about.crop });
-            let job = Job { command: name, model: &about.model, security, options, question: Question::Is(&id) };
-            classify::run(global, job, pictures).await.map(Done::Answer)
+            let request =
+                Request { command: name, model: &about.model, security, options, question: Question::Is(&id) };
+            classify::run(global, request, pictures).await.map(Done::Answer)
         }
         FaceCommand::Enrol { id, pictures, about } => {
             let start = Instant::now();
@@ -41,8 +42,9 @@ pub(crate) async fn run(global: &Global, command: FaceCommand) -> Result<Done> {
                 let (options, security) = (Options { crop: about.crop }, about.trust.security.into());
                 let pictures = inputs::expand(pictures.clone(), &model.manifest).await?;
                 progress.say(format!("enrolling {id}"));
-                let asking = Asking { client, model: &model, timeout: global.timeout, start };
-                enrol(&asking, &id, &pictures, options, security).await
+                let inputs = input::all(inputs::prepare(&model, pictures, options).await?)?;
+                let evaluation = client.enrol(&model, &id, &inputs, security, global.timeout).await?;
+                Ok(Enrolled::new(&model, &id, inputs.len(), &evaluation, start.elapsed()))
             })
             .await?;
             if global.json {
@@ -54,9 +56,11 @@ pub(crate) async fn run(global: &Global, command: FaceCommand) -> Result<Done> {
             Ok(Done::Printed)
         }
         FaceCommand::List { model } => {
-            let list =
-                ask(global, Needed::One(&model), async |client, _| list(client, &client.model(&model).await?).await)
-                    .await?;
+            let list = ask(global, Needed::One(&model), async |client, _| {
+                let model = client.model(&model).await?;
+                Ok(Persons::new(&model, client.gallery(&model).await?))
+            })
+            .await?;
             if global.json {
                 print_json(&list)?;
             } else if list.persons.is_empty() {
@@ -76,7 +80,9 @@ pub(crate) async fn run(global: &Global, command: FaceCommand) -> Result<Done> {
         }
         FaceCommand::Remove { id: Some(id), model, .. } => {
             let removed = ask(global, Needed::One(&model), async |client, _| {
-                remove(client, &client.model(&model).await?, &id).await
+                let model = client.model(&model).await?;
+                client.remove(&model, &id).await?;
+                Ok(Removed::new(&model, &id))
             })
             .await?;
             if global.json {
@@ -103,73 +109,10 @@ pub(crate) async fn run(global: &Global, command: FaceCommand) -> Result<Done> {
     }
 }
 
-/// Who was enrolled; with `--json` this is what `face enrol` prints.
-#[derive(Serialize)]
-pub(crate) struct Enrolled {
-    command: &'static str,
-    model: String,
-    id: String,
-    pictures: usize,
-    /// What the template was computed with, which may be stricter than what was asked for.
-    security: Option<Mode>,
-    #[serde(flatten)]
-    cost: Cost,
-}
-
-/// Enrols a person with all of the pictures.
-pub(crate) async fn enrol(
-    asking: &Asking<'_>,
-    id: &str,
-    pictures: &[Input],
-    options: Options,
-    security: Mode,
-) -> Result<Enrolled> {
-    let Asking { client, model, timeout, start } = *asking;
-    let inputs = inputs::prepare_all(model, pictures, options).await?;
-    let evaluation = client.enrol(model, id, &inputs, security, timeout).await?;
-    Ok(Enrolled {
-        command: "face enrol",
-        model: model.manifest.name.clone(),
-        id: id.into(),
-        pictures: inputs.len(),
-        security: evaluation.security,
-        cost: Cost::of(&evaluation, start.elapsed()),
-    })
-}
-
-/// Who is enrolled; with `--json` this is what `face list` prints.
-#[derive(Serialize)]
-pub(crate) struct List {
-    command: &'static str,
-    model: String,
-    persons: Vec<String>,
-    lost: Vec<Lost>,
-}
-
-/// Asks who is enrolled.
-pub(crate) async fn list(client: &Client, model: &Model) -> Result<List> {
-    let Gallery { persons, lost, .. } = client.gallery(model).await?;
-    Ok(List { command: "face list", model: model.manifest.name.clone(), persons, lost })
-}
-
-/// Who was removed; with `--json` this is what `face remove` prints.
-#[derive(Serialize)]
-pub(crate) struct Removed {
-    command: &'static str,
-    model: String,
-    id: String,
-}
-
 /// With `--json` this is what `face remove --lost` prints.
 #[derive(Serialize)]
 struct RemovedLost {
     command: &'static str,
     model: String,
     persons: Vec<String>,
-}
-
-/// Takes a person out of the gallery.
-pub(crate) async fn remove(client: &Client, model: &Model, id: &str) -> Result<Removed> {
-    client.remove(model, id).await?;
-    Ok(Removed { command: "face remove", model: model.manifest.name.clone(), id: id.into() })
 }

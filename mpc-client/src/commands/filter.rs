@@ -5,13 +5,14 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Instant;
 
+use mpc_client::answer::Cost;
 use mpc_client::filter::{self, Filtered, Kernel};
 use mpc_client::{Error, Mode, Result};
 use serde::Serialize;
 
 use super::{Needed, ask_within, blocking, inputs};
 use crate::cli::{FilterArgs, Global};
-use crate::output::{Cost, Progress, print_json, print_summary};
+use crate::output::{Progress, print_json, print_summary};
 
 /// Most bytes of a kernel's file that are read.
 const MAX_KERNEL: u64 = 1 << 16;
@@ -48,7 +49,8 @@ pub(crate) async fn run(global: &Global, args: &FilterArgs) -> Result<()> {
         return Err(Error::Usage(format!("{}: there is no such folder to write to", folder.display())));
     }
     let (start, kernel) = (Instant::now(), kernel(&args.kernel)?);
-    let picture = inputs::picture(inputs::one(args.input.clone()).await?).await?;
+    let input = inputs::one(args.input.clone()).await?;
+    let picture = blocking(move || input.picture()).await?;
     let filtered = if global.clear {
         let progress = Progress::start();
         progress.say("filtering in the clear");

@@ -1,12 +1,13 @@
 //! `init`: this client's key and certificate.
 
-use mpc_client::{Result, cluster};
+use mpc_client::Result;
 use mpc_core::network::certificate::date;
 use mpc_core::network::identity::DAYS;
 use mpc_core::network::keys;
 use serde::Serialize;
 
 use crate::cli::Global;
+use crate::cluster;
 use crate::output::{print_json, print_line};
 
 #[derive(Serialize)]

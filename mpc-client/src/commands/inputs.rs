@@ -3,9 +3,9 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use mpc_client::picture::Picture;
-use mpc_client::preprocess::{self, Options, Prepared};
-use mpc_client::{Encoded, Error, Model, Result};
+use mpc_client::input::Prepared;
+use mpc_client::preprocess::{self, Options};
+use mpc_client::{Error, Input, Model, Result};
 use mpc_core::model::Manifest;
 use mpc_core::model::manifest::Preprocess;
 
@@ -13,38 +13,6 @@ use super::blocking;
 
 /// What stands for standard input.
 const STDIN: &str = "-";
-
-/// One thing that is asked about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Input {
-    /// As the person who asks knows it.
-    pub(crate) name: String,
-    source: Source,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Source {
-    File(PathBuf),
-    Bytes(Vec<u8>),
-}
-
-impl Input {
-    fn file(path: PathBuf) -> Self {
-        Self { name: path.display().to_string(), source: Source::File(path) }
-    }
-
-    /// What came without a file, under a name.
-    pub(crate) fn bytes(name: String, bytes: Vec<u8>) -> Self {
-        Self { name, source: Source::Bytes(bytes) }
-    }
-
-    fn prepare(&self, manifest: &Manifest, options: Options) -> preprocess::Result<Prepared> {
-        match &self.source {
-            Source::File(path) => preprocess::prepare(manifest, path, options),
-            Source::Bytes(bytes) => preprocess::prepare_bytes(manifest, bytes.clone(), options),
-        }
-    }
-}
 
 /// The inputs that arguments stand for, in their order: a file is itself, a folder the pictures or recordings in it by name, a pattern
 /// like `*.wav` the files that match it, and `-` what comes on standard input.
@@ -71,21 +39,6 @@ pub(crate) async fn one(argument: PathBuf) -> Result<Input> {
     blocking(move || match &expand_one(argument, &["png", "jpg", "jpeg"], std::io::stdin().lock())?[..] {
         [input] => Ok(input.clone()),
         several => Err(Error::Usage(format!("one file at a time, not {}", several.len()))),
-    })
-    .await
-}
-
-/// An input as a picture.
-///
-/// # Errors
-/// [`Error::Input`] where it is none.
-pub(crate) async fn picture(input: Input) -> Result<Picture> {
-    blocking(move || {
-        let picture = match input.source {
-            Source::File(path) => Picture::read(&path),
-            Source::Bytes(bytes) => Picture::decode(bytes),
-        };
-        picture.map_err(|reason| Error::Input(format!("{}: {reason}", input.name)))
     })
     .await
 }
@@ -124,23 +77,10 @@ fn extension(path: &Path) -> Option<String> {
     Some(path.extension()?.to_str()?.to_ascii_lowercase())
 }
 
-/// Inputs in fixed point, or for each the line that says why not.
-pub(crate) async fn prepare(model: &Model, inputs: &[Input], options: Options) -> Result<Vec<Result<Encoded, String>>> {
-    let (model, inputs) = (model.clone(), inputs.to_vec());
-    let one = move |input: &Input| {
-        let prepared = input.prepare(&model.manifest, options).map_err(|e| e.to_string())?;
-        model.encode(&prepared.features).map_err(|e| e.to_string())
-    };
-    blocking(move || Ok(inputs.iter().map(one).collect())).await
-}
-
-/// All inputs in fixed point.
-///
-/// # Errors
-/// [`Error::Input`] with the first that cannot be used.
-pub(crate) async fn prepare_all(model: &Model, inputs: &[Input], options: Options) -> Result<Vec<Encoded>> {
-    let prepared = prepare(model, inputs, options).await?.into_iter().zip(inputs);
-    prepared.map(|(input, from)| input.map_err(|reason| Error::Input(format!("{}: {reason}", from.name)))).collect()
+/// The inputs of `model`, prepared on a thread of their own.
+pub(crate) async fn prepare(model: &Model, inputs: Vec<Input>, options: Options) -> Result<Vec<Prepared>> {
+    let model = model.clone();
+    blocking(move || Ok(inputs.into_iter().map(|input| input.prepare(&model, options)).collect())).await
 }
 
 #[cfg(test)]
@@ -155,7 +95,7 @@ mod tests {
         }
         let names = |argument: PathBuf, stdin: &[u8]| -> Result<Vec<String>, String> {
             let inputs = expand_one(argument, &["png", "jpg"], stdin).map_err(|e| e.to_string())?;
-            Ok(inputs.iter().map(|input| input.name.rsplit('/').next().unwrap().to_owned()).collect())
+            Ok(inputs.iter().map(|input| input.name().rsplit('/').next().unwrap().to_owned()).collect())
         };
         let path = |name: &str| folder.path().join(name);
         assert_eq!(names(folder.path().into(), b"").unwrap(), ["a.jpg", "b.PNG"]);

@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod classify;
 pub(crate) mod face;
 pub(crate) mod filter;
+pub(crate) mod gateway;
 pub(crate) mod init;
 pub(crate) mod inputs;
 pub(crate) mod model;
@@ -13,11 +14,12 @@ pub(crate) mod preprocess;
 use std::path::Path;
 use std::time::Duration;
 
-use mpc_client::local::{self, LocalCluster};
-use mpc_client::{Client, Dealing, Error, Identity, Result, cluster};
+use mpc_client::{Client, Dealing, Error, Identity, Result};
+use mpc_client_local::{self as local, LocalCluster};
 use mpc_core::model::Model;
 
 use crate::cli::Global;
+use crate::cluster;
 use crate::output::{Progress, print_warning};
 
 /// Connects to the cluster that the options name, or to one that is started for this question and serves `models`; does the
@@ -161,9 +163,4 @@ pub(crate) async fn interrupted() {
         _ = tokio::signal::ctrl_c() => {}
         () = terminated => {}
     }
-}
-
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

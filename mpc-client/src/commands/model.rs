@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use mpc_client::{Dealing, Error, Mode, Model, Models, Result, cluster};
-use mpc_core::model::manifest::{Licence, Reveal};
+use data_encoding::HEXLOWER;
+use mpc_client::answer::{ModelEntry, ModelList};
+use mpc_client::{Dealing, Error, Model, Models, Result};
 use serde::Serialize;
 
-use super::{Needed, ask, blocking, hex};
+use super::{Needed, ask, blocking};
 use crate::cli::Global;
+use crate::cluster;
 use crate::output::{print_json, print_line, print_warning};
 
 #[derive(Serialize)]
@@ -44,7 +46,7 @@ pub(crate) async fn publish(global: &Global, folder: PathBuf, anew: bool, forget
             command: "model publish",
             model: name,
             version,
-            publication: hex(&published.publication),
+            publication: HEXLOWER.encode(&published.publication),
             revision: published.revision,
             weights,
             bytes_sent: published.bytes_sent,
@@ -68,42 +70,11 @@ fn kept(global: &Global) -> Result<Option<(PathBuf, mpc_client::Cluster)>> {
     Ok(Some((dir, cluster)))
 }
 
-/// With `--json` this is what `models` prints.
-#[derive(Serialize)]
-pub(crate) struct List {
-    command: &'static str,
-    models: Vec<Entry>,
-    problems: Vec<String>,
-}
-
-/// With `--json` this is what `model show` prints.
-#[derive(Serialize)]
-struct Entry {
-    name: String,
-    version: String,
-    title: String,
-    labels: Vec<String>,
-    reveal: Reveal,
-    security: Mode,
-    licence: Licence,
-    input: Vec<usize>,
-    weights: usize,
-    operations: usize,
-    revision: u64,
-    publication: String,
-}
-
-impl From<Models> for List {
-    fn from(Models { served, problems, .. }: Models) -> Self {
-        Self { command: "models", models: served.into_iter().map(entry).collect(), problems }
-    }
-}
-
 /// Lists the models that all three parties serve.
 pub(crate) async fn list(global: &Global) -> Result<()> {
     let models = ask(global, Needed::All, async |client, _| client.models().await).await?;
     if global.json {
-        return print_json(&List::from(models));
+        return print_json(&ModelList::from(models));
     }
     let Models { served, problems, .. } = models;
     problems.iter().for_each(|problem| print_warning(problem));
@@ -121,7 +92,7 @@ pub(crate) async fn list(global: &Global) -> Result<()> {
 /// Prints what is public of a model.
 pub(crate) async fn show(global: &Global, name: &str) -> Result<()> {
     let model = ask(global, Needed::One(name), async |client, _| client.model(name).await).await?;
-    let model = entry(model);
+    let model = ModelEntry::from(model);
     if global.json {
         return print_json(&model);
     }
@@ -164,21 +135,4 @@ pub(crate) async fn retire(global: &Global, name: &str, forget_gallery: bool) ->
 fn word(option: &impl Serialize) -> Result<String> {
     let value = serde_json::to_value(option).map_err(|e| Error::Internal(e.to_string()))?;
     Ok(value.as_str().unwrap_or_default().to_owned())
-}
-
-fn entry(Model { publication, revision, manifest, graph, minimum, .. }: Model) -> Entry {
-    Entry {
-        weights: graph.weights.iter().map(|spec| spec.shape.iter().product::<usize>()).sum(),
-        operations: graph.nodes.len(),
-        name: manifest.name,
-        version: manifest.version,
-        title: manifest.title,
-        labels: manifest.labels,
-        reveal: manifest.reveal,
-        security: minimum,
-        licence: manifest.licence,
-        input: manifest.input.shape,
-        revision,
-        publication: hex(&publication),
-    }
 }

@@ -17,22 +17,24 @@
 //! # }
 //! ```
 
+pub mod answer;
 pub mod clear;
-pub mod cluster;
 mod connect;
 pub mod error;
 pub mod filter;
 mod gallery;
-pub mod local;
+pub mod input;
 mod models;
 pub mod picture;
 pub mod preprocess;
 mod publish;
 mod session;
 
+pub use answer::{Answer, Question};
 pub use connect::Client;
 pub use error::{Error, Result};
 pub use gallery::{Gallery, Lost, Matches};
+pub use input::Input;
 pub use models::Models;
 pub use mpc_core::network::identity::Identity;
 pub use mpc_core::session::Mode;

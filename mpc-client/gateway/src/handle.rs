@@ -4,11 +4,14 @@ use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use data_encoding::HEXLOWER;
 use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Request, StatusCode};
-use mpc_client::preprocess::Options;
-use mpc_client::{Client, Error, Model};
+use mpc_client::answer::{Enrolled, InputResult, ModelList, Outcome, Persons, Removed};
+use mpc_client::input::{self, Prepared};
+use mpc_client::preprocess;
+use mpc_client::{Answer, Client, Error, Input, Model, Question};
 use mpc_core::model::manifest::VERDICTS;
 use serde::Serialize;
 use serde_json::json;
@@ -22,11 +25,7 @@ use super::multipart;
 use super::reply::{self, Failure, Reply};
 use super::routes::{self, About, Action, Query};
 use super::websocket::Publisher;
-use crate::cli::GatewayArgs;
-use crate::commands::classify::{Asking, Job, Question};
-use crate::commands::inputs::{self, Input};
-use crate::commands::{blocking, face, hex, model};
-use crate::output::{Answer, InputResult, Outcome, Progress};
+use super::{Options, Servers};
 
 /// Within this time, servers that live say so.
 const ALIVE: Duration = Duration::from_secs(5);
@@ -38,8 +37,8 @@ const OPEN_API: &str = include_str!("openapi.json");
 const NONCE: &str = "{{nonce}}";
 
 /// Everything that requests share.
-pub(crate) struct Gateway {
-    pub(crate) link: Link,
+pub(crate) struct Gateway<S> {
+    pub(crate) link: Link<S>,
     guard: Guard,
     metrics: Metrics,
     publisher: Option<Publisher>,
@@ -58,16 +57,17 @@ struct Work<'a> {
     start: Instant,
 }
 
-impl Gateway {
+impl<S: Servers> Gateway<S> {
     pub(crate) fn new(
-        link: Link,
+        link: Link<S>,
         guard: Guard,
         metrics: Metrics,
         publisher: Option<Publisher>,
-        args: GatewayArgs,
+        options: Options,
     ) -> Self {
-        let places = Semaphore::new(args.concurrent.into());
-        Self { link, guard, metrics, publisher, places, max_bytes: args.max_mib << 20, analyzer: args.analyzer_id }
+        let places = Semaphore::new(options.concurrent.into());
+        let (max_bytes, analyzer) = (options.max_mib << 20, options.analyzer_id);
+        Self { link, guard, metrics, publisher, places, max_bytes, analyzer }
     }
 
     /// How long a question may take.
@@ -139,46 +139,72 @@ impl Gateway {
         })
     }
 
-    async fn answer(&self, client: &Client, work: Work<'_>) -> Result<Reply, Failure> {
+    async fn answer(&self, client: &Client, mut work: Work<'_>) -> Result<Reply, Failure> {
         if work.action == Action::Models {
-            return found(&model::List::from(client.models().await?));
+            return found(&ModelList::from(client.models().await?));
         }
-        let Work { action, names, query, files, start } = work;
-        if action == Action::Filter {
-            return self.filter(client, &query, files).await;
+        if work.action == Action::Filter {
+            return self.filter(client, work).await;
         }
-        let model = client.model(&query.model).await?;
-        let asking = Asking { client, model: &model, timeout: self.timeout(), start };
-        match action {
+        let model = client.model(&work.query.model).await?;
+        let inputs = prepare(&model, std::mem::take(&mut work.files)).await?;
+        match work.action {
             Action::Ask { command, question } => {
                 let question = match question {
                     About::Label => Question::Label,
                     About::Same => Question::Same,
                     About::Who => Question::Who,
-                    About::Is => Question::Is(known(client, &model, query.id()?).await?),
+                    About::Is => Question::Is(known(client, &model, work.query.id()?).await?),
                 };
-                found(&answer(&asking, &query, command, question, files).await?)
+                found(&self.ask(client, &model, command, question, inputs, &work).await?)
             }
             Action::Speakers => {
-                let answer = answer(&asking, &query, "verify-speaker", Question::Same, files).await?;
-                self.speakers(names, &answer)
+                let answer = self.ask(client, &model, "verify-speaker", Question::Same, inputs, &work).await?;
+                self.speakers(work.names, &answer)
             }
             Action::Enrol => {
-                let id = query.id()?;
-                found(&face::enrol(&asking, id, &files, Options::default(), query.security).await?)
+                let id = work.query.id()?;
+                let inputs = input::all(inputs)?;
+                let evaluation = client.enrol(&model, id, &inputs, work.query.security, self.timeout()).await?;
+                found(&Enrolled::new(&model, id, inputs.len(), &evaluation, work.start.elapsed()))
             }
-            Action::Persons => found(&face::list(client, &model).await?),
-            _ => found(&face::remove(client, &model, known(client, &model, &names[0]).await?).await?),
+            Action::Persons => found(&Persons::new(&model, client.gallery(&model).await?)),
+            _ => {
+                let id = known(client, &model, &work.names[0]).await?;
+                client.remove(&model, id).await?;
+                found(&Removed::new(&model, id))
+            }
+        }
+    }
+
+    /// The answer about the files, unless none could be used.
+    async fn ask(
+        &self,
+        client: &Client,
+        model: &Model,
+        command: &'static str,
+        question: Question<'_>,
+        inputs: Vec<Prepared>,
+        work: &Work<'_>,
+    ) -> Result<Answer, Failure> {
+        let answer = client.answer(command, model, question, inputs, work.query.security, self.timeout()).await?;
+        let reasons = answer.results.iter().map(|InputResult { input, outcome, .. }| match outcome {
+            Outcome::Error(reason) => Some(format!("{input}: {reason}")),
+            Outcome::Label(_) => None,
+        });
+        match reasons.collect::<Option<Vec<_>>>() {
+            Some(reasons) => Err(Error::Input(reasons.join("; ")).into()),
+            None => Ok(answer.after(work.start.elapsed())),
         }
     }
 
     /// A filtered picture, as PNG.
-    async fn filter(&self, client: &Client, query: &Query, files: Vec<Input>) -> Result<Reply, Failure> {
+    async fn filter(&self, client: &Client, Work { query, files, .. }: Work<'_>) -> Result<Reply, Failure> {
         let kernel = query.kernel()?;
         let Ok([file]) = <[Input; 1]>::try_from(files) else {
             return Err(Failure::usage("one picture at a time is filtered"));
         };
-        let picture = inputs::picture(file).await?;
+        let picture = blocking(move || file.picture()).await?;
         let filtered = client.filter(&kernel, &picture, query.security, self.timeout(), |_, _| ()).await?;
         let png = blocking(move || filtered.picture.to_png()).await?;
         Ok(reply::content("image/png", png))
@@ -214,25 +240,18 @@ impl Gateway {
     }
 }
 
-/// The answer, unless no file could be used.
-async fn answer(
-    asking: &Asking<'_>,
-    query: &Query,
-    command: &'static str,
-    question: Question<'_>,
-    files: Vec<Input>,
-) -> Result<Answer, Failure> {
-    let (security, options) = (query.security, Options::default());
-    let job = Job { command, model: &query.model, security, options, question };
-    let answer = asking.answer(&job, files, &Progress::hidden()).await?;
-    let reasons = answer.results.iter().map(|InputResult { input, outcome, .. }| match outcome {
-        Outcome::Error(reason) => Some(format!("{input}: {reason}")),
-        Outcome::Label(_) => None,
-    });
-    match reasons.collect::<Option<Vec<_>>>() {
-        Some(reasons) => Err(Error::Input(reasons.join("; ")).into()),
-        None => Ok(answer),
-    }
+/// The files as inputs of the model.
+async fn prepare(model: &Model, files: Vec<Input>) -> Result<Vec<Prepared>, Failure> {
+    let model = model.clone();
+    let prepare = move |file: Input| file.prepare(&model, preprocess::Options::default());
+    Ok(blocking(move || Ok(files.into_iter().map(prepare).collect())).await?)
+}
+
+/// Runs what would hold up the network on a thread of its own.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> mpc_client::Result<T> + Send + 'static,
+) -> mpc_client::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?
 }
 
 /// The name, if somebody is enrolled under it.
@@ -250,7 +269,7 @@ fn found(answer: &impl Serialize) -> Result<Reply, Failure> {
 fn random() -> Result<String, Failure> {
     let mut bytes = [0; 16];
     mpc_core::random::fill(&mut bytes).map_err(Error::from)?;
-    Ok(hex(&bytes))
+    Ok(HEXLOWER.encode(&bytes))
 }
 
 /// The page for people, which may run its own script, talk to this gateway, and nothing else.

@@ -1,6 +1,7 @@
-//! Answers that are also published to a WebSocket, behind the back of whoever asked.
+//! Answers that are also published to a WebSocket, independently of the HTTP response.
 
 use std::io;
+use std::str::FromStr;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -15,7 +16,6 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use super::metrics::Metrics;
-use crate::output::print_warning;
 
 /// Answers that may wait for the WebSocket; further ones are not published.
 const WAITING: usize = 64;
@@ -30,10 +30,33 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Largest message of the receiver in bytes. It is read and ignored, but read it must be: pings are answered then.
 const LARGEST: usize = 1 << 20;
 
+/// Where a WebSocket is: `ws://HOST:PORT/PATH`, without a user's name.
+#[derive(Debug, Clone)]
+pub struct Url(Uri);
+
+impl FromStr for Url {
+    /// What to write instead, on one line.
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let url: Uri = text.parse().map_err(|e| format!("{e}; give ws://HOST:PORT/PATH"))?;
+        let authority = url.authority().filter(|authority| !authority.host().is_empty());
+        match (url.scheme_str(), authority) {
+            (Some("wss"), _) => {
+                Err("TLS is not spoken here: give the ws:// address of a proxy on this machine that adds it".into())
+            }
+            (Some("ws"), Some(authority)) if !authority.as_str().contains('@') => Ok(Self(url)),
+            (Some("ws"), Some(_)) => Err("a user's name and password are not sent: leave them out".into()),
+            _ => Err("not of the form ws://HOST:PORT/PATH".into()),
+        }
+    }
+}
+
 /// Takes answers, and never waits.
 pub(crate) struct Publisher {
     queue: Sender<String>,
     dropped: Counter,
+    warn: fn(&str),
 }
 
 /// Carries them to the WebSocket.
@@ -44,14 +67,15 @@ pub(crate) struct Delivery {
     next: Option<String>,
     pause: Duration,
     sent: Counter,
+    warn: fn(&str),
 }
 
 /// Both ends of a queue of answers for the WebSocket at `url`.
-pub(crate) fn to(url: Uri, metrics: &Metrics) -> (Publisher, Delivery) {
+pub(crate) fn to(url: Url, metrics: &Metrics, warn: fn(&str)) -> (Publisher, Delivery) {
     let (sender, receiver) = channel(WAITING);
-    let publisher = Publisher { queue: sender, dropped: metrics.published("dropped") };
+    let publisher = Publisher { queue: sender, dropped: metrics.published("dropped"), warn };
     let sent = metrics.published("sent");
-    (publisher, Delivery { url, queue: receiver, next: None, pause: FIRST_PAUSE, sent })
+    (publisher, Delivery { url: url.0, queue: receiver, next: None, pause: FIRST_PAUSE, sent, warn })
 }
 
 impl Publisher {
@@ -59,7 +83,7 @@ impl Publisher {
     pub(crate) fn publish(&self, answer: &Value) {
         if self.queue.try_send(answer.to_string()).is_err() {
             self.dropped.inc();
-            print_warning(&format!("an answer is not published: {WAITING} others still wait for the WebSocket"));
+            (self.warn)(&format!("an answer is not published: {WAITING} others still wait for the WebSocket"));
         }
     }
 }
@@ -71,7 +95,7 @@ impl Delivery {
             if let Err(error) = self.converse().await {
                 // The rest of the URL may hold a password.
                 let receiver = self.url.authority().map_or("", |authority| authority.as_str());
-                print_warning(&format!("cannot publish to {receiver}: {error}; trying again in {:?}", self.pause));
+                (self.warn)(&format!("cannot publish to {receiver}: {error}; trying again in {:?}", self.pause));
                 sleep(self.pause).await;
                 self.pause = LONGEST_PAUSE.min(2 * self.pause);
             }
@@ -129,7 +153,7 @@ mod tests {
     #[test]
     fn a_full_queue_drops_what_comes_last() {
         let metrics = Metrics::new();
-        let (publisher, mut delivery) = to("ws://localhost".parse().unwrap(), &metrics);
+        let (publisher, mut delivery) = to("ws://localhost".parse().unwrap(), &metrics, |_| ());
         (0..WAITING + 2).for_each(|i| publisher.publish(&i.into()));
         assert_eq!(metrics.published("dropped").get(), 2);
         let queued: Vec<String> = std::iter::from_fn(|| delivery.queue.try_recv().ok()).collect();

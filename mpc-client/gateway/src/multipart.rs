@@ -5,12 +5,12 @@ use hyper::Request;
 use hyper::StatusCode;
 use hyper::body::{Body, Incoming};
 use hyper::header::CONTENT_TYPE;
+use mpc_client::Input;
 use multer::{Constraints, Multipart, SizeLimit};
 use tokio::time::timeout;
 
 use super::BODY;
 use super::reply::Failure;
-use crate::commands::inputs::Input;
 
 /// Most files in a request.
 const FILES: usize = 256;

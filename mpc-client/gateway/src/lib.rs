@@ -12,6 +12,8 @@ mod reply;
 mod routes;
 mod websocket;
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,19 +21,18 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use mpc_client::{Error, Result};
+use mpc_client::{Client, Error, Result};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{sleep, timeout};
 
-use crate::cli::{GatewayArgs, Global};
-use crate::commands::interrupted;
-use crate::output::{print_json, print_line, print_warning};
 use guard::Guard;
 use handle::Gateway;
 use link::Link;
 use metrics::Metrics;
+
+pub use websocket::Url;
 
 /// Most connections at a time, each with one request; further ones wait in the kernel.
 const CONNECTIONS: u32 = 256;
@@ -46,43 +47,71 @@ const BODY: Duration = Duration::from_secs(60);
 /// leave.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Listens until somebody stops the program.
+/// How the gateway serves.
+#[derive(Debug)]
+pub struct Options {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// A file with the tokens that callers must show, one a line. An address that others can reach needs one.
+    pub token_file: Option<PathBuf>,
+    /// Largest request in MiB.
+    pub max_mib: u64,
+    /// Requests that are worked on at a time; further ones are told to come back (503).
+    pub concurrent: u16,
+    /// What answers about two recordings name as `analyzer_id`.
+    pub analyzer_id: String,
+    /// The WebSocket that also gets the answers about two recordings.
+    pub publish: Option<Url>,
+    /// How long a question may take.
+    pub timeout: Duration,
+    /// Tells the operator, on one line, about something that the gateway survives.
+    pub warn: fn(&str),
+}
+
+/// The three servers, as the gateway reaches them.
+pub trait Servers: 'static {
+    /// Connects to the servers, at the start and after one was lost.
+    ///
+    /// # Errors
+    /// Those of [`Client::connect`], or of starting the servers.
+    fn connect(&mut self) -> impl Future<Output = Result<Client>>;
+
+    /// Whether connecting again may succeed after this failure at the start, so that the gateway goes on.
+    fn may_pass(&self, error: &Error) -> bool;
+}
+
+/// Serves until `stop` is done. `listening` is told the address once the first attempt to connect is over.
 ///
 /// # Errors
-/// [`Error::Usage`] where the options do not go together, a file or the address cannot be used; with `--local` also where the three servers
-/// do not start. A cluster that cannot be reached is tried again with each request.
-pub(crate) async fn run(global: Global, mut args: GatewayArgs) -> Result<()> {
-    if global.clear || global.csv {
-        return Err(Error::Usage(
-            "the gateway asks the servers and answers in JSON: leave --clear and --csv out".into(),
-        ));
-    }
-    let guard = Guard::new(args.listen, args.token_file.as_deref())?;
-    let unusable = |e| Error::Usage(format!("cannot listen on {}: {e}", args.listen));
-    let listener = TcpListener::bind(args.listen).await.map_err(unusable)?;
-    let (json, listen) = (global.json, format!("http://{}", listener.local_addr().map_err(unusable)?));
+/// [`Error::Usage`] where the options do not go together, a file or the address cannot be used; a failure to connect at the start
+/// that will not [pass](Servers::may_pass).
+pub async fn run(
+    mut options: Options,
+    servers: impl Servers,
+    listening: impl FnOnce(SocketAddr) -> Result<()>,
+    stop: impl Future<Output = ()>,
+) -> Result<()> {
+    let guard = Guard::new(options.listen, options.token_file.as_deref())?;
+    let unusable = |e| Error::Usage(format!("cannot listen on {}: {e}", options.listen));
+    let listener = TcpListener::bind(options.listen).await.map_err(unusable)?;
+    let (address, warn) = (listener.local_addr().map_err(unusable)?, options.warn);
     let metrics = Metrics::new();
-    let (publisher, delivery) = args.publish.take().map(|url| websocket::to(url, &metrics)).unzip();
-    let gateway = Rc::new(Gateway::new(Link::new(global), guard, metrics, publisher, args));
-    let stop = interrupted();
+    let (publisher, delivery) = options.publish.take().map(|url| websocket::to(url, &metrics, warn)).unzip();
+    let gateway = Rc::new(Gateway::new(Link::new(servers, options.timeout), guard, metrics, publisher, options));
     tokio::pin!(stop);
     let started = tokio::select! {
         started = gateway.link.start() => started?,
         () = &mut stop => return Ok(()),
     };
     if let Some(problem) = started {
-        print_warning(&format!("{problem}; the next request tries again"));
+        warn(&format!("{problem}; the next request tries again"));
     }
-    if json {
-        print_json(&serde_json::json!({ "command": "gateway", "listen": listen }))?;
-    } else {
-        print_line(&format!("listening on {listen}"))?;
-    }
+    listening(address)?;
     let delivery = delivery.map(|delivery| tokio::spawn(delivery.run()));
     let connections = Arc::new(Semaphore::new(CONNECTIONS as usize));
     let serve = async {
         tokio::select! {
-            () = accept(listener, &gateway, &connections) => {}
+            () = accept(listener, &gateway, &connections, warn) => {}
             () = &mut stop => {}
         }
         // Whoever is not done by then gets no answer.
@@ -95,18 +124,23 @@ pub(crate) async fn run(global: Global, mut args: GatewayArgs) -> Result<()> {
     if let Some(delivery) = delivery
         && timeout(GRACE, delivery).await.is_err()
     {
-        print_warning("answers were still to be published; they are lost");
+        warn("answers were still to be published; they are lost");
     }
     Ok(())
 }
 
-async fn accept(listener: TcpListener, gateway: &Rc<Gateway>, connections: &Arc<Semaphore>) {
+async fn accept(
+    listener: TcpListener,
+    gateway: &Rc<Gateway<impl Servers>>,
+    connections: &Arc<Semaphore>,
+    warn: fn(&str),
+) {
     while let Ok(place) = connections.clone().acquire_owned().await {
         let connection = match listener.accept().await {
             Ok((connection, _)) => connection,
             Err(error) => {
                 // Out of file descriptors, most likely: others must close theirs first.
-                print_warning(&format!("cannot accept a connection: {error}"));
+                warn(&format!("cannot accept a connection: {error}"));
                 sleep(Duration::from_secs(1)).await;
                 continue;
             }

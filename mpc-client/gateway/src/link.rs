@@ -3,39 +3,35 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use mpc_client::local::LocalCluster;
 use mpc_client::{Client, Error, Result};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::cli::Global;
-use crate::commands::{Needed, connect};
-use crate::output::Progress;
+use super::Servers;
 
 /// One connection that all requests share.
-pub(crate) struct Link {
-    global: Global,
-    state: Mutex<State>,
+pub(crate) struct Link<S> {
+    timeout: Duration,
+    state: Mutex<State<S>>,
 }
 
-#[derive(Default)]
-struct State {
+struct State<S> {
     client: Option<Rc<Client>>,
     /// The last failure to connect, and when.
     failed: Option<(Instant, Error)>,
-    /// With `--local`, the three servers. Dropped after the client.
-    parties: Option<LocalCluster>,
+    /// Dropped after the client.
+    servers: S,
 }
 
-impl Link {
-    /// Not connected yet, with what the command line says of the cluster.
-    pub(crate) fn new(global: Global) -> Self {
-        Self { global, state: Mutex::default() }
+impl<S: Servers> Link<S> {
+    /// Not connected yet. A question may take `timeout`.
+    pub(crate) fn new(servers: S, timeout: Duration) -> Self {
+        Self { timeout, state: Mutex::new(State { client: None, failed: None, servers }) }
     }
 
     /// How long a question may take.
     pub(crate) fn timeout(&self) -> Duration {
-        self.global.timeout
+        self.timeout
     }
 
     /// Connects for the first time; the problem, where it is one that may pass.
@@ -43,12 +39,11 @@ impl Link {
     /// # Errors
     /// What no further attempt would mend.
     pub(crate) async fn start(&self) -> Result<Option<Error>> {
-        let connected = tokio::time::timeout(self.timeout(), self.client_with(&Progress::start())).await;
-        match connected.unwrap_or(Err(Error::Timeout(self.timeout()))) {
+        let connected = tokio::time::timeout(self.timeout, self.client()).await;
+        match connected.unwrap_or(Err(Error::Timeout(self.timeout))) {
             Ok(_) => Ok(None),
-            // Nobody else can mend what is wrong on this machine.
-            Err(error) if self.global.local || [1, 2].contains(&error.exit_code()) => Err(error),
-            Err(error) => Ok(Some(error)),
+            Err(error) if self.state.lock().await.servers.may_pass(&error) => Ok(Some(error)),
+            Err(error) => Err(error),
         }
     }
 
@@ -57,13 +52,9 @@ impl Link {
     /// # Errors
     /// As [`Client::connect`].
     pub(crate) async fn client(&self) -> Result<Rc<Client>> {
-        self.client_with(&Progress::hidden()).await
-    }
-
-    async fn client_with(&self, progress: &Progress) -> Result<Rc<Client>> {
         let asked = Instant::now();
         let mut state = self.state.lock().await;
-        let State { client, failed, parties } = &mut *state;
+        let State { client, failed, servers } = &mut *state;
         if let Some(client) = client.as_ref().filter(|client| client.connected()) {
             return Ok(client.clone());
         }
@@ -72,10 +63,7 @@ impl Link {
             return Err(error.clone());
         }
         *client = None;
-        let connected = match parties {
-            Some(parties) => parties.connect().await,
-            None => connect(&self.global, Needed::All, parties, progress).await,
-        };
+        let connected = servers.connect().await;
         *failed = connected.as_ref().err().map(|error| (Instant::now(), error.clone()));
         Ok(client.insert(Rc::new(connected?)).clone())
     }

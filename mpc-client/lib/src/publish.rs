@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
 use mpc_core::model;
 use mpc_core::random;
 use mpc_core::ring::{Arithmetic, Tensor};
@@ -111,7 +112,7 @@ fn digest(model: &model::Model) -> Result<String> {
     for weights in model.encode_weights()? {
         weights.iter().for_each(|word| hash.update(word.to_le_bytes()));
     }
-    Ok(hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(HEXLOWER.encode(&hash.finalize()[..16]))
 }
 
 fn manifest(model: &model::Model) -> Result<String> {
@@ -200,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_dealing_is_known_by_its_publication_whatever_the_keys_are_now() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/face-match");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/face-match");
         let model = model::Model::load(&folder).unwrap();
         let dealing = Dealing::fresh().unwrap();
         let publication = dealing.publication(&model).unwrap();

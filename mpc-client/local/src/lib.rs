@@ -13,6 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
+use mpc_client::{Client, Error, Result};
 use mpc_core::Role;
 use mpc_core::model::manifest;
 use mpc_core::network::identity::{DAYS, Identity};
@@ -20,9 +21,6 @@ use mpc_core::network::keys;
 use mpc_core::wire::cluster::{Cluster, PartyEntry};
 use mpc_party::store::{KEY_FILE, StoreKey};
 use tempfile::TempDir;
-
-use crate::connect::Client;
-use crate::error::{Error, Result};
 
 /// The hidden subcommand that [`LocalCluster::start`] gives to the program; its argument is the party's configuration file.
 pub const SUBCOMMAND: &str = "local-party";

@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 
-use clap::ValueEnum;
 use hyper::{Method, StatusCode};
 use mpc_client::Mode;
 use mpc_client::filter::Kernel;
 use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::Error;
 
 use super::reply::Failure;
-use crate::cli::Security;
 
 /// One thing that can be asked for.
 #[derive(Debug)]
@@ -158,9 +159,8 @@ impl Query {
                 "id" => parsed.id = Some(value.into_owned()),
                 "kernel" => parsed.kernel = Some(value.into_owned()),
                 "security" => {
-                    let security = Security::from_str(&value, false);
-                    parsed.security =
-                        security.map_err(|_| Failure::usage("security is passive, active or strict"))?.into();
+                    let unknown = |_: Error| Failure::usage("security is passive, active or strict");
+                    parsed.security = Mode::deserialize((&*value).into_deserializer()).map_err(unknown)?;
                 }
                 _ => {
                     let known = "model, security, id and kernel";
