@@ -28,6 +28,42 @@ impl std::fmt::Display for Mode {
     }
 }
 
+/// What a client asks about its inputs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Question {
+    /// Which label each input has.
+    Label,
+    /// Whether inputs 2i and 2i + 1 are of the same person: an answer for each two.
+    Same,
+    /// Whether each input is of the person enrolled at that place of the gallery.
+    Is {
+        /// [`gallery_digest`](crate::wire::peer::gallery_digest) of the list that the client has seen.
+        gallery: Id,
+        /// The place.
+        place: u32,
+    },
+    /// Of which person in the gallery each input is, or of none.
+    Who {
+        /// As for [`Question::Is`].
+        gallery: Id,
+    },
+    /// Nothing: keep the mean of all inputs as a template.
+    Enrol,
+    /// What an enclosed network computes of each input; the only question about one.
+    Output,
+}
+
+impl Question {
+    /// The weakest security that it is computed with, whatever the client asks for: what the parties keep is used in later sessions,
+    /// of any security.
+    pub fn minimum(&self) -> Mode {
+        match self {
+            Self::Enrol => Mode::Active,
+            Self::Label | Self::Same | Self::Is { .. } | Self::Who { .. } | Self::Output => Mode::Passive,
+        }
+    }
+}
+
 /// Where in the tree of [`Party::join`](crate::party::Party::join) a piece of a session runs: the root is 0, child s of branch b
 /// is 16 b + s + 1. Each branch has its own streams and its own PRSS keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]

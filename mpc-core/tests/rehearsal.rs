@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use mpc_core::inference::Piece;
 use mpc_core::inference::head::Head;
-use mpc_core::inference::rehearsal::{Piece, Spent, rehearse};
+use mpc_core::inference::rehearsal::{Spent, rehearse};
 use mpc_core::inference::secure::{Weights, evaluate};
 use mpc_core::kernel::ConvGeometry;
 use mpc_core::model::manifest::Bounds;

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use mpc_client::{Mode, Model, Result};
+use mpc_core::inference::Piece;
 use mpc_core::inference::head::{Head, Templates};
-use mpc_core::inference::rehearsal::{Piece, Spent, reference, rehearse};
+use mpc_core::inference::rehearsal::{Spent, reference, rehearse};
 use mpc_core::model::{Graph, Op, ValueId};
 use mpc_core::plan::{Plan, live_bytes, session_bytes};
 use mpc_core::session::{Conditions, Id, Measured};

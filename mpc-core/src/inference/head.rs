@@ -34,8 +34,8 @@ use crate::protocol::truncate::truncate;
 use crate::protocol::unit::{self, unit};
 use crate::ring::{Boolean, Tensor, fixed::FRAC_BITS};
 use crate::security::Digests;
+use crate::session::Question;
 use crate::sharing::{ArithmeticShare, Share, slice, tensor};
-use crate::wire::message::Question;
 
 /// Shares of enrolled templates, and their digests, which a party computes once for all sessions.
 #[derive(Debug, Clone)]

@@ -9,6 +9,19 @@ pub mod secure;
 use crate::error::{Error, Result};
 use crate::model::{Facts, Graph, Node, Op, ValueId};
 
+/// A piece of an evaluation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Piece {
+    /// Comparing what came from outside between its holders.
+    Agreement,
+    /// A node of the graph, with the checks that came due before it; of the input, its lift.
+    Node(ValueId),
+    /// What becomes of the network's output.
+    Head,
+    /// The checks at the end.
+    Verification,
+}
+
 /// How operations are computed. The graph was validated, so operands have the shapes that the operation expects.
 trait Backend {
     /// A batch, or a weight.

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::Piece;
 use super::head::Head;
 use super::secure::{self, Weights};
 use crate::error::Result;
 use crate::kernel::Kernel;
-use crate::model::{Graph, ValueId};
+use crate::model::Graph;
 use crate::network::lines::reference_work;
 use crate::network::memory::{self, MemoryNetwork};
 use crate::party::Party;
@@ -25,19 +26,6 @@ use crate::sharing::{ArithmeticShare, RangedShare, Share, tensor};
 
 /// Longest wait of a rehearsing party for another one.
 const DEADLINE: Duration = Duration::from_secs(600);
-
-/// A piece of an evaluation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Piece {
-    /// Comparing what came from outside between its holders.
-    Agreement,
-    /// A node of the graph, with the checks that came due before it; of the input, its lift.
-    Node(ValueId),
-    /// What becomes of the network's output.
-    Head,
-    /// The checks at the end.
-    Verification,
-}
 
 /// What a piece costs a party.
 #[derive(Debug, Clone, Copy)]

@@ -2,8 +2,7 @@
 
 use super::clear::constant;
 use super::head::{Head, Output};
-use super::rehearsal::Piece;
-use super::{Backend, Ready, check_input};
+use super::{Backend, Piece, Ready, check_input};
 use crate::error::{Error, Result, Step};
 use crate::link::round::Round;
 use crate::model::function::Approximation;

@@ -66,6 +66,7 @@ use crate::error::{Error, Result};
 use crate::random;
 use crate::session::{Id, Mode};
 
+pub use crate::session::Question;
 pub use refusal::{Code, Refusal};
 pub use reply::{ModelInfo, Reply, Status};
 
@@ -214,42 +215,6 @@ impl Subject {
         match self {
             Self::Published(publication) => *publication,
             Self::Enclosed(_) => Id::default(),
-        }
-    }
-}
-
-/// What a client asks about its inputs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Question {
-    /// Which label each input has.
-    Label,
-    /// Whether inputs 2i and 2i + 1 are of the same person: an answer for each two.
-    Same,
-    /// Whether each input is of the person enrolled at that place of the gallery.
-    Is {
-        /// [`gallery_digest`](super::peer::gallery_digest) of the list that the client has seen.
-        gallery: Id,
-        /// The place.
-        place: u32,
-    },
-    /// Of which person in the gallery each input is, or of none.
-    Who {
-        /// As for [`Question::Is`].
-        gallery: Id,
-    },
-    /// Nothing: keep the mean of all inputs as a template.
-    Enrol,
-    /// What an enclosed network computes of each input; the only question about one.
-    Output,
-}
-
-impl Question {
-    /// The weakest security that it is computed with, whatever the client asks for: what the parties keep is used in later sessions,
-    /// of any security.
-    pub fn minimum(&self) -> Mode {
-        match self {
-            Self::Enrol => Mode::Active,
-            Self::Label | Self::Same | Self::Is { .. } | Self::Who { .. } | Self::Output => Mode::Passive,
         }
     }
 }
