@@ -5,7 +5,8 @@ use std::f64::consts::TAU;
 use anyhow::{Context, Result, bail};
 use mpc_core::kernel::ConvGeometry;
 use mpc_core::model::manifest::{Bounds, Reveal};
-use mpc_core::model::{Bound, Declared, Facts, Graph, Network, Node, Op, PoolGeometry, ValueId, compile};
+use mpc_core::model::op::{MaxPool, ReduceSum, Relu, Rescale, Reshape, Scale, SumPool};
+use mpc_core::model::{Bound, Declared, Facts, FloatGraph, FloatOp, Graph, Node, Op, PoolGeometry, ValueId, compile};
 use ndarray::{ArrayD, IxDyn};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
@@ -43,7 +44,7 @@ pub(crate) fn build(name: &str, batch: usize) -> Result<Program> {
     let (family, size) = name.split_at(digits);
     let size =
         || size.parse::<usize>().ok().filter(|&n| n > 0).with_context(|| format!("program {name:?}: which size?"));
-    let mut layers = Layers { network: Network::new(&[1])?, rng: ChaCha8Rng::seed_from_u64(1), count: 0 };
+    let mut layers = Layers { network: FloatGraph::new(&[1])?, rng: ChaCha8Rng::seed_from_u64(1), count: 0 };
     let mut bounds = Bounds::Proved;
     let mut reveal = Reveal::Scores;
     match (family, name) {
@@ -64,8 +65,8 @@ pub(crate) fn build(name: &str, batch: usize) -> Result<Program> {
             let x = layers.operand(&[size()?])?;
             layers.relu(x)?;
         }
-        ("mul", _) => layers.product(&[size()?], Op::Mul)?,
-        ("matmul", _) => layers.product(&[size()?, size()?], Op::MatMul)?,
+        ("mul", _) => layers.product(&[size()?], FloatOp::Mul)?,
+        ("matmul", _) => layers.product(&[size()?, size()?], FloatOp::MatMul)?,
         _ => bail!("there is no program {name:?}; see --help"),
     }
     let Layers { network, mut rng, .. } = layers;
@@ -91,14 +92,14 @@ fn truncate_output(graph: &mut Graph) -> Result<()> {
         let facts = Facts { frac_bits: FRAC_BITS, bound, ..graph.output().clone() };
         let (name, inputs) = ("truncate output".to_owned(), vec![graph.output]);
         graph.output = graph.nodes.len();
-        graph.nodes.push(Node { name, op: Op::Rescale { bits }, inputs, facts });
+        graph.nodes.push(Node { name, op: Op::Rescale(Rescale { bits }), inputs, facts });
     }
     Ok(graph.validate()?)
 }
 
 /// A network that grows at its end.
 struct Layers {
-    network: Network,
+    network: FloatGraph,
     rng: ChaCha8Rng,
     count: usize,
 }
@@ -153,17 +154,17 @@ impl Layers {
             let y = self.conv(y, channels, [3, 3], 1, [1, 1], GAIN)?;
             let changes = stride != 1 || self.network.shape(x)[0] != channels;
             let shortcut = if changes { self.conv(x, channels, [1, 1], stride, [0, 0], GAIN)? } else { x };
-            let sum = self.push(Op::Add, &[y, shortcut])?;
+            let sum = self.push(FloatOp::Add, &[y, shortcut])?;
             x = self.relu(sum)?;
         }
-        let x = self.push(Op::ReduceSum { axes: vec![1, 2] }, &[x])?;
-        let x = self.push(Op::Scale { factor: 1.0 / 16.0, frac_bits: 0 }, &[x])?;
+        let x = self.push(FloatOp::ReduceSum(ReduceSum { axes: vec![1, 2] }), &[x])?;
+        let x = self.push(FloatOp::Scale(Scale { factor: 1.0 / 16.0 }), &[x])?;
         self.dense(x, 10)?;
         Ok(())
     }
 
     /// A product of two secrets, N(0, 1) each.
-    fn product(&mut self, shape: &[usize], op: Op) -> Result<()> {
+    fn product(&mut self, shape: &[usize], op: FloatOp) -> Result<()> {
         let operands = [self.operand(shape)?, self.weight(shape, 1.0)?];
         self.push(op, &operands)?;
         Ok(())
@@ -173,11 +174,11 @@ impl Layers {
     fn operand(&mut self, shape: &[usize]) -> Result<ValueId> {
         self.input(&[1])?;
         let weight = self.weight(shape, 1.0)?;
-        self.push(Op::Add, &[0, weight])
+        self.push(FloatOp::Add, &[0, weight])
     }
 
     fn input(&mut self, shape: &[usize]) -> Result<()> {
-        self.network = Network::new(shape)?;
+        self.network = FloatGraph::new(shape)?;
         Ok(())
     }
 
@@ -205,33 +206,33 @@ impl Layers {
             pad_begin: pad,
             pad_end: pad,
         };
-        let product = self.push(Op::Conv(geometry), &[x, weight])?;
-        self.push(Op::Add, &[product, bias])
+        let product = self.push(FloatOp::Conv(geometry), &[x, weight])?;
+        self.push(FloatOp::Add, &[product, bias])
     }
 
     fn dense(&mut self, x: ValueId, outputs: usize) -> Result<ValueId> {
         let inputs = self.network.shape(x).iter().product();
-        let flat = self.push(Op::Reshape { shape: vec![inputs] }, &[x])?;
+        let flat = self.push(FloatOp::Reshape(Reshape { shape: vec![inputs] }), &[x])?;
         let weight = self.weight(&[inputs, outputs], (2.0 / inputs as f64).sqrt())?;
         let bias = self.weight(&[outputs], 0.05)?;
-        let product = self.push(Op::MatMul, &[flat, weight])?;
-        self.push(Op::Add, &[product, bias])
+        let product = self.push(FloatOp::MatMul, &[flat, weight])?;
+        self.push(FloatOp::Add, &[product, bias])
     }
 
     fn relu(&mut self, x: ValueId) -> Result<ValueId> {
-        self.push(Op::Relu { rescale: 0, ceiling: None }, &[x])
+        self.push(FloatOp::Relu(Relu::default()), &[x])
     }
 
     fn max_pool(&mut self, x: ValueId, kernel: [usize; 2]) -> Result<ValueId> {
         let geometry = self.pool(x, kernel)?;
-        self.push(Op::MaxPool(geometry), &[x])
+        self.push(FloatOp::MaxPool(MaxPool(geometry)), &[x])
     }
 
     fn average_pool(&mut self, x: ValueId, kernel: [usize; 2]) -> Result<ValueId> {
         let geometry = self.pool(x, kernel)?;
-        let sum = self.push(Op::SumPool(geometry), &[x])?;
+        let sum = self.push(FloatOp::SumPool(SumPool(geometry)), &[x])?;
         let factor = 1.0 / (kernel[0] * kernel[1]) as f64;
-        self.push(Op::Scale { factor, frac_bits: 0 }, &[sum])
+        self.push(FloatOp::Scale(Scale { factor }), &[sum])
     }
 
     fn pool(&self, x: ValueId, kernel: [usize; 2]) -> Result<PoolGeometry> {
@@ -246,7 +247,7 @@ impl Layers {
         Ok(self.network.weight(name, value)?)
     }
 
-    fn push(&mut self, op: Op, inputs: &[ValueId]) -> Result<ValueId> {
+    fn push(&mut self, op: FloatOp, inputs: &[ValueId]) -> Result<ValueId> {
         let name = self.name(op.name());
         Ok(self.network.push(name, op, inputs)?)
     }

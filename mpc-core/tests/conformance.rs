@@ -6,7 +6,12 @@ use mpc_core::inference::head::{Head, Output};
 use mpc_core::inference::secure::{self, Weights};
 use mpc_core::kernel::ConvGeometry;
 use mpc_core::model::manifest::Bounds;
-use mpc_core::model::{Bound, Declared, Function, Graph, Network, Op, PoolGeometry, Source, compile, encode_weights};
+use mpc_core::model::op::{
+    Concat, MaxPool, Offset, Pad, ReduceSum, Relu, Reshape, Scale, SumPool, Transpose, function::Exp,
+};
+use mpc_core::model::{
+    Bound, Declared, FloatGraph, FloatOp, Function, Graph, PoolGeometry, Source, compile, encode_weights,
+};
 use mpc_core::ring::{Arithmetic, Boolean, Tensor, fixed};
 use mpc_core::session::Conditions;
 use mpc_core::sharing::{RangedShare, Share, reconstruct};
@@ -38,14 +43,14 @@ fn same(in_channels: usize, out_channels: usize, size: usize) -> ConvGeometry {
 
 /// A network under test with a source of weights and inputs.
 struct Case {
-    network: Network,
+    network: FloatGraph,
     rng: ChaCha12Rng,
     max_windows: Option<u32>,
 }
 
 impl Case {
     fn new(seed: u64, input: &[usize]) -> Self {
-        let network = Network::new(input).expect("a shape");
+        let network = FloatGraph::new(input).expect("a shape");
         Self { network, rng: ChaCha12Rng::seed_from_u64(seed), max_windows: None }
     }
 
@@ -60,7 +65,7 @@ impl Case {
         self.network.weight("weight", value).expect("finite elements")
     }
 
-    fn push(&mut self, op: Op, inputs: &[usize]) -> usize {
+    fn push(&mut self, op: FloatOp, inputs: &[usize]) -> usize {
         self.network.push("node", op, inputs).expect("operands that fit")
     }
 
@@ -166,8 +171,8 @@ proptest! {
         let bias = case.weight(&[out_channels, 1, 1]);
         let geometry =
             ConvGeometry { in_channels, out_channels, groups, input, kernel, stride, dilation, pad_begin, pad_end };
-        let y = case.push(Op::Conv(geometry), &[0, w]);
-        case.push(Op::Add, &[y, bias]);
+        let y = case.push(FloatOp::Conv(geometry), &[0, w]);
+        case.push(FloatOp::Add, &[y, bias]);
         case.check(&[1, 1]);
     }
 
@@ -176,9 +181,9 @@ proptest! {
         let input = if m == 0 { vec![k] } else { vec![m, k] };
         let mut case = Case::new(seed, &input);
         let w = case.weight(&[k, n]);
-        let y = case.push(Op::MatMul, &[0, w]);
+        let y = case.push(FloatOp::MatMul, &[0, w]);
         let v = case.weight(&[n, 2]);
-        case.push(Op::MatMul, &[y, v]);
+        case.push(FloatOp::MatMul, &[y, v]);
         case.check(&[1, 1, 1]);
     }
 
@@ -186,15 +191,15 @@ proptest! {
     fn arithmetic(seed: u64, c in 1..4usize, h in 1..4usize, w in 1..4usize, factor in -3.0..3.0f64) {
         let mut case = Case::new(seed, &[c, h, w]);
         let (per_channel, per_element) = (case.weight(&[c, 1, 1]), case.weight(&[h, w]));
-        let x = case.push(Op::Mul, &[per_channel, 0]);
-        let x = case.push(Op::Add, &[x, per_element]);
-        let x = case.push(Op::Sub, &[x, 0]);
-        let y = case.push(Op::Scale { factor, frac_bits: 0 }, &[x]);
-        let y = case.push(Op::Offset { constant: factor }, &[y]);
-        let y = case.push(Op::Mul, &[x, y]);
+        let x = case.push(FloatOp::Mul, &[per_channel, 0]);
+        let x = case.push(FloatOp::Add, &[x, per_element]);
+        let x = case.push(FloatOp::Sub, &[x, 0]);
+        let y = case.push(FloatOp::Scale(Scale { factor }), &[x]);
+        let y = case.push(FloatOp::Offset(Offset { constant: factor }), &[y]);
+        let y = case.push(FloatOp::Mul, &[x, y]);
         let scalar = case.weight(&[1]);
-        let y = case.push(Op::Sub, &[scalar, y]);
-        case.push(Op::Scale { factor: 0.25, frac_bits: 0 }, &[y]);
+        let y = case.push(FloatOp::Sub, &[scalar, y]);
+        case.push(FloatOp::Scale(Scale { factor: 0.25 }), &[y]);
         case.check(&[1, 1]);
     }
 
@@ -204,9 +209,9 @@ proptest! {
         let mut x = 0;
         if product {
             let w = case.weight(&[n]);
-            x = case.push(Op::Mul, &[0, w]);
+            x = case.push(FloatOp::Mul, &[0, w]);
         }
-        case.push(Op::Relu { rescale: 0, ceiling }, &[x]);
+        case.push(FloatOp::Relu(Relu { ceiling }), &[x]);
         case.check(&[1]);
     }
 
@@ -217,17 +222,17 @@ proptest! {
     ) {
         let mut case = Case::new(seed, &[c, input[0], input[1]]);
         let w = case.weight(&[c, 1, 1]);
-        let mut x = case.push(Op::Mul, &[0, w]);
+        let mut x = case.push(FloatOp::Mul, &[0, w]);
         if relu {
-            x = case.push(Op::Relu { rescale: 0, ceiling: None }, &[x]);
+            x = case.push(FloatOp::Relu(Relu::default()), &[x]);
         }
         let geometry = pool(input, kernel, stride, padding);
         let factor = 1.0 / geometry.window() as f64;
         if max {
-            case.push(Op::MaxPool(geometry), &[x]);
+            case.push(FloatOp::MaxPool(MaxPool(geometry)), &[x]);
         } else {
-            let sum = case.push(Op::SumPool(geometry), &[x]);
-            case.push(Op::Scale { factor, frac_bits: 0 }, &[sum]);
+            let sum = case.push(FloatOp::SumPool(SumPool(geometry)), &[x]);
+            case.push(FloatOp::Scale(Scale { factor }), &[sum]);
         }
         case.check(&[1, 1]);
     }
@@ -235,14 +240,14 @@ proptest! {
     #[test]
     fn rearrangements(seed: u64, a in 1..4usize, b in 1..4usize, c in 1..4usize, axis in 0..3usize) {
         let mut case = Case::new(seed, &[a, b, c]);
-        let x = case.push(Op::Pad { begin: vec![1, 0, 2], end: vec![0, 1, 0] }, &[0]);
-        let y = case.push(Op::Transpose { perm: vec![2, 0, 1] }, &[x]);
+        let x = case.push(FloatOp::Pad(Pad { begin: vec![1, 0, 2], end: vec![0, 1, 0] }), &[0]);
+        let y = case.push(FloatOp::Transpose(Transpose { perm: vec![2, 0, 1] }), &[x]);
         let shape = case.network.shape(x).to_vec();
-        let y = case.push(Op::Reshape { shape }, &[y]);
+        let y = case.push(FloatOp::Reshape(Reshape { shape }), &[y]);
         let w = case.weight(&[1]);
-        let z = case.push(Op::Mul, &[x, w]);
-        case.push(Op::Concat { axis }, &[x, y, z]);
-        case.push(Op::ReduceSum { axes: vec![axis] }, &[case.network.output()]);
+        let z = case.push(FloatOp::Mul, &[x, w]);
+        case.push(FloatOp::Concat(Concat { axis }), &[x, y, z]);
+        case.push(FloatOp::ReduceSum(ReduceSum { axes: vec![axis] }), &[case.network.output()]);
         case.check(&[1, 1]);
     }
 
@@ -251,7 +256,7 @@ proptest! {
         let mut case = Case::new(seed, &[6]);
         case.max_windows = Some(4);
         let w = case.weight(&[6, classes]);
-        case.push(Op::MatMul, &[0, w]);
+        case.push(FloatOp::MatMul, &[0, w]);
         case.check(&windows);
 
         let (graph, weights) = case.compile();
@@ -268,14 +273,14 @@ proptest! {
     fn damaged_graphs(seed: u64, damage in prop::collection::vec((any::<prop::sample::Index>(), 0..64u8), 1..4)) {
         let mut case = Case::new(seed, &[1, 4, 4]);
         let w = case.weight(&[2, 1, 3, 3]);
-        let x = case.push(Op::Conv(same(1, 2, 4)), &[0, w]);
-        let x = case.push(Op::MaxPool(pool([4, 4], [2, 2], [2, 2], [0, 0])), &[x]);
-        let x = case.push(Op::Relu { rescale: 0, ceiling: Some(3.0) }, &[x]);
-        let x = case.push(Op::Reshape { shape: vec![8] }, &[x]);
-        let x = case.push(Op::Function { function: Function::INVERSE_SQRT, frac_bits: 0 }, &[x]);
-        let x = case.push(Op::Function { function: Function::Exp { high: 2.0 }, frac_bits: 0 }, &[x]);
+        let x = case.push(FloatOp::Conv(same(1, 2, 4)), &[0, w]);
+        let x = case.push(FloatOp::MaxPool(MaxPool(pool([4, 4], [2, 2], [2, 2], [0, 0]))), &[x]);
+        let x = case.push(FloatOp::Relu(Relu { ceiling: Some(3.0) }), &[x]);
+        let x = case.push(FloatOp::Reshape(Reshape { shape: vec![8] }), &[x]);
+        let x = case.push(FloatOp::Function(Function::INVERSE_SQRT), &[x]);
+        let x = case.push(FloatOp::Function(Function::Exp(Exp { high: 2.0 })), &[x]);
         let v = case.weight(&[8, 3]);
-        case.push(Op::MatMul, &[x, v]);
+        case.push(FloatOp::MatMul, &[x, v]);
         let (graph, weights) = case.compile();
         let x = case.batch(2);
         let mut bytes = codec::encode(&graph).unwrap();
@@ -303,14 +308,14 @@ proptest! {
     fn bounds_hold(seed: u64, hidden in 1..12usize, ceiling in prop::option::of(0.5..20.0f64)) {
         let mut case = Case::new(seed, &[2, 6, 6]);
         let w = case.weight(&[hidden, 2, 3, 3]);
-        let x = case.push(Op::Conv(same(2, hidden, 6)), &[0, w]);
-        let x = case.push(Op::Relu { rescale: 0, ceiling }, &[x]);
-        let x = case.push(Op::ReduceSum { axes: vec![1, 2] }, &[x]);
-        let gate = case.push(Op::Function { function: Function::Sigmoid, frac_bits: 0 }, &[x]);
-        let root = case.push(Op::Function { function: Function::SQRT, frac_bits: 0 }, &[x]);
-        let x = case.push(Op::Mul, &[gate, root]);
+        let x = case.push(FloatOp::Conv(same(2, hidden, 6)), &[0, w]);
+        let x = case.push(FloatOp::Relu(Relu { ceiling }), &[x]);
+        let x = case.push(FloatOp::ReduceSum(ReduceSum { axes: vec![1, 2] }), &[x]);
+        let gate = case.push(FloatOp::Function(Function::Sigmoid), &[x]);
+        let root = case.push(FloatOp::Function(Function::SQRT), &[x]);
+        let x = case.push(FloatOp::Mul, &[gate, root]);
         let v = case.weight(&[hidden, 5]);
-        case.push(Op::MatMul, &[x, v]);
+        case.push(FloatOp::MatMul, &[x, v]);
         let (mut graph, weights) = case.compile();
         let reach = (graph.input_range().reach() - 1.0) / 16f64.exp2();
         prop_assert!(reach > 2.9 * RANGE);
@@ -336,11 +341,11 @@ fn deep() -> Case {
     for _ in 0..12 {
         let w = case.uniform(&[8, 8, 3, 3], 0.3);
         let w = case.network.weight("weight", w).expect("finite elements");
-        let y = case.push(Op::Conv(same(8, 8, 6)), &[x, w]);
-        x = case.push(Op::Relu { rescale: 0, ceiling: None }, &[y]);
+        let y = case.push(FloatOp::Conv(same(8, 8, 6)), &[x, w]);
+        x = case.push(FloatOp::Relu(Relu::default()), &[y]);
     }
-    case.push(Op::ReduceSum { axes: vec![1, 2] }, &[x]);
-    case.push(Op::Scale { factor: 1.0 / 36.0, frac_bits: 0 }, &[case.network.output()]);
+    case.push(FloatOp::ReduceSum(ReduceSum { axes: vec![1, 2] }), &[x]);
+    case.push(FloatOp::Scale(Scale { factor: 1.0 / 36.0 }), &[case.network.output()]);
     case
 }
 
@@ -367,7 +372,7 @@ fn calibrated_bounds_carry_what_cannot_be_proved() {
 #[test]
 fn a_clip_bounds_what_follows() {
     let mut case = Case::new(3, &[4]);
-    case.push(Op::Relu { rescale: 0, ceiling: Some(6.0) }, &[0]);
+    case.push(FloatOp::Relu(Relu { ceiling: Some(6.0) }), &[0]);
     let (graph, _) = case.compile();
     assert_eq!(graph.output().bound, Bound { bits: 19, source: Source::Clamped });
 }
@@ -386,27 +391,27 @@ fn lenet() {
         pad_begin: [0; 2],
         pad_end: [0; 2],
     };
-    let half = |input: usize| Op::MaxPool(pool([input; 2], [2; 2], [2; 2], [0; 2]));
-    let relu = || Op::Relu { rescale: 0, ceiling: None };
+    let half = |input: usize| FloatOp::MaxPool(MaxPool(pool([input; 2], [2; 2], [2; 2], [0; 2])));
+    let relu = || FloatOp::Relu(Relu::default());
     let scaled = |case: &mut Case, shape: &[usize], fan_in: usize| {
         let value = case.uniform(shape, (6.0 / fan_in as f64).sqrt());
         case.network.weight("weight", value).unwrap()
     };
 
     let w = scaled(&mut case, &[20, 1, 5, 5], 25);
-    let x = case.push(Op::Conv(conv(28, 1, 20)), &[0, w]);
+    let x = case.push(FloatOp::Conv(conv(28, 1, 20)), &[0, w]);
     let x = case.push(relu(), &[x]);
     let x = case.push(half(24), &[x]);
     let w = scaled(&mut case, &[50, 20, 5, 5], 500);
-    let x = case.push(Op::Conv(conv(12, 20, 50)), &[x, w]);
+    let x = case.push(FloatOp::Conv(conv(12, 20, 50)), &[x, w]);
     let x = case.push(relu(), &[x]);
     let x = case.push(half(8), &[x]);
-    let x = case.push(Op::Reshape { shape: vec![800] }, &[x]);
+    let x = case.push(FloatOp::Reshape(Reshape { shape: vec![800] }), &[x]);
     let w = scaled(&mut case, &[800, 500], 800);
-    let x = case.push(Op::MatMul, &[x, w]);
+    let x = case.push(FloatOp::MatMul, &[x, w]);
     let x = case.push(relu(), &[x]);
     let w = scaled(&mut case, &[500, 10], 500);
-    case.push(Op::MatMul, &[x, w]);
+    case.push(FloatOp::MatMul, &[x, w]);
     // The rounding of 430,000 weights adds up over the layers.
     case.check_within(4.0 * TOLERANCE, &[1, 1]);
 }

@@ -2,7 +2,8 @@
 
 use mpc_core::Party;
 use mpc_core::error::Result;
-use mpc_core::plan::nanoseconds;
+use mpc_core::model::Function;
+use mpc_core::model::op::function::Exp;
 use mpc_core::protocol::argmax::{self, argmax};
 use mpc_core::protocol::compare::{self, Width};
 use mpc_core::protocol::cost::Cost;
@@ -12,7 +13,7 @@ use mpc_core::protocol::relu::{self, relu};
 use mpc_core::protocol::round::{self, round};
 use mpc_core::protocol::truncate::{self, truncate};
 use mpc_core::protocol::winner::Levels;
-use mpc_core::protocol::{convert, exponential, lift, pool};
+use mpc_core::protocol::{convert, lift, pool};
 use mpc_core::ring::{Arithmetic, Boolean, Word};
 use mpc_core::session::{Conditions, Meter};
 use mpc_core::sharing::{InputRange, RangedShare, Share};
@@ -84,9 +85,9 @@ fn a_slow_line_is_worth_more_comparisons() {
     let (few_rounds, few_bytes) = (cost(Levels::all_pairs(8)), cost(Levels::tournament(8)));
     assert!(few_rounds.rounds < few_bytes.rounds && few_rounds.bytes > few_bytes.bytes);
     let far = Conditions { latency_us: 200_000, rate_mbit: 1000 };
-    assert!(nanoseconds(far, few_rounds) < nanoseconds(far, few_bytes));
+    assert!(few_rounds.nanoseconds(far) < few_bytes.nanoseconds(far));
     let near = Conditions::LOOPBACK;
-    assert!(nanoseconds(near, few_rounds) > nanoseconds(near, few_bytes));
+    assert!(few_rounds.nanoseconds(near) > few_bytes.nanoseconds(near));
 }
 
 proptest! {
@@ -100,7 +101,8 @@ proptest! {
             let measured = metered(|p| power(p, &x, exponent, octaves, frac_bits, 16));
             prop_assert_eq!(measured, power::cost(n, exponent, octaves, frac_bits, 16));
         }
-        for table in [exponential::exp(1.0), exponential::sigmoid()] {
+        for function in [Function::Exp(Exp { high: 1.0 }), Function::Sigmoid] {
+            let table = function.table().expect("a table");
             let argument = Argument { bits, frac_bits };
             prop_assert_eq!(metered(|p| table.evaluate(p, &x, argument, 16)), table.cost(n, argument, 16));
         }

@@ -2,7 +2,8 @@
 
 use mpc_core::Party;
 use mpc_core::error::Result;
-use mpc_core::protocol::exponential::{self, exp, sigmoid, tanh};
+use mpc_core::model::Function;
+use mpc_core::model::op::function::Exp;
 use mpc_core::protocol::piecewise::{Argument, Piecewise};
 use mpc_core::protocol::polynomial::polynomial;
 use mpc_core::protocol::power::{Exponent, Octaves, power};
@@ -16,6 +17,14 @@ use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
 const FRAC_BITS: u32 = 16;
+
+fn table(function: Function) -> Piecewise {
+    function.table().expect("a function that is a table")
+}
+
+fn exp(high: f64) -> Piecewise {
+    table(Function::Exp(Exp { high }))
+}
 
 /// What three parties make of these ring integers.
 fn run(
@@ -126,7 +135,7 @@ fn check_piecewise(name: &str, table: &Piecewise, [low, high]: [f64; 2], expecte
 
 #[test]
 fn exponential_function() {
-    for (high, limit) in [(0.0, 6e-5), (0.75, 1.5e-4), (1.0, 1.5e-4), (3.3125, 5e-4), (exponential::MAX_HIGH, 6e-4)] {
+    for (high, limit) in [(0.0, 6e-5), (0.75, 1.5e-4), (1.0, 1.5e-4), (3.3125, 5e-4), (Exp::MAX_HIGH, 6e-4)] {
         let name = format!("exp up to {high}");
         check_piecewise(&name, &exp(high), [-12.0, high], |x| x.min(high).exp(), limit);
     }
@@ -145,12 +154,12 @@ fn a_little_above_the_end_exp_goes_on_or_does_not() {
 
 #[test]
 fn logistic_function() {
-    check_piecewise("sigmoid", &sigmoid(), [-12.0, 12.0], |x| 1.0 / (1.0 + (-x).exp()), 3e-4);
+    check_piecewise("sigmoid", &table(Function::Sigmoid), [-12.0, 12.0], |x| 1.0 / (1.0 + (-x).exp()), 3e-4);
 }
 
 #[test]
 fn hyperbolic_tangent() {
-    check_piecewise("tanh", &tanh(), [-6.0, 6.0], f64::tanh, 3.5e-4);
+    check_piecewise("tanh", &table(Function::Tanh), [-6.0, 6.0], f64::tanh, 3.5e-4);
 }
 
 #[test]
@@ -170,8 +179,8 @@ fn with_active_security() {
         assert!(error < 3.5e-4, "off by {error} at {at}");
     };
     check(exp(0.0), |x| x.min(0.0).exp());
-    check(sigmoid(), |x| 1.0 / (1.0 + (-x).exp()));
-    check(tanh(), f64::tanh);
+    check(table(Function::Sigmoid), |x| 1.0 / (1.0 + (-x).exp()));
+    check(table(Function::Tanh), f64::tanh);
 }
 
 proptest! {
@@ -189,7 +198,7 @@ proptest! {
     fn arguments_with_fewer_fractional_bits(frac_bits in 4u32..16, result_bits in 4u32..24) {
         let x: Vec<i64> = (-12 << frac_bits..12 << frac_bits).step_by(101).collect();
         let argument = Argument { bits: frac_bits + 4, frac_bits };
-        let y = run(Mode::Passive, &x, |p, x| sigmoid().evaluate(p, x, argument, result_bits));
+        let y = run(Mode::Passive, &x, |p, x| table(Function::Sigmoid).evaluate(p, x, argument, result_bits));
         let (error, at) = largest_error(&x, &y, [frac_bits, result_bits], |x| 1.0 / (1.0 + (-x).exp()));
         prop_assert!(error < 3e-4 + 2.0 / f64::from(result_bits).exp2(), "off by {error} at {at}");
     }

@@ -4,6 +4,7 @@ use mpc_core::Party;
 use mpc_core::inference::head::{Head, Output, Templates, Told};
 use mpc_core::inference::secure::{Weights, evaluate};
 use mpc_core::model::manifest::Reveal;
+use mpc_core::model::op::SumWindows;
 use mpc_core::model::{Bound, Facts, Graph, Manifest, Node, Op, Source};
 use mpc_core::protocol::unit::{max_bits, unit};
 use mpc_core::ring::{Arithmetic, Boolean, Tensor, fixed};
@@ -30,7 +31,7 @@ fn identity(size: usize, bits: u32, windows: u32) -> Graph {
     let nodes = vec![
         // What could be dealt is larger than the rows are that these tests deal.
         node("input", Op::Input, &[], bits + 2),
-        node("windows", Op::SumWindows { max: windows }, &[0], bits + windows.ilog2()),
+        node("windows", Op::SumWindows(SumWindows { max: windows }), &[0], bits + windows.ilog2()),
     ];
     let graph = Graph { nodes, weights: Vec::new(), output: 1 };
     graph.validate().expect("a valid graph");

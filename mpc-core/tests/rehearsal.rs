@@ -8,7 +8,8 @@ use mpc_core::inference::rehearsal::{Spent, rehearse};
 use mpc_core::inference::secure::{Weights, evaluate};
 use mpc_core::kernel::ConvGeometry;
 use mpc_core::model::manifest::Bounds;
-use mpc_core::model::{Declared, Function, Graph, Network, Op, PoolGeometry, compile, encode_weights};
+use mpc_core::model::op::{MaxPool, Relu, Reshape};
+use mpc_core::model::{Declared, FloatGraph, FloatOp, Function, Graph, PoolGeometry, compile, encode_weights};
 use mpc_core::ring::{Arithmetic, fixed};
 use mpc_core::session::{Conditions, Measured, Meter, Mode};
 use mpc_core::testing::{deal, deal_ranged, parties, run_verified};
@@ -17,7 +18,7 @@ use ndarray::{ArrayD, IxDyn};
 
 /// Convolution, max-pool with a ReLU, functions, and labels.
 fn network() -> Result<(Graph, Vec<ArrayD<f64>>)> {
-    let mut network = Network::new(&[1, 4, 6])?;
+    let mut network = FloatGraph::new(&[1, 4, 6])?;
     let geometry = ConvGeometry {
         in_channels: 1,
         out_channels: 3,
@@ -30,15 +31,15 @@ fn network() -> Result<(Graph, Vec<ArrayD<f64>>)> {
         pad_end: [1, 1],
     };
     let taps = network.weight("taps", weights(&[3, 1, 3, 3]))?;
-    let x = network.push("conv", Op::Conv(geometry), &[0, taps])?;
-    let x = network.push("relu", Op::Relu { rescale: 0, ceiling: None }, &[x])?;
+    let x = network.push("conv", FloatOp::Conv(geometry), &[0, taps])?;
+    let x = network.push("relu", FloatOp::Relu(Relu::default()), &[x])?;
     let pool = PoolGeometry { input: [4, 6], kernel: [2, 2], stride: [2, 2], pad_begin: [0, 0], pad_end: [0, 0] };
-    let x = network.push("pool", Op::MaxPool(pool), &[x])?;
-    let x = network.push("flat", Op::Reshape { shape: vec![18] }, &[x])?;
-    let x = network.push("gate", Op::Function { function: Function::Sigmoid, frac_bits: 0 }, &[x])?;
-    let x = network.push("root", Op::Function { function: Function::INVERSE_SQRT, frac_bits: 0 }, &[x])?;
+    let x = network.push("pool", FloatOp::MaxPool(MaxPool(pool)), &[x])?;
+    let x = network.push("flat", FloatOp::Reshape(Reshape { shape: vec![18] }), &[x])?;
+    let x = network.push("gate", FloatOp::Function(Function::Sigmoid), &[x])?;
+    let x = network.push("root", FloatOp::Function(Function::INVERSE_SQRT), &[x])?;
     let dense = network.weight("dense", weights(&[18, 5]))?;
-    network.push("scores", Op::MatMul, &[x, dense])?;
+    network.push("scores", FloatOp::MatMul, &[x, dense])?;
     let declared = Declared { range: 2.0, frac_bits: 16, max_windows: None, bounds: Bounds::Proved, samples: None };
     compile(&network, &declared)
 }
@@ -96,15 +97,15 @@ fn time_is_made_of_rounds_bytes_and_work() {
 #[test]
 fn branches_share_their_rounds() {
     let branches = || -> Result<(Graph, Vec<ArrayD<f64>>)> {
-        let mut network = Network::new(&[6])?;
+        let mut network = FloatGraph::new(&[6])?;
         let [left, right] = ["left", "right"].map(|name| network.weight(name, weights(&[6, 3])));
         let (left, right) = (left?, right?);
-        let x = network.push("x left", Op::MatMul, &[0, left])?;
-        let x = network.push("relu", Op::Relu { rescale: 0, ceiling: None }, &[x])?;
+        let x = network.push("x left", FloatOp::MatMul, &[0, left])?;
+        let x = network.push("relu", FloatOp::Relu(Relu::default()), &[x])?;
         let square = network.weight("square", weights(&[3, 3]))?;
-        let x = network.push("x square", Op::MatMul, &[x, square])?;
-        let y = network.push("x right", Op::MatMul, &[0, right])?;
-        network.push("sum", Op::Add, &[x, y])?;
+        let x = network.push("x square", FloatOp::MatMul, &[x, square])?;
+        let y = network.push("x right", FloatOp::MatMul, &[0, right])?;
+        network.push("sum", FloatOp::Add, &[x, y])?;
         let declared = Declared { range: 2.0, frac_bits: 16, max_windows: None, bounds: Bounds::Proved, samples: None };
         compile(&network, &declared)
     };

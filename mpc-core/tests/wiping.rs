@@ -9,7 +9,8 @@ use mpc_core::inference::head::Head;
 use mpc_core::inference::secure::{Weights, evaluate};
 use mpc_core::kernel::{ConvGeometry, WipingAllocator, wipe_stack};
 use mpc_core::model::manifest::Bounds;
-use mpc_core::model::{Declared, Graph, Network, Op, PoolGeometry, compile, encode_weights};
+use mpc_core::model::op::{MaxPool, Relu, Reshape};
+use mpc_core::model::{Declared, FloatGraph, FloatOp, Graph, PoolGeometry, compile, encode_weights};
 use mpc_core::network::Network as _;
 use mpc_core::network::memory::MemoryNetwork;
 use mpc_core::prss::Prss;
@@ -103,14 +104,14 @@ fn model() -> (Graph, Vec<ArrayD<f64>>) {
     };
     let pool = PoolGeometry { input: [16; 2], kernel: [2; 2], stride: [2; 2], pad_begin: [0; 2], pad_end: [0; 2] };
     let build = || {
-        let mut network = Network::new(&SHAPE[1..])?;
+        let mut network = FloatGraph::new(&SHAPE[1..])?;
         let w = network.weight("conv", weight(&[4, 1, 3, 3]))?;
-        let x = network.push("conv", Op::Conv(conv), &[0, w])?;
-        let x = network.push("pool", Op::MaxPool(pool), &[x])?;
-        let x = network.push("relu", Op::Relu { rescale: 0, ceiling: None }, &[x])?;
-        let x = network.push("flat", Op::Reshape { shape: vec![256] }, &[x])?;
+        let x = network.push("conv", FloatOp::Conv(conv), &[0, w])?;
+        let x = network.push("pool", FloatOp::MaxPool(MaxPool(pool)), &[x])?;
+        let x = network.push("relu", FloatOp::Relu(Relu::default()), &[x])?;
+        let x = network.push("flat", FloatOp::Reshape(Reshape { shape: vec![256] }), &[x])?;
         let w = network.weight("dense", weight(&[256, 5]))?;
-        network.push("dense", Op::MatMul, &[x, w])?;
+        network.push("dense", FloatOp::MatMul, &[x, w])?;
         let declared =
             Declared { range: RANGE, frac_bits: 16, max_windows: None, bounds: Bounds::Proved, samples: None };
         compile(&network, &declared)

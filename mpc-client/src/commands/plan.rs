@@ -6,7 +6,7 @@ use mpc_client::{Mode, Model, Result};
 use mpc_core::inference::Piece;
 use mpc_core::inference::head::{Head, Templates};
 use mpc_core::inference::rehearsal::{Spent, reference, rehearse};
-use mpc_core::model::{Graph, Op, ValueId};
+use mpc_core::model::{Graph, ValueId};
 use mpc_core::plan::{Plan, live_bytes, session_bytes};
 use mpc_core::session::{Conditions, Id, Measured};
 use mpc_core::wire::message::Question;
@@ -135,12 +135,8 @@ fn layer(graph: &Graph, plan: &Plan, memory: &[u64], spent: &Spent, time: Durati
 
 /// What the plan has chosen for a node, or for the pool in front of a ReLU that completes it.
 fn choice(graph: &Graph, plan: &Plan, id: ValueId) -> String {
-    let before = graph.nodes[id].inputs.first().map(|&input| (input, &graph.nodes[input].op));
-    match (&graph.nodes[id].op, before) {
-        (Op::MaxPool(_), _) => plan.pool(id).to_string(),
-        (Op::Relu { .. }, Some((pool, Op::MaxPool(_)))) if plan.pool(pool).with_relu => plan.pool(pool).to_string(),
-        _ => String::new(),
-    }
+    let before = graph.nodes[id].inputs.first().and_then(|&input| plan.pool(input)).filter(|pool| pool.with_relu);
+    plan.pool(id).or(before).map(ToString::to_string).unwrap_or_default()
 }
 
 fn print_table(report: &Report) -> Result<()> {

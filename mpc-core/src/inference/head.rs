@@ -19,13 +19,13 @@
 //! Private because the parts are, and nothing is opened here: what leaves is an [`Output`], which only the session's own
 //! [`VerifiedParty`] releases.
 
-use super::clear::constant;
 use crate::error::{Error, Result};
 use crate::model::graph::MAX_BITS_TRUNCATED;
 use crate::model::manifest::{COSINE_BITS, Manifest, Reveal};
+use crate::model::op::constant;
 use crate::model::{Facts, Graph};
 use crate::party::{Computed, Party, VerifiedParty};
-use crate::plan::{Plan, Search, width};
+use crate::plan::{Plan, Search};
 use crate::protocol::argmax::argmax;
 use crate::protocol::compare::Width;
 use crate::protocol::product::{matmul, mul};
@@ -201,14 +201,14 @@ impl<'a> Head<'a> {
         let classes = output.shape.first().copied().unwrap_or(1);
         match self {
             Self::Label { unknown: None } => {
-                Some(Search { rows: inputs, candidates: classes, width: width(graph, output) })
+                Some(Search { rows: inputs, candidates: classes, width: graph.width(output) })
             }
             Self::Label { unknown: Some(threshold) } => {
                 let most = threshold.abs() * f64::from(graph.max_windows()) * f64::from(output.frac_bits).exp2();
                 let bits = output.bound.bits.max(most.log2().ceil().max(0.0) as u32 + 1);
                 let mut facts = output.clone();
                 facts.bound.bits = bits;
-                Some(Search { rows: inputs, candidates: classes + 1, width: width(graph, &facts) })
+                Some(Search { rows: inputs, candidates: classes + 1, width: graph.width(&facts) })
             }
             Self::Pairs(Told::Largest(_)) => Some(Search { rows: inputs / 2, candidates: 2, width: COSINE }),
             Self::Match { templates, place, told: Told::Largest(_) } => {

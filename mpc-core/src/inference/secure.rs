@@ -1,20 +1,15 @@
 //! Evaluation on shares by the three parties.
 
-use super::clear::constant;
 use super::head::{Head, Output};
-use super::{Backend, Piece, Ready, check_input};
+use super::{Piece, check_input};
 use crate::error::{Error, Result, Step};
 use crate::link::round::Round;
-use crate::model::function::Approximation;
-use crate::model::rearrange::{broadcast, gather_windows, rearrange};
-use crate::model::{Facts, Graph, Node, Op, PoolGeometry};
+use crate::model::evaluate::{self, Backend, Ready};
+use crate::model::op::{Place, Product, Shared};
+use crate::model::{Facts, Graph, Op};
 use crate::party::{Computed, Party};
-use crate::plan::{Plan, Pool, width};
-use crate::protocol::product::{self, PendingLinear};
-use crate::protocol::winner::Levels;
-use crate::protocol::{lift::lift, pool, power::power, relu::relu, truncate::truncate};
-use crate::ring::Tensor;
-use crate::role::Role;
+use crate::plan::Plan;
+use crate::protocol::lift::lift;
 use crate::security::Digests;
 use crate::session::{Conditions, Id, Meter};
 use crate::sharing::{ArithmeticShare, RangedShare, Share};
@@ -93,11 +88,9 @@ pub(super) fn evaluate_observed(
     let weights = &weights.shares;
     let search = head.search(graph, windows.len());
     let plan = Plan::new(graph, input.shape()[0], search, conditions);
-    let mut backend = Secure { party, graph, plan: &plan, weights, observe };
-    let Value::Shared(outputs) = super::evaluate(&mut backend, graph, Value::Shared(input), windows)? else {
-        unreachable!("only a pool in front of a ReLU leaves its candidates")
-    };
-    let output = head.apply(party, outputs, graph.output(), windows, (search, &plan))?;
+    let mut backend = Secure { party, graph, plan: &plan, weights, windows, observe };
+    let outputs = evaluate::evaluate(&mut backend, &graph.nodes, graph.output, Shared::Value(input))?;
+    let output = head.apply(party, outputs.share().clone(), graph.output(), windows, (search, &plan))?;
     observe(party.meter(), Piece::Head);
     Ok(party.computed(output))
 }
@@ -107,160 +100,53 @@ struct Secure<'a> {
     graph: &'a Graph,
     plan: &'a Plan,
     weights: &'a [ArithmeticShare],
+    windows: &'a [u32],
     observe: &'a mut dyn FnMut(Meter, Piece),
 }
 
-/// What a node computes.
-#[derive(Clone)]
-enum Value {
-    Shared(ArithmeticShare),
-    /// Of a max-pool, what the ReLU behind it is to find the maximum of.
-    Candidates(Vec<ArithmeticShare>, Levels),
-}
+impl Backend<Op, Facts> for Secure<'_> {
+    type Value = Shared;
 
-impl Backend for Secure<'_> {
-    type Value = Value;
-
-    fn weight(&mut self, index: usize) -> Value {
-        Value::Shared(self.weights[index].clone())
+    fn weight(&mut self, index: usize) -> Shared {
+        Shared::Value(self.weights[index].clone())
     }
 
-    fn apply(&mut self, ready: &Ready<'_, Value>, windows: &[u32]) -> Result<Value> {
+    fn apply(&mut self, ready: &Ready<'_, Op, Facts, Shared>) -> Result<Shared> {
         self.party.checkpoint()?;
-        let value = self.value(ready, windows)?;
+        let (values, operands) = ready.operands.iter().copied().unzip::<_, _, Vec<_>, Vec<_>>();
+        let pool = self.plan.pool(ready.id);
+        let place = Place { graph: self.graph, node: ready.node, operands, windows: self.windows, pool };
+        let operation = ready.node.op.operation().expect("a computed value");
+        let value = operation.secure(self.party, &values, &place)?;
         (self.observe)(self.party.meter(), Piece::Node(ready.id));
         Ok(value)
     }
 
+    /// A matrix product or convolution is computed together with all others whose operands are there.
+    fn is_joint(&self, op: &Op) -> bool {
+        product(op).is_some()
+    }
+
     /// All in one round.
-    fn products(&mut self, nodes: &[Ready<'_, Value>], _: &[u32]) -> Result<Vec<Value>> {
+    fn joint(&mut self, nodes: &[Ready<'_, Op, Facts, Shared>]) -> Result<Vec<Shared>> {
         self.party.checkpoint()?;
-        let send =
-            |round: &mut Round<'_>| nodes.iter().map(|ready| send_product(round, ready)).collect::<Result<Vec<_>>>();
+        let send = |round: &mut Round<'_>| {
+            let sent = nodes.iter().map(|ready| {
+                let [(x, _), (w, _)] = ready.operands[..] else { unreachable!("a product has two operands") };
+                product(&ready.node.op).expect("what is joint is a product").send(round, x.share(), w.share())
+            });
+            sent.collect::<Result<Vec<_>>>()
+        };
         let products = self.party.round(send)?;
-        let shaped = |(product, ready): (ArithmeticShare, &Ready<'_, Value>)| {
+        let shaped = |(product, ready): (ArithmeticShare, &Ready<'_, Op, Facts, Shared>)| {
             (self.observe)(self.party.meter(), Piece::Node(ready.id));
-            let batch = ready.operands[0].0.shared().shape()[0];
-            Value::Shared(product.reshape(&ready.node.facts.full_shape(batch)))
+            let batch = ready.operands[0].0.share().shape()[0];
+            Shared::Value(product.reshape(&ready.node.facts.full_shape(batch)))
         };
         Ok(products.into_iter().zip(nodes).map(shaped).collect())
     }
 }
 
-impl Value {
-    /// What every operation but a ReLU works on.
-    fn shared(&self) -> &ArithmeticShare {
-        match self {
-            Value::Shared(x) => x,
-            Value::Candidates(..) => unreachable!("candidates are left to a ReLU"),
-        }
-    }
-}
-
-impl Secure<'_> {
-    fn value(&mut self, ready: &Ready<'_, Value>, windows: &[u32]) -> Result<Value> {
-        let Ready { id, node, operands } = ready;
-        let value = match (&node.op, operands[0]) {
-            (Op::MaxPool(geometry), (x, facts)) => {
-                return self.max_pool(self.plan.pool(*id), geometry, x.shared(), facts);
-            }
-            (Op::Relu { rescale, .. }, (Value::Candidates(candidates, levels), facts)) => {
-                pool::max_relu(self.party, candidates, width(self.graph, facts), *rescale, levels)
-            }
-            _ => {
-                let operands: Vec<_> = operands.iter().map(|(value, facts)| (value.shared(), *facts)).collect();
-                self.compute(node, &operands, windows)
-            }
-        };
-        value.map(Value::Shared)
-    }
-
-    /// A max-pool, or its candidates if its maximum is found with the ReLU behind it.
-    fn max_pool(&mut self, plan: &Pool, geometry: &PoolGeometry, x: &ArithmeticShare, facts: &Facts) -> Result<Value> {
-        let candidates = candidates(self.party.role(), geometry, x, facts);
-        if plan.with_relu {
-            return Ok(Value::Candidates(candidates, plan.levels.clone()));
-        }
-        pool::max(self.party, &candidates, width(self.graph, facts), &plan.levels).map(Value::Shared)
-    }
-
-    /// Every other operation.
-    fn compute(
-        &mut self,
-        node: &Node,
-        operands: &[(&ArithmeticShare, &Facts)],
-        windows: &[u32],
-    ) -> Result<ArithmeticShare> {
-        let (party, graph) = (&mut *self.party, self.graph);
-        let (x, facts) = operands[0];
-        match &node.op {
-            Op::Add | Op::Sub | Op::Mul => {
-                let batch = operands.iter().find(|(_, facts)| facts.batched).map_or(1, |(value, _)| value.shape()[0]);
-                let shape = node.facts.full_shape(batch);
-                let [x, y] =
-                    [0, 1].map(|i| operands[i].0.map(|component| broadcast(component, operands[i].1.batched, &shape)));
-                match node.op {
-                    Op::Add => Ok(x.add(&y)),
-                    Op::Sub => Ok(x.sub(&y)),
-                    _ => product::mul(party, &x, &y),
-                }
-            }
-            Op::Scale { factor, frac_bits } => Ok(match constant(*factor, *frac_bits)? {
-                1 => x.clone(),
-                factor => x.scale(factor),
-            }),
-            Op::Offset { constant: c } => Ok(x.add_constant(party.role(), constant(*c, facts.frac_bits)?)),
-            Op::Rescale { bits } => truncate(party, x, *bits),
-            Op::Relu { rescale, ceiling } => {
-                let ceiling = ceiling.map(|c| constant(c, node.facts.frac_bits)).transpose()?;
-                relu(party, x, width(graph, facts), *rescale, ceiling)
-            }
-            Op::Function { function, frac_bits } => {
-                let refuse = |reason| Error::model(&node.name, node.op.name(), reason);
-                match function.approximation(facts, *frac_bits).map_err(refuse)? {
-                    Approximation::Power(exponent, octaves) => {
-                        power(party, x, exponent, octaves, facts.frac_bits, *frac_bits)
-                    }
-                    Approximation::Piecewise(table, argument) => table.evaluate(party, x, argument, *frac_bits),
-                }
-            }
-            op @ (Op::SumPool(_)
-            | Op::ReduceSum { .. }
-            | Op::Reshape { .. }
-            | Op::Transpose { .. }
-            | Op::Pad { .. }
-            | Op::Concat { .. }
-            | Op::SumWindows { .. }) => {
-                let component = |component: fn(&ArithmeticShare) -> &Tensor<u64>| {
-                    let components: Vec<_> = operands.iter().map(|(share, _)| component(share)).collect();
-                    rearrange(op, &components, windows)
-                };
-                Ok(Share::new(component(Share::own), component(Share::next)))
-            }
-            Op::Conv(_) | Op::MatMul | Op::MaxPool(_) | Op::Input | Op::Weight(_) => {
-                unreachable!("{} is not computed here", node.op.name())
-            }
-        }
-    }
-}
-
-fn send_product(round: &mut Round<'_>, ready: &Ready<'_, Value>) -> Result<PendingLinear> {
-    let [(x, facts), (w, _)] = ready.operands[..] else { unreachable!("a product has two operands") };
-    let (x, w) = (x.shared(), w.shared());
-    match &ready.node.op {
-        Op::Conv(geometry) => product::send_conv(round, geometry, x, w),
-        _ => {
-            let k = facts.shape.last().copied().unwrap_or(1);
-            product::send_matmul(round, &x.reshape(&[x.len() / k, k]), w)
-        }
-    }
-}
-
-/// The positions of all windows; padding holds the least value within the bound, as component 0.
-fn candidates(role: Role, geometry: &PoolGeometry, x: &ArithmeticShare, facts: &Facts) -> Vec<ArithmeticShare> {
-    let least = 0u64.wrapping_sub((1 << facts.bound.bits) - 1);
-    let fill = |holds: bool| if holds { least } else { 0 };
-    let own = gather_windows(geometry, x.own(), fill(role == Role::P0));
-    let next = gather_windows(geometry, x.next(), fill(role.next() == Role::P0));
-    own.into_iter().zip(next).map(|(own, next)| Share::new(own, next)).collect()
+fn product(op: &Op) -> Option<&dyn Product> {
+    op.operation()?.product()
 }

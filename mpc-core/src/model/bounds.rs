@@ -4,10 +4,10 @@
 //! The weights that go in are the quantised ones and truncation widens by its error, so that what comes out bounds the
 //! ring integers themselves and not only the real numbers that they stand for.
 
-use ndarray::{ArrayD, Axis};
+use ndarray::ArrayD;
 
-use super::graph::{Bound, Op, Source};
-use super::shape::Form;
+use super::form::Form;
+use super::graph::{Bound, Source};
 
 /// Largest error of a truncation, in units of the last place of its result (see the protocol).
 const TRUNCATION_ULPS: f64 = 2.0;
@@ -17,59 +17,70 @@ const SLACK: f64 = 1.0 + 1e-9;
 
 /// A closed interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Interval {
+pub(crate) struct Interval {
     pub low: f64,
     pub high: f64,
 }
 
 /// Intervals of the real numbers that a value stands for.
 #[derive(Debug, Clone)]
-pub(super) struct Range {
+pub(crate) struct Range {
     /// One for every entry of the first dimension; one in all for a scalar.
     pub channels: Vec<Interval>,
     pub source: Source,
 }
 
 impl Interval {
-    fn scale(self, by: f64) -> Self {
+    pub(crate) fn scale(self, by: f64) -> Self {
         let (a, b) = (self.low * by, self.high * by);
         Self { low: a.min(b), high: a.max(b) }
     }
 
-    fn add(self, other: Self) -> Self {
+    pub(crate) fn add(self, other: Self) -> Self {
         Self { low: self.low + other.low, high: self.high + other.high }
     }
 
-    fn mul(self, other: Self) -> Self {
+    pub(crate) fn mul(self, other: Self) -> Self {
         self.scale(other.low).hull(self.scale(other.high))
     }
 
     /// Of the square of one number, not of the product of two.
-    fn square(self) -> Self {
+    pub(crate) fn square(self) -> Self {
         let product = self.mul(self);
         Self { low: product.low.max(0.0), ..product }
     }
 
-    fn hull(self, other: Self) -> Self {
+    pub(crate) fn hull(self, other: Self) -> Self {
         Self { low: self.low.min(other.low), high: self.high.max(other.high) }
     }
 
-    fn widen(self, by: f64) -> Self {
+    pub(crate) fn widen(self, by: f64) -> Self {
         Self { low: self.low - by, high: self.high + by }
     }
 
-    const ZERO: Self = Self { low: 0.0, high: 0.0 };
+    /// Of a sum of products with these numbers.
+    pub(crate) fn dot(terms: impl Iterator<Item = (Self, f64)>) -> Self {
+        terms.fold(Self::ZERO, |sum, (interval, w)| sum.add(interval.scale(w)))
+    }
+
+    pub(crate) const ZERO: Self = Self { low: 0.0, high: 0.0 };
 }
 
 impl Range {
     /// Everything within +-`magnitude`.
-    pub(super) fn symmetric(form: &Form, magnitude: f64, source: Source) -> Self {
+    pub(crate) fn symmetric(form: &Form, magnitude: f64, source: Source) -> Self {
         let interval = Interval { low: -magnitude, high: magnitude };
         Self { channels: vec![interval; first(&form.shape)], source }
     }
 
+    /// Of what an operation makes of these operands: no better known than the operands are.
+    pub(crate) fn of(operands: &[Operand<'_>], channels: Vec<Interval>) -> Self {
+        let source = operands.iter().map(|operand| operand.range.source).max().unwrap_or(Source::Proved);
+        Self { channels, source }
+    }
+
     /// What a weight holds.
-    pub(super) fn of_weight(weight: &ArrayD<f64>) -> Self {
+    pub(crate) fn of_weight(weight: &ArrayD<f64>) -> Self {
         let point = |&w: &f64| Interval { low: w, high: w };
         let hull =
             |row: ndarray::ArrayViewD<'_, f64>| row.iter().map(point).reduce(Interval::hull).unwrap_or(Interval::ZERO);
@@ -81,12 +92,12 @@ impl Range {
     }
 
     /// Largest magnitude.
-    pub(super) fn magnitude(&self) -> f64 {
+    pub(crate) fn magnitude(&self) -> f64 {
         self.channels.iter().fold(0.0, |m: f64, i| m.max(-i.low).max(i.high))
     }
 
     /// The bound of the ring integer.
-    pub(super) fn bound(&self, frac_bits: u32) -> Bound {
+    pub(crate) fn bound(&self, frac_bits: u32) -> Bound {
         let largest = self.magnitude() * f64::from(frac_bits).exp2() * SLACK;
         // |x| <= largest < 2^bits. A range that overflows float64 overflows the ring too.
         let bits = if largest < 1.0 { 0 } else { (largest.log2().floor() as u32).saturating_add(1) };
@@ -94,7 +105,7 @@ impl Range {
     }
 
     /// Also within +-`magnitude`, for all that samples show.
-    pub(super) fn calibrate(&mut self, magnitude: f64) {
+    pub(crate) fn calibrate(&mut self, magnitude: f64) {
         if magnitude < self.magnitude() {
             self.source = Source::Calibrated;
             for i in &mut self.channels {
@@ -104,152 +115,65 @@ impl Range {
     }
 
     /// Everything that an element can be.
-    pub(super) fn all(&self) -> Interval {
+    pub(crate) fn all(&self) -> Interval {
         self.channels.iter().copied().reduce(Interval::hull).unwrap_or(Interval::ZERO)
     }
 
-    /// The same for a tensor of another shape that holds the same elements, or repeats them.
-    fn reshaped(&self, from: &[usize], to: &[usize], order_kept: bool) -> Vec<Interval> {
-        let (old, new) = (first(from), first(to));
-        match order_kept {
-            true if new >= old && new.is_multiple_of(old) => {
-                self.channels.iter().flat_map(|&i| std::iter::repeat_n(i, new / old)).collect()
-            }
-            true if old.is_multiple_of(new) => {
-                let groups = self.channels.chunks(old / new);
-                groups.map(|group| group.iter().copied().reduce(Interval::hull).unwrap_or(Interval::ZERO)).collect()
-            }
-            _ => vec![self.all(); new],
-        }
+    /// `f` of each interval.
+    pub(crate) fn each(&self, f: impl Fn(Interval) -> Interval) -> Vec<Interval> {
+        self.channels.iter().map(|&i| f(i)).collect()
     }
 
-    fn broadcast(&self, from: &[usize], to: &[usize]) -> Vec<Interval> {
-        if from.len() == to.len() && first(from) == first(to) {
-            self.channels.clone()
-        } else {
-            vec![self.all(); first(to)]
-        }
+    /// The intervals of a value of this shape whose elements can be any of this one's.
+    pub(crate) fn everywhere(&self, shape: &[usize]) -> Vec<Interval> {
+        vec![self.all(); first(shape)]
     }
 }
 
-/// An operand as the transfer functions see it.
-pub(super) struct Operand<'a> {
+/// An operand, as an operation sees it that derives the range of its result.
+pub(crate) struct Operand<'a> {
     pub range: &'a Range,
     pub form: &'a Form,
     /// The elements, where it is a weight.
     pub weight: Option<&'a ArrayD<f64>>,
 }
 
-/// The range of the result of `op`, whose form is `form`.
-pub(super) fn infer(op: &Op, operands: &[Operand<'_>], form: &Form) -> Range {
-    let x = &operands[0];
-    let source = operands.iter().map(|operand| operand.range.source).max().unwrap_or(Source::Proved);
-    let each = |f: &dyn Fn(Interval) -> Interval| x.range.channels.iter().map(|&i| f(i)).collect::<Vec<_>>();
-    let ulp = |frac_bits: u32| (-f64::from(frac_bits)).exp2();
-    let channels = match op {
-        Op::Conv(g) => {
-            let padded = g.pad_begin.iter().chain(&g.pad_end).any(|&p| p > 0);
-            let taps = g.kernel[0] * g.kernel[1];
-            let (per_in, per_out) = (g.in_channels / g.groups, g.out_channels / g.groups);
-            let input = each(&|i| if padded { i.hull(Interval::ZERO) } else { i });
-            let filters = operands[1].weight.expect("a weight").outer_iter();
-            let channel = |(o, filter): (usize, ndarray::ArrayViewD<'_, f64>)| {
-                let inputs = &input[o / per_out * per_in..][..per_in];
-                dot(filter.iter().enumerate().map(|(i, &w)| (inputs[i / taps], w)))
-            };
-            filters.enumerate().map(channel).collect()
+impl Operand<'_> {
+    /// The intervals of a tensor of another shape that holds the same elements in their order.
+    pub(crate) fn reshaped(&self, to: &[usize]) -> Vec<Interval> {
+        let (channels, old, new) = (&self.range.channels, first(&self.form.shape), first(to));
+        if new >= old && new.is_multiple_of(old) {
+            channels.iter().flat_map(|&i| std::iter::repeat_n(i, new / old)).collect()
+        } else if old.is_multiple_of(new) {
+            let groups = channels.chunks(old / new);
+            groups.map(|group| group.iter().copied().reduce(Interval::hull).unwrap_or(Interval::ZERO)).collect()
+        } else {
+            self.range.everywhere(to)
         }
-        Op::MatMul => matmul(x, operands[1].weight.expect("a weight")),
-        Op::Mul if std::ptr::eq(x.range, operands[1].range) => each(&Interval::square),
-        Op::Add | Op::Sub | Op::Mul => {
-            let [x, y] = [0, 1].map(|i| operands[i].range.broadcast(&operands[i].form.shape, &form.shape));
-            let combine = |(x, y): (Interval, Interval)| match op {
-                Op::Add => x.add(y),
-                Op::Sub => x.add(y.scale(-1.0)),
-                _ => x.mul(y),
-            };
-            x.into_iter().zip(y).map(combine).collect()
-        }
-        Op::Scale { factor, frac_bits } => {
-            let unit = f64::from(*frac_bits).exp2();
-            each(&|i| i.scale((factor * unit).round() / unit))
-        }
-        Op::Offset { constant } => {
-            each(&|i| i.add(Interval { low: *constant, high: *constant }).widen(ulp(form.frac_bits)))
-        }
-        Op::Rescale { .. } => each(&|i| i.widen(TRUNCATION_ULPS * ulp(form.frac_bits))),
-        Op::Relu { rescale, ceiling } => {
-            let error = if *rescale > 0 { TRUNCATION_ULPS * ulp(form.frac_bits) } else { 0.0 };
-            let top = ceiling.unwrap_or(f64::INFINITY);
-            let clipped = ceiling.is_some() && (x.range.magnitude() > top || source == Source::Calibrated);
-            // A truncation may round a little above zero down to below it: the result is not clipped a second time.
-            let channels = each(&|i| {
-                let i = i.widen(error);
-                Interval { low: i.low.max(-error).min(0.0), high: i.high.max(0.0).min(top + error) }
-            });
-            return Range { channels, source: if clipped { Source::Clamped } else { source } };
-        }
-        Op::Function { function, frac_bits } => each(&|i| {
-            let [low, high] = function.range([i.low, i.high], ulp(*frac_bits));
-            Interval { low, high }
-        }),
-        Op::MaxPool(_) => x.range.channels.clone(),
-        Op::SumPool(g) => {
-            let padded = g.pad_begin.iter().chain(&g.pad_end).any(|&p| p > 0);
-            let sum = |i: Interval| i.scale(g.window() as f64);
-            each(&|i| if padded { sum(i).hull(Interval::ZERO) } else { sum(i) })
-        }
-        Op::ReduceSum { axes } => {
-            let others = axes.iter().filter(|&&axis| axis != 0).map(|&axis| x.form.shape[axis]).product::<usize>();
-            if axes.first() == Some(&0) {
-                let sum = x.range.channels.iter().copied().fold(Interval::ZERO, Interval::add);
-                vec![sum.scale(others as f64); first(&form.shape)]
-            } else {
-                each(&|i| i.scale(others as f64))
-            }
-        }
-        Op::Reshape { .. } => x.range.reshaped(&x.form.shape, &form.shape, true),
-        Op::Transpose { perm } if perm.first() == Some(&0) => x.range.channels.clone(),
-        Op::Transpose { .. } => x.range.reshaped(&x.form.shape, &form.shape, false),
-        Op::Pad { begin, end } => {
-            let inner = begin[1..].iter().chain(&end[1..]).any(|&p| p > 0);
-            let zeros = |n: usize| std::iter::repeat_n(Interval::ZERO, n);
-            let middle = each(&|i| if inner { i.hull(Interval::ZERO) } else { i });
-            zeros(begin[0]).chain(middle).chain(zeros(end[0])).collect()
-        }
-        Op::Concat { axis: 0 } => operands.iter().flat_map(|operand| operand.range.channels.clone()).collect(),
-        Op::Concat { .. } => {
-            let hull = |c: usize| operands.iter().map(|operand| operand.range.channels[c]).reduce(Interval::hull);
-            (0..first(&form.shape)).map(|c| hull(c).unwrap_or(Interval::ZERO)).collect()
-        }
-        Op::SumWindows { max } => each(&|i| i.hull(i.scale(f64::from(*max)))),
-        Op::Input | Op::Weight(_) => unreachable!("declared, not derived"),
-    };
-    Range { channels, source }
-}
-
-fn matmul(x: &Operand<'_>, w: &ArrayD<f64>) -> Vec<Interval> {
-    let columns = w.axis_iter(Axis(1));
-    if x.form.shape.len() == 1 {
-        let inputs = &x.range.channels;
-        return columns.map(|column| dot(inputs.iter().copied().zip(column.iter().copied()))).collect();
     }
-    // All elements of a row share an interval, so that only the sums of positive and negative weights count.
-    let sums = |column: ndarray::ArrayViewD<'_, f64>| {
-        column.iter().fold((0.0, 0.0), |(positive, negative), &w| (positive + w.max(0.0), negative + w.min(0.0)))
-    };
-    let sums: Vec<(f64, f64)> = columns.map(sums).collect();
-    let row = |i: &Interval| {
-        let outputs = sums.iter().map(|&(positive, negative)| i.scale(positive).add(i.scale(negative)));
-        outputs.reduce(Interval::hull).unwrap_or(Interval::ZERO)
-    };
-    x.range.channels.iter().map(row).collect()
+
+    /// The intervals of the tensor repeated to a shape.
+    pub(crate) fn broadcast(&self, to: &[usize]) -> Vec<Interval> {
+        let from = &self.form.shape;
+        if from.len() == to.len() && first(from) == first(to) {
+            self.range.channels.clone()
+        } else {
+            self.range.everywhere(to)
+        }
+    }
 }
 
-fn dot(terms: impl Iterator<Item = (Interval, f64)>) -> Interval {
-    terms.fold(Interval::ZERO, |sum, (interval, w)| sum.add(interval.scale(w)))
+/// Largest error of a truncation to so many fractional bits.
+pub(crate) fn truncation_error(frac_bits: u32) -> f64 {
+    TRUNCATION_ULPS * ulp(frac_bits)
 }
 
-fn first(shape: &[usize]) -> usize {
+/// The last place of a number with so many fractional bits.
+pub(crate) fn ulp(frac_bits: u32) -> f64 {
+    (-f64::from(frac_bits)).exp2()
+}
+
+/// How many intervals a value of this shape has.
+pub(crate) fn first(shape: &[usize]) -> usize {
     shape.first().copied().unwrap_or(1)
 }

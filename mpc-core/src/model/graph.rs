@@ -7,10 +7,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::function::Function;
-use super::shape;
+use super::evaluate::{Known, Operator};
+use super::form::{Form, check_size};
+use super::op::{Op, Operation, SumWindows};
 use crate::error::{Error, Result};
-use crate::kernel::ConvGeometry;
+use crate::protocol::compare::Width;
 use crate::sharing::InputRange;
 
 /// Most nodes in a graph.
@@ -36,17 +37,17 @@ pub struct Graph {
     pub output: ValueId,
 }
 
-/// One operation and what is known of its result.
+/// One operation and what is known of its result: in a [`Graph`] unless said otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Node {
+pub struct Node<O = Op, F = Facts> {
     /// For error messages: the name in the imported file, or one derived from it.
     pub name: String,
     /// What is computed.
-    pub op: Op,
+    pub op: O,
     /// Earlier nodes, as many as the operation takes.
     pub inputs: Vec<ValueId>,
     /// What is known of the result.
-    pub facts: Facts,
+    pub facts: F,
 }
 
 /// A weight tensor, without its elements.
@@ -104,150 +105,6 @@ impl fmt::Display for Source {
     }
 }
 
-/// What a node computes. Constants are real numbers; a ring backend rounds them to the fractional bits stated here.
-///
-/// Two operands of an elementwise operation broadcast as in ONNX, aligned at the last dimension; the batch dimension
-/// is always the first one and never broadcast.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Op {
-    /// The samples.
-    Input,
-    /// Weight number i of [`Graph::weights`].
-    Weight(usize),
-    /// Input `[channels, h, w]` per sample, and a weight; fractional bits add up.
-    Conv(ConvGeometry),
-    /// Input `[k]` or `[m, k]` per sample times a weight `[k, n]`; fractional bits add up.
-    MatMul,
-    /// Elementwise sum; operands have the same fractional bits.
-    Add,
-    /// Elementwise difference; operands have the same fractional bits.
-    Sub,
-    /// Elementwise product; fractional bits add up.
-    Mul,
-    /// Product with the public round(factor * 2^frac_bits); fractional bits add up. Free where that integer is 1.
-    Scale {
-        /// The real factor.
-        factor: f64,
-        /// Fractional bits it is encoded with.
-        frac_bits: u32,
-    },
-    /// Adds a public constant to every element.
-    Offset {
-        /// The real constant, encoded with the fractional bits of the operand.
-        constant: f64,
-    },
-    /// Drops `bits` fractional bits: truncation.
-    Rescale {
-        /// How many.
-        bits: u32,
-    },
-    /// max(x, 0) after dropping `rescale` fractional bits, then min(.., ceiling).
-    Relu {
-        /// Fractional bits to drop.
-        rescale: u32,
-        /// Upper end of a clipped ReLU.
-        ceiling: Option<f64>,
-    },
-    /// Largest element in every window of each channel; padding never wins.
-    MaxPool(PoolGeometry),
-    /// Sum of every window of each channel; padding counts as zero.
-    SumPool(PoolGeometry),
-    /// Sum over some dimensions of a sample, which disappear.
-    ReduceSum {
-        /// Which, ascending.
-        axes: Vec<usize>,
-    },
-    /// The same elements in another per-sample shape.
-    Reshape {
-        /// That shape.
-        shape: Vec<usize>,
-    },
-    /// Dimension i of the result is dimension `perm[i]` of the operand.
-    Transpose {
-        /// A permutation of the dimensions of a sample.
-        perm: Vec<usize>,
-    },
-    /// Zeros around a sample.
-    Pad {
-        /// Zeros before each dimension.
-        begin: Vec<usize>,
-        /// Zeros behind each dimension.
-        end: Vec<usize>,
-    },
-    /// Joins samples along a dimension.
-    Concat {
-        /// Which dimension of a sample.
-        axis: usize,
-    },
-    /// Sums the samples that are windows of one input: the batch shrinks from windows to inputs.
-    SumWindows {
-        /// Most windows that an input may have.
-        max: u32,
-    },
-    /// A function of each element that the parties approximate.
-    Function {
-        /// Which.
-        function: Function,
-        /// Fractional bits of the result.
-        frac_bits: u32,
-    },
-}
-
-impl Op {
-    /// Short name for messages.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Op::Input => "Input",
-            Op::Weight(_) => "Weight",
-            Op::Conv(_) => "Conv",
-            Op::MatMul => "MatMul",
-            Op::Add => "Add",
-            Op::Sub => "Sub",
-            Op::Mul => "Mul",
-            Op::Scale { .. } => "Scale",
-            Op::Offset { .. } => "Offset",
-            Op::Rescale { .. } => "Rescale",
-            Op::Relu { .. } => "Relu",
-            Op::Function { function, .. } => function.name(),
-            Op::MaxPool(_) => "MaxPool",
-            Op::SumPool(_) => "SumPool",
-            Op::ReduceSum { .. } => "ReduceSum",
-            Op::Reshape { .. } => "Reshape",
-            Op::Transpose { .. } => "Transpose",
-            Op::Pad { .. } => "Pad",
-            Op::Concat { .. } => "Concat",
-            Op::SumWindows { .. } => "SumWindows",
-        }
-    }
-}
-
-/// Windows over the last two dimensions of `[channels, h, w]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PoolGeometry {
-    /// Height and width of the input.
-    pub input: [usize; 2],
-    /// Height and width of a window.
-    pub kernel: [usize; 2],
-    /// Steps.
-    pub stride: [usize; 2],
-    /// Padding before the first row and column.
-    pub pad_begin: [usize; 2],
-    /// Padding behind the last row and column.
-    pub pad_end: [usize; 2],
-}
-
-impl PoolGeometry {
-    /// Height and width of the output of a geometry that was validated.
-    pub fn output(&self) -> [usize; 2] {
-        [0, 1].map(|d| (self.input[d] + self.pad_begin[d] + self.pad_end[d] - self.kernel[d]) / self.stride[d] + 1)
-    }
-
-    /// Elements per window.
-    pub fn window(&self) -> usize {
-        self.kernel[0] * self.kernel[1]
-    }
-}
-
 impl Graph {
     /// What is known of the input.
     pub fn input(&self) -> &Facts {
@@ -269,7 +126,7 @@ impl Graph {
 
     /// Most windows that one input may have; 1 where inputs are not cut into windows.
     pub fn max_windows(&self) -> u32 {
-        let max = |node: &Node| if let Op::SumWindows { max } = node.op { Some(max) } else { None };
+        let max = |node: &Node| if let Op::SumWindows(SumWindows { max }) = node.op { Some(max) } else { None };
         self.nodes.iter().find_map(max).unwrap_or(1)
     }
 
@@ -286,7 +143,7 @@ impl Graph {
             return Err(Error::model("graph", "", "the output is not a value computed from the input"));
         }
         for weight in &self.weights {
-            shape::check_size(&weight.shape).map_err(|reason| Error::model(&weight.name, "Weight", reason))?;
+            check_size(&weight.shape).map_err(|reason| Error::model(&weight.name, "Weight", reason))?;
         }
         for (id, node) in self.nodes.iter().enumerate() {
             self.validate_node(id, node).map_err(|reason| Error::model(&node.name, node.op.name(), reason))?;
@@ -305,22 +162,24 @@ impl Graph {
             return Err("shrinks the batch, which only the output may do".into());
         }
         let operands: Vec<&Facts> = node.inputs.iter().map(|&input| &self.nodes[input].facts).collect();
+        let stated = (node.facts.form(), node.facts.frac_bits);
         let derived = match &node.op {
             Op::Input if node.inputs.is_empty() => {
-                shape::check_size(&node.facts.shape)?;
+                check_size(&node.facts.shape)?;
                 let bits = node.facts.bound.bits;
                 InputRange::within(bits)
                     .ok_or_else(|| format!("is bounded by {bits} bits; inputs can be dealt for 3 to {MAX_BITS}"))?;
-                shape::Form { shape: node.facts.shape.clone(), batched: true, frac_bits: node.facts.frac_bits }
+                (Form::batched(node.facts.shape.clone()), node.facts.frac_bits)
             }
             Op::Weight(index) if node.inputs.is_empty() => {
                 let spec = self.weights.get(*index).ok_or("there is no such weight")?;
-                shape::Form { shape: spec.shape.clone(), batched: false, frac_bits: spec.frac_bits }
+                (Form { shape: spec.shape.clone(), batched: false }, spec.frac_bits)
             }
-            op => shape::infer(op, &operands.iter().map(|facts| facts.form()).collect::<Vec<_>>())?,
+            op => op.result(&operands)?,
         };
-        let stated = node.facts.form();
         if derived != stated {
+            let [derived, stated] =
+                [derived, stated].map(|(form, frac_bits)| format!("{form} with {frac_bits} fractional bits"));
             return Err(format!("states {stated}, but computes {derived}"));
         }
         self.validate_bounds(node, &operands)
@@ -331,34 +190,51 @@ impl Graph {
         if bits > MAX_BITS || frac_bits > MAX_BITS {
             return Err(format!("needs {bits} bits, {frac_bits} of them fractional; the ring carries {MAX_BITS}"));
         }
-        let (dropped, ceiling) = match node.op {
-            Op::Rescale { bits } => (bits, None),
-            Op::Relu { rescale, ceiling } => (rescale, ceiling),
-            Op::Function { function, frac_bits } => {
-                return function.approximation(operands[0], frac_bits).map(drop);
-            }
-            _ => return Ok(()),
-        };
+        let Some(operation) = node.op.operation() else { return Ok(()) };
         let given = operands.iter().map(|x| x.bound.bits).max().unwrap_or(0);
+        let dropped = operation.dropped();
         if dropped > 0 && given.max(dropped) > MAX_BITS_TRUNCATED {
             return Err(format!("truncates {given} bits by {dropped}; at most {MAX_BITS_TRUNCATED} are possible"));
         }
-        if matches!(node.op, Op::Rescale { bits: 0 }) {
-            return Err("drops no bits".into());
-        }
-        let unit = f64::from(frac_bits + dropped).exp2();
-        match ceiling {
-            Some(c) if !(c > 0.0 && (c * unit + unit).log2() < f64::from(MAX_BITS_TRUNCATED)) => {
-                Err(format!("has the ceiling {c}, which is not positive or too large for the ring"))
-            }
-            _ => Ok(()),
-        }
+        operation.check(operands, frac_bits)
+    }
+
+    /// How much of such a value a comparison must look at. Activations have the fractional bits of the input; of a value
+    /// with more of them, which is going to be truncated, those are left out that are four bits and more below the last
+    /// place of an activation.
+    pub(crate) fn width(&self, facts: &Facts) -> Width {
+        const KEPT: u32 = 4;
+        let bits = facts.bound.bits + 1;
+        let drop = facts.frac_bits.saturating_sub(self.input().frac_bits + KEPT);
+        let possible = bits > drop + 2 && bits < u64::BITS - 2;
+        Width { bits, drop: if possible { drop } else { 0 } }
+    }
+}
+
+impl Operator for Op {
+    fn weight(&self) -> Option<usize> {
+        if let Op::Weight(index) = self { Some(*index) } else { None }
+    }
+
+    fn real(&self) -> Option<&dyn Operation> {
+        self.operation().map(|operation| operation.real())
+    }
+}
+
+impl Known for Facts {
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn batched(&self) -> bool {
+        self.batched
     }
 }
 
 impl Facts {
-    pub(super) fn form(&self) -> shape::Form {
-        shape::Form { shape: self.shape.clone(), batched: self.batched, frac_bits: self.frac_bits }
+    /// Without what is known only in fixed point.
+    pub(super) fn form(&self) -> Form {
+        Form { shape: self.shape.clone(), batched: self.batched }
     }
 
     /// The shape of a batch of `batch` samples, or of the weight.

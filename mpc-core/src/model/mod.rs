@@ -1,28 +1,27 @@
 //! A model: its manifest, its public graph and its weights.
 //!
-//! ONNX file -> [`Network`] over the reals -> passes -> fixed-point [`Graph`], whose every value has a bound. Whoever
+//! ONNX file -> [`FloatGraph`] over the reals -> passes -> fixed-point [`Graph`], whose every value has a bound. Whoever
 //! owns the weights does all that in the clear; the parties only ever see the graph and shares of the weights.
 
 mod bounds;
-pub mod function;
+pub(crate) mod evaluate;
+mod float_graph;
+mod form;
 pub mod graph;
 pub mod manifest;
-mod network;
 mod npy;
 pub mod onnx;
+pub mod op;
 mod passes;
-pub(crate) mod rearrange;
-pub(crate) mod reference;
-mod shape;
 
 use std::path::Path;
 
 use ndarray::ArrayD;
 
-pub use function::Function;
-pub use graph::{Bound, Facts, Graph, Node, Op, PoolGeometry, Source, ValueId, WeightSpec};
+pub use float_graph::FloatGraph;
+pub use graph::{Bound, Facts, Graph, Node, Source, ValueId, WeightSpec};
 pub use manifest::Manifest;
-pub use network::Network;
+pub use op::{FloatOp, Function, Op, PoolGeometry};
 
 use crate::error::{Error, Result};
 use crate::ring::{Tensor, fixed};
@@ -45,7 +44,7 @@ pub struct Model {
     pub weights: Vec<ArrayD<f64>>,
 }
 
-/// What [`compile`] must know about a network besides its layers.
+/// What [`compile`] must know about a network besides its float graph.
 #[derive(Debug, Clone)]
 pub struct Declared<'a> {
     /// Largest magnitude of an input value.
@@ -111,11 +110,11 @@ impl Model {
     }
 }
 
-/// Turns a network into a graph in fixed point, and the weights in the order of [`Graph::weights`].
+/// Turns a float graph into a graph in fixed point, and the weights in the order of [`Graph::weights`].
 ///
 /// # Errors
 /// [`Error::Model`] with the node that cannot be bounded, and by how many bits it exceeds the ring.
-pub fn compile(network: &Network, declared: &Declared<'_>) -> Result<(Graph, Vec<ArrayD<f64>>)> {
+pub fn compile(network: &FloatGraph, declared: &Declared<'_>) -> Result<(Graph, Vec<ArrayD<f64>>)> {
     let network = passes::simplify(network)?;
     let peaks = match (&declared.bounds, declared.samples) {
         (manifest::Bounds::Calibrated { .. }, Some(samples)) => {
@@ -123,7 +122,7 @@ pub fn compile(network: &Network, declared: &Declared<'_>) -> Result<(Graph, Vec
                 let reason = format!("have shape {:?}, expected [n, {:?}]", samples.shape(), network.shape(0));
                 return Err(Error::invalid("calibration samples", reason));
             }
-            Some(reference::peaks(&network, &samples.to_shared()))
+            Some(evaluate::peaks(&network, &samples.to_shared())?)
         }
         _ => None,
     };

@@ -10,7 +10,6 @@ pub mod carry;
 pub mod compare;
 pub mod convert;
 pub mod cost;
-pub mod exponential;
 pub mod lift;
 pub mod open;
 pub mod piecewise;

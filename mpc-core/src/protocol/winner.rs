@@ -57,6 +57,19 @@ impl Levels {
         Self::new(candidates, 1)
     }
 
+    /// All ways to search among so many in groups of at most `group`.
+    pub(crate) fn options(candidates: usize, group: usize) -> impl Iterator<Item = Self> {
+        let most = Self::tournament(candidates).sizes().len().max(1);
+        let levels = (1..=most).map(move |levels| Self::new(candidates.max(1), levels));
+        levels.filter(move |levels| levels.sizes().iter().all(|&size| size <= group))
+    }
+
+    /// Most comparisons at once for one winner among so many, in groups of at most `group`.
+    pub(crate) fn most_comparisons(candidates: usize, group: usize) -> u64 {
+        let group = candidates.clamp(1, group) as u64;
+        (candidates as u64).div_ceil(group).saturating_mul(group * (group - 1) / 2)
+    }
+
     /// How many there are to choose from.
     pub fn candidates(&self) -> usize {
         self.candidates

@@ -6,10 +6,10 @@ use mpc_core::inference::head::{Head, Output};
 use mpc_core::inference::secure::{self, Weights};
 use mpc_core::kernel::ConvGeometry;
 use mpc_core::model::manifest::Bounds;
-use mpc_core::model::{Declared, Graph, Network, Op, PoolGeometry, compile, encode_weights};
+use mpc_core::model::op::{MaxPool, Relu, Reshape};
+use mpc_core::model::{Declared, FloatGraph, FloatOp, Function, Graph, PoolGeometry, compile, encode_weights};
 use mpc_core::party::Computed;
 use mpc_core::protocol::compare::Width;
-use mpc_core::protocol::exponential::tanh;
 use mpc_core::protocol::piecewise::Argument;
 use mpc_core::protocol::power::{Exponent, Octaves, power};
 use mpc_core::protocol::winner::Levels;
@@ -191,7 +191,11 @@ pub(crate) const PROTOCOLS: &[Program] = &[
         name: "tanh",
         run: |p, d| {
             let x = d.numbers::<u64>(&[2], 18);
-            tanh().evaluate(p, &x, Argument { bits: 18, frac_bits: 16 }, 16).map(scores)
+            Function::Tanh
+                .table()
+                .expect("a table")
+                .evaluate(p, &x, Argument { bits: 18, frac_bits: 16 }, 16)
+                .map(scores)
         },
     },
     Program { name: "open_masked", run: open_masked },
@@ -239,15 +243,15 @@ static LENET: LazyLock<(Graph, Vec<Tensor<u64>>)> = LazyLock::new(|| {
         ArrayD::from_shape_simple_fn(IxDyn(shape), || f64::from(rng.next_u32()) / f64::from(u32::MAX) * 2.0 - 1.0)
     };
     let mut build = || {
-        let mut network = Network::new(&[1, 4, 4])?;
+        let mut network = FloatGraph::new(&[1, 4, 4])?;
         let w = network.weight("conv", weight(&[2, 1, 3, 3]))?;
-        let x = network.push("conv", Op::Conv(geometry(1, 2, 1)), &[0, w])?;
-        let x = network.push("relu", Op::Relu { rescale: 0, ceiling: Some(3.0) }, &[x])?;
+        let x = network.push("conv", FloatOp::Conv(geometry(1, 2, 1)), &[0, w])?;
+        let x = network.push("relu", FloatOp::Relu(Relu { ceiling: Some(3.0) }), &[x])?;
         let pool = PoolGeometry { input: [2; 2], kernel: [2; 2], stride: [2; 2], pad_begin: [0; 2], pad_end: [0; 2] };
-        let x = network.push("pool", Op::MaxPool(pool), &[x])?;
-        let x = network.push("flat", Op::Reshape { shape: vec![2] }, &[x])?;
+        let x = network.push("pool", FloatOp::MaxPool(MaxPool(pool)), &[x])?;
+        let x = network.push("flat", FloatOp::Reshape(Reshape { shape: vec![2] }), &[x])?;
         let w = network.weight("dense", weight(&[2, 3]))?;
-        network.push("dense", Op::MatMul, &[x, w])?;
+        network.push("dense", FloatOp::MatMul, &[x, w])?;
         let declared = Declared { range: 4.0, frac_bits: 12, max_windows: None, bounds: Bounds::Proved, samples: None };
         let (graph, weights) = compile(&network, &declared)?;
         let weights = encode_weights(&graph, &weights)?;

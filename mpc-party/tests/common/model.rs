@@ -1,6 +1,7 @@
 //! A small model.
 
 use mpc_core::Role;
+use mpc_core::model::op::{Rescale, Reshape};
 use mpc_core::model::{Bound, Facts, Graph, Node, Op, Source, WeightSpec};
 use mpc_core::ring::{Arithmetic, Tensor};
 use mpc_core::session::{Id, Mode};
@@ -72,10 +73,10 @@ impl TestModel {
         let graph = Graph {
             nodes: vec![
                 node("input", Op::Input, &[], facts(&[1, 2, 2], true, 16, 19)),
-                node("flat", Op::Reshape { shape: vec![4] }, &[0], facts(&[4], true, 16, 19)),
+                node("flat", Op::Reshape(Reshape { shape: vec![4] }), &[0], facts(&[4], true, 16, 19)),
                 node("weights", Op::Weight(0), &[], facts(&[4, 3], false, 16, 17)),
                 node("product", Op::MatMul, &[1, 2], facts(&[3], true, 32, 38)),
-                node("scores", Op::Rescale { bits: 16 }, &[3], facts(&[3], true, 16, 22)),
+                node("scores", Op::Rescale(Rescale { bits: 16 }), &[3], facts(&[3], true, 16, 22)),
             ],
             weights: vec![WeightSpec { name: "weights".into(), shape: vec![4, 3], frac_bits: 16 }],
             output: 4,

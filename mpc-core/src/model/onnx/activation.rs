@@ -3,16 +3,16 @@
 use super::node::OnnxNode;
 use super::{Importer, Value};
 use crate::error::Result;
-use crate::model::function::Function;
-use crate::model::graph::{Op, ValueId};
-use crate::model::network::Layer;
+use crate::model::float_graph::FloatNode;
+use crate::model::graph::ValueId;
+use crate::model::op::{FloatOp, Function, Offset, Relu, Scale};
 use crate::protocol::power::Exponent;
 
 impl Importer {
     pub(super) fn relu(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
         node.only_attributes(&[])?;
         let x = self.batch(node, 0)?;
-        self.push(node, Op::Relu { rescale: 0, ceiling: None }, &[x])
+        self.push(node, FloatOp::Relu(Relu::default()), &[x])
     }
 
     /// min(max(x, low), high), from ReLUs. The ends are public.
@@ -41,14 +41,14 @@ impl Importer {
                     return Err(node.error("max is not above min"));
                 }
                 let above = self.offset(node, x, -low)?;
-                let clipped = self.push(node, Op::Relu { rescale: 0, ceiling }, &[above])?;
+                let clipped = self.push(node, FloatOp::Relu(Relu { ceiling }), &[above])?;
                 self.offset(node, clipped, low)
             }
             (None, Some(high)) => {
-                let negated = self.push(node, Op::Scale { factor: -1.0, frac_bits: 0 }, &[x])?;
+                let negated = self.push(node, FloatOp::Scale(Scale { factor: -1.0 }), &[x])?;
                 let below = self.offset(node, negated, high)?;
-                let rest = self.push(node, Op::Relu { rescale: 0, ceiling: None }, &[below])?;
-                let negated = self.push(node, Op::Scale { factor: -1.0, frac_bits: 0 }, &[rest])?;
+                let rest = self.push(node, FloatOp::Relu(Relu::default()), &[below])?;
+                let negated = self.push(node, FloatOp::Scale(Scale { factor: -1.0 }), &[rest])?;
                 self.offset(node, negated, high)
             }
         }
@@ -78,15 +78,13 @@ impl Importer {
 
     /// x + constant.
     pub(super) fn offset(&mut self, node: &OnnxNode<'_>, x: ValueId, constant: f64) -> Result<ValueId> {
-        if constant == 0.0 { Ok(x) } else { self.push(node, Op::Offset { constant }, &[x]) }
+        if constant == 0.0 { Ok(x) } else { self.push(node, FloatOp::Offset(Offset { constant }), &[x]) }
     }
 
     fn is_root(&self, x: ValueId) -> bool {
-        match &self.network.layers[x] {
-            Layer { op: Op::Reshape { .. }, inputs, .. } => self.is_root(inputs[0]),
-            Layer { op: Op::Function { function, .. }, .. } => {
-                matches!(function, Function::Power { exponent: Exponent::Sqrt, .. })
-            }
+        match &self.network.nodes[x] {
+            FloatNode { op: FloatOp::Reshape(_), inputs, .. } => self.is_root(inputs[0]),
+            FloatNode { op: FloatOp::Function(Function::Power(power)), .. } => power.exponent == Exponent::Sqrt,
             _ => false,
         }
     }

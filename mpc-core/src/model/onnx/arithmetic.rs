@@ -5,8 +5,8 @@ use ndarray::{ArrayD, Axis, IxDyn};
 use super::node::OnnxNode;
 use super::{Importer, Value};
 use crate::error::Result;
-use crate::model::function::Function;
-use crate::model::graph::{Op, ValueId};
+use crate::model::graph::ValueId;
+use crate::model::op::{FloatOp, Function, Offset, Scale};
 
 impl Importer {
     /// alpha * x * W + beta * c, W possibly transposed.
@@ -23,7 +23,7 @@ impl Importer {
         let w = if node.int("transB", 0) != 0 { w.t().to_owned() } else { w.clone() };
         let bias = self.constant(node, 2)?.map(|bias| bias * node.float("beta", 1.0));
         let w = self.weight(node, "weight", w * node.float("alpha", 1.0))?;
-        let product = self.push(node, Op::MatMul, &[x, w])?;
+        let product = self.push(node, FloatOp::MatMul, &[x, w])?;
         match bias {
             Some(bias) => self.add_weight(node, product, bias),
             None => Ok(product),
@@ -35,7 +35,7 @@ impl Importer {
         let x = self.batch(node, 0)?;
         let w = self.required(node, 1)?.clone();
         let w = self.weight(node, "weight", w)?;
-        self.push(node, Op::MatMul, &[x, w])
+        self.push(node, FloatOp::MatMul, &[x, w])
     }
 
     pub(super) fn elementwise(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
@@ -50,9 +50,9 @@ impl Importer {
             };
         }
         let op = match node.proto.op_type.as_str() {
-            "Add" => Op::Add,
-            "Sub" => Op::Sub,
-            _ => Op::Mul,
+            "Add" => FloatOp::Add,
+            "Sub" => FloatOp::Sub,
+            _ => FloatOp::Mul,
         };
         match (a, b) {
             (Value::Batch(a), Value::Batch(b)) => {
@@ -65,9 +65,9 @@ impl Importer {
                 self.with_scalar(node, &op, x, value.sum())
             }
             (Value::Batch(x), Value::Constant { value, .. }) => {
-                let value = if op == Op::Sub { -value } else { value };
+                let value = if op == FloatOp::Sub { -value } else { value };
                 let weight = self.aligned(node, x, value)?;
-                self.push(node, if op == Op::Mul { Op::Mul } else { Op::Add }, &[x, weight])
+                self.push(node, if op == FloatOp::Mul { FloatOp::Mul } else { FloatOp::Add }, &[x, weight])
             }
             (Value::Constant { value, .. }, Value::Batch(x)) => {
                 let weight = self.aligned(node, x, value)?;
@@ -80,11 +80,11 @@ impl Importer {
     }
 
     /// A public scalar from the graph's structure.
-    fn with_scalar(&mut self, node: &OnnxNode<'_>, op: &Op, x: ValueId, scalar: f64) -> Result<ValueId> {
+    fn with_scalar(&mut self, node: &OnnxNode<'_>, op: &FloatOp, x: ValueId, scalar: f64) -> Result<ValueId> {
         let op = match op {
-            Op::Add => Op::Offset { constant: scalar },
-            Op::Sub => Op::Offset { constant: -scalar },
-            _ => Op::Scale { factor: scalar, frac_bits: 0 },
+            FloatOp::Add => FloatOp::Offset(Offset { constant: scalar }),
+            FloatOp::Sub => FloatOp::Offset(Offset { constant: -scalar }),
+            _ => FloatOp::Scale(Scale { factor: scalar }),
         };
         self.push(node, op, &[x])
     }
@@ -114,15 +114,15 @@ impl Importer {
         let factor = self.weight(node, "scale", per_channel(factor))?;
         let shift = self.weight(node, "shift", per_channel(shift))?;
         let y = self.reshape(node, x, lifted)?;
-        let y = self.push(node, Op::Mul, &[y, factor])?;
-        let y = self.push(node, Op::Add, &[y, shift])?;
+        let y = self.push(node, FloatOp::Mul, &[y, factor])?;
+        let y = self.push(node, FloatOp::Add, &[y, shift])?;
         self.reshape(node, y, shape)
     }
 
     /// Adds a constant as a weight.
     pub(super) fn add_weight(&mut self, node: &OnnxNode<'_>, x: ValueId, value: ArrayD<f64>) -> Result<ValueId> {
         let weight = self.aligned(node, x, value)?;
-        self.push(node, Op::Add, &[x, weight])
+        self.push(node, FloatOp::Add, &[x, weight])
     }
 
     /// Places a constant operand; where it has a batch dimension, that must be 1.

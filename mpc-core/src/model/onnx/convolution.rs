@@ -6,7 +6,8 @@ use super::Importer;
 use super::node::OnnxNode;
 use crate::error::Result;
 use crate::kernel::ConvGeometry;
-use crate::model::graph::{Op, PoolGeometry, ValueId};
+use crate::model::graph::ValueId;
+use crate::model::op::{FloatOp, MaxPool, PoolGeometry, Scale, SumPool};
 
 /// `[channels, length]` as `[channels, 1, length]`; other shapes as they are.
 pub(super) fn lift(shape: &[usize]) -> Vec<usize> {
@@ -112,7 +113,7 @@ impl Importer {
         let w = w.into_shape_with_order(IxDyn(&[out_channels, per_group, s.kernel[0], s.kernel[1]]));
         let w = self.weight(node, "weight", w.expect("one more dimension of size 1"))?;
         let lifted = self.reshape(node, x, lift(&shape))?;
-        let mut y = self.push(node, Op::Conv(geometry), &[lifted, w])?;
+        let mut y = self.push(node, FloatOp::Conv(geometry), &[lifted, w])?;
         if let Some(bias) = bias {
             let bias = bias.into_shape_with_order(IxDyn(&[out_channels, 1, 1]));
             let bias = bias.map_err(|_| node.error(format!("needs a bias of {out_channels} elements")))?;
@@ -129,7 +130,7 @@ impl Importer {
         }
         let (x, sliding) = self.pooled(node)?;
         let geometry = sliding.pool(node)?;
-        self.pool(node, Op::MaxPool(geometry), x)
+        self.pool(node, FloatOp::MaxPool(MaxPool(geometry)), x)
     }
 
     pub(super) fn average_pool(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
@@ -141,15 +142,15 @@ impl Importer {
         if geometry.pad_end != sliding.end && node.int("count_include_pad", 0) != 0 {
             return Err(node.error("ceil_mode together with count_include_pad is not supported"));
         }
-        let sum = self.pool(node, Op::SumPool(geometry.clone()), x)?;
+        let sum = self.pool(node, FloatOp::SumPool(SumPool(geometry.clone())), x)?;
         if padded && node.int("count_include_pad", 0) == 0 {
             let reciprocals = reciprocal_counts(&geometry);
             let dimensions = self.network.shape(x).len();
             let reciprocals = if dimensions == 2 { reciprocals.index_axis_move(Axis(1), 0) } else { reciprocals };
             let weight = self.weight(node, "counts", reciprocals)?;
-            return self.push(node, Op::Mul, &[sum, weight]);
+            return self.push(node, FloatOp::Mul, &[sum, weight]);
         }
-        self.push(node, Op::Scale { factor: 1.0 / geometry.window() as f64, frac_bits: 0 }, &[sum])
+        self.push(node, FloatOp::Scale(Scale { factor: 1.0 / geometry.window() as f64 }), &[sum])
     }
 
     pub(super) fn global_average_pool(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
@@ -171,7 +172,7 @@ impl Importer {
         Ok((x, Sliding::read(node, shape, &kernel)?))
     }
 
-    fn pool(&mut self, node: &OnnxNode<'_>, op: Op, x: ValueId) -> Result<ValueId> {
+    fn pool(&mut self, node: &OnnxNode<'_>, op: FloatOp, x: ValueId) -> Result<ValueId> {
         let shape = self.network.shape(x).to_vec();
         let lifted = self.reshape(node, x, lift(&shape))?;
         let y = self.push(node, op, &[lifted])?;

@@ -6,8 +6,9 @@ use ndarray::{ArrayD, IxDyn};
 use super::Importer;
 use super::node::OnnxNode;
 use crate::error::Result;
-use crate::model::function::Function;
-use crate::model::graph::{Op, ValueId};
+use crate::model::graph::ValueId;
+use crate::model::op::function::{Exp, Power};
+use crate::model::op::{FloatOp, Function, Relu, Scale};
 use crate::protocol::power::Exponent;
 
 impl Importer {
@@ -18,7 +19,7 @@ impl Importer {
     }
 
     pub(super) fn function(&mut self, node: &OnnxNode<'_>, function: Function, x: ValueId) -> Result<ValueId> {
-        self.push(node, Op::Function { function, frac_bits: 0 }, &[x])
+        self.push(node, FloatOp::Function(function), &[x])
     }
 
     /// x^p for the few p that need no logarithm.
@@ -29,7 +30,7 @@ impl Importer {
         let exponent = if exponent.len() == 1 { exponent.sum() } else { f64::NAN };
         match exponent {
             1.0 => Ok(x),
-            2.0 => self.push(node, Op::Mul, &[x, x]),
+            2.0 => self.push(node, FloatOp::Mul, &[x, x]),
             0.5 => self.function(node, Function::SQRT, x),
             -0.5 => self.function(node, Function::INVERSE_SQRT, x),
             -1.0 => self.function(node, Function::RECIPROCAL, x),
@@ -47,11 +48,11 @@ impl Importer {
         let first = self.sample_axes(node, &[node.int("axis", if together { 1 } else { -1 })], rank)?[0];
         let axes: Vec<usize> = (first..if together { rank } else { first + 1 }).collect();
         let max = self.maximum(node, x, &axes)?;
-        let below = self.push(node, Op::Sub, &[x, max])?;
-        let powers = self.function(node, Function::Exp { high: 0.0 }, below)?;
+        let below = self.push(node, FloatOp::Sub, &[x, max])?;
+        let powers = self.function(node, Function::Exp(Exp { high: 0.0 }), below)?;
         let sum = self.sum(node, powers, &axes)?;
-        let factor = self.function(node, Function::Power { exponent: Exponent::Reciprocal, low: -1 }, sum)?;
-        self.push(node, Op::Mul, &[powers, factor])
+        let factor = self.function(node, Function::Power(Power { exponent: Exponent::Reciprocal, low: -1 }), sum)?;
+        self.push(node, FloatOp::Mul, &[powers, factor])
     }
 
     /// x over the root of its sum of squares along an axis.
@@ -62,10 +63,10 @@ impl Importer {
         }
         let x = self.batch(node, 0)?;
         let axes = self.sample_axes(node, &[node.int("axis", -1)], self.network.shape(x).len())?;
-        let square = self.push(node, Op::Mul, &[x, x])?;
+        let square = self.push(node, FloatOp::Mul, &[x, x])?;
         let sum = self.sum(node, square, &axes)?;
         let factor = self.function(node, Function::INVERSE_SQRT, sum)?;
-        self.push(node, Op::Mul, &[x, factor])
+        self.push(node, FloatOp::Mul, &[x, factor])
     }
 
     /// (x - mean) / sqrt(variance + epsilon) * scale + bias, mean and variance of each channel.
@@ -80,7 +81,7 @@ impl Importer {
         let bias = parameter(self.required(node, 2)?).map_err(refuse)?;
         let normalized = self.normalized(node, x, (1..shape.len()).collect())?;
         let scale = self.weight(node, "scale", scale)?;
-        let y = self.push(node, Op::Mul, &[normalized, scale])?;
+        let y = self.push(node, FloatOp::Mul, &[normalized, scale])?;
         self.add_weight(node, y, bias)
     }
 
@@ -94,7 +95,7 @@ impl Importer {
         let bias = self.constant(node, 2)?.cloned();
         let normalized = self.normalized(node, x, (first..rank).collect())?;
         let scale = self.weight(node, "scale", scale)?;
-        let y = self.push(node, Op::Mul, &[normalized, scale])?;
+        let y = self.push(node, FloatOp::Mul, &[normalized, scale])?;
         bias.map_or(Ok(y), |bias| self.add_weight(node, y, bias))
     }
 
@@ -103,25 +104,25 @@ impl Importer {
         let count: usize = axes.iter().map(|&axis| self.network.shape(x)[axis]).product();
         let mean = |importer: &mut Self, x: ValueId| {
             let sum = importer.sum(node, x, &axes)?;
-            importer.push(node, Op::Scale { factor: 1.0 / count as f64, frac_bits: 0 }, &[sum])
+            importer.push(node, FloatOp::Scale(Scale { factor: 1.0 / count as f64 }), &[sum])
         };
         let centre = mean(self, x)?;
-        let x = self.push(node, Op::Sub, &[x, centre])?;
-        let square = self.push(node, Op::Mul, &[x, x])?;
+        let x = self.push(node, FloatOp::Sub, &[x, centre])?;
+        let square = self.push(node, FloatOp::Mul, &[x, x])?;
         let variance = mean(self, square)?;
         let variance = self.offset(node, variance, node.float("epsilon", 1e-5))?;
         let factor = self.function(node, Function::INVERSE_SQRT, variance)?;
-        self.push(node, Op::Mul, &[x, factor])
+        self.push(node, FloatOp::Mul, &[x, factor])
     }
 
     /// alpha x below zero.
     pub(super) fn leaky_relu(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
         node.only_attributes(&["alpha"])?;
         let (x, alpha) = (self.batch(node, 0)?, node.float("alpha", 0.01));
-        let positive = self.push(node, Op::Relu { rescale: 0, ceiling: None }, &[x])?;
-        let positive = self.push(node, Op::Scale { factor: 1.0 - alpha, frac_bits: 0 }, &[positive])?;
-        let all = self.push(node, Op::Scale { factor: alpha, frac_bits: 0 }, &[x])?;
-        self.push(node, Op::Add, &[positive, all])
+        let positive = self.push(node, FloatOp::Relu(Relu::default()), &[x])?;
+        let positive = self.push(node, FloatOp::Scale(Scale { factor: 1.0 - alpha }), &[positive])?;
+        let all = self.push(node, FloatOp::Scale(Scale { factor: alpha }), &[x])?;
+        self.push(node, FloatOp::Add, &[positive, all])
     }
 
     pub(super) fn hard_sigmoid_node(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
@@ -135,13 +136,13 @@ impl Importer {
         node.only_attributes(&[])?;
         let x = self.batch(node, 0)?;
         let gate = self.hard_sigmoid(node, x, [1.0 / 6.0, 0.5])?;
-        self.push(node, Op::Mul, &[x, gate])
+        self.push(node, FloatOp::Mul, &[x, gate])
     }
 
     /// alpha x + beta between 0 and 1.
     fn hard_sigmoid(&mut self, node: &OnnxNode<'_>, x: ValueId, [alpha, beta]: [f64; 2]) -> Result<ValueId> {
-        let scaled = self.push(node, Op::Scale { factor: alpha, frac_bits: 0 }, &[x])?;
+        let scaled = self.push(node, FloatOp::Scale(Scale { factor: alpha }), &[x])?;
         let shifted = self.offset(node, scaled, beta)?;
-        self.push(node, Op::Relu { rescale: 0, ceiling: Some(1.0) }, &[shifted])
+        self.push(node, FloatOp::Relu(Relu { ceiling: Some(1.0) }), &[shifted])
     }
 }

@@ -1,4 +1,4 @@
-//! Import of ONNX files into a [`Network`]. A file may come from anybody: sizes and counts are limited, external data is
+//! Import of ONNX files into a [`FloatGraph`]. A file may come from anybody: sizes and counts are limited, external data is
 //! refused, and whatever is not understood is an error that names the node, its operator and the opset.
 //!
 //! ONNX tensors carry the batch dimension first; here it is implicit. Initializers become weights, which are secret.
@@ -24,9 +24,9 @@ use node::OnnxNode;
 use prost::Message;
 use proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 
-use super::function::Function;
+use super::float_graph::FloatGraph;
 use super::graph::{MAX_NODES, ValueId};
-use super::network::Network;
+use super::op::Function;
 use crate::error::{Error, Result};
 
 /// Largest file in bytes.
@@ -49,7 +49,7 @@ enum Value {
 }
 
 struct Importer {
-    network: Network,
+    network: FloatGraph,
     values: HashMap<String, Value>,
     /// Batch size that the file was exported with, where it is not symbolic.
     batch: Option<i64>,
@@ -61,7 +61,7 @@ struct Importer {
 ///
 /// # Errors
 /// [`Error::Model`] with the offending node, [`Error::Invalid`] where the file is not ONNX.
-pub(super) fn import(bytes: &[u8], input: &[usize]) -> Result<Network> {
+pub(super) fn import(bytes: &[u8], input: &[usize]) -> Result<FloatGraph> {
     let invalid = |reason: String| Error::invalid("ONNX file", reason);
     if bytes.len() > MAX_FILE {
         return Err(invalid(format!("is larger than {} MiB", MAX_FILE >> 20)));
@@ -138,7 +138,7 @@ impl Importer {
         };
         let batch = check_input(input, shape)?;
         values.insert(input.name.clone(), Value::Batch(0));
-        Ok((Self { network: Network::new(shape)?, values, batch, tail: tail(graph, &output.name) }, &output.name))
+        Ok((Self { network: FloatGraph::new(shape)?, values, batch, tail: tail(graph, &output.name) }, &output.name))
     }
 
     fn node(&mut self, node: &OnnxNode<'_>) -> Result<Value> {
@@ -147,6 +147,9 @@ impl Importer {
         }
         if let Some(value) = self.constant_node(node)? {
             return Ok(value);
+        }
+        if let Some(function) = Function::of_onnx(&node.proto.op_type) {
+            return self.function_node(node, function).map(Value::Batch);
         }
         let id = match node.proto.op_type.as_str() {
             "Conv" => self.conv(node),
@@ -161,11 +164,6 @@ impl Importer {
             "Relu" => self.relu(node),
             "Clip" => self.clip(node),
             "LeakyRelu" => self.leaky_relu(node),
-            "Sigmoid" => self.function_node(node, Function::Sigmoid),
-            "Tanh" => self.function_node(node, Function::Tanh),
-            "Exp" => self.function_node(node, Function::Exp { high: f64::INFINITY }),
-            "Sqrt" => self.function_node(node, Function::SQRT),
-            "Reciprocal" => self.function_node(node, Function::RECIPROCAL),
             "Pow" => self.pow(node),
             "HardSigmoid" => self.hard_sigmoid_node(node),
             "HardSwish" => self.hard_swish(node),

@@ -5,7 +5,8 @@ use ndarray::ArrayD;
 use super::proto::{AttributeProto, NodeProto};
 use super::{Importer, Value};
 use crate::error::{Error, Result};
-use crate::model::graph::{Op, ValueId};
+use crate::model::graph::ValueId;
+use crate::model::op::{FloatOp, Reshape};
 
 /// A node that is being imported.
 pub(super) struct OnnxNode<'a> {
@@ -108,7 +109,7 @@ impl Importer {
     }
 
     /// Appends a layer; errors name the node of the file.
-    pub(super) fn push(&mut self, node: &OnnxNode<'_>, op: Op, inputs: &[ValueId]) -> Result<ValueId> {
+    pub(super) fn push(&mut self, node: &OnnxNode<'_>, op: FloatOp, inputs: &[ValueId]) -> Result<ValueId> {
         let located = |error| match error {
             Error::Model { reason, .. } => node.error(reason),
             other => other,
@@ -130,6 +131,6 @@ impl Importer {
         if self.network.shape(x) == shape {
             return Ok(x);
         }
-        self.push(node, Op::Reshape { shape }, &[x])
+        self.push(node, FloatOp::Reshape(Reshape { shape }), &[x])
     }
 }

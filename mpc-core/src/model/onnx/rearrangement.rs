@@ -4,7 +4,8 @@
 use super::Importer;
 use super::node::OnnxNode;
 use crate::error::Result;
-use crate::model::graph::{Op, ValueId};
+use crate::model::graph::ValueId;
+use crate::model::op::{Concat, FloatOp, Pad, Transpose};
 
 impl Importer {
     pub(super) fn flatten(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
@@ -90,7 +91,7 @@ impl Importer {
         match perm.split_first() {
             Some((0, rest)) => {
                 let perm: Vec<usize> = rest.iter().map(|&axis| axis.wrapping_sub(1)).collect();
-                self.push(node, Op::Transpose { perm }, &[x])
+                self.push(node, FloatOp::Transpose(Transpose { perm }), &[x])
             }
             _ => Err(node.error("needs a perm that keeps the batch dimension first")),
         }
@@ -125,7 +126,7 @@ impl Importer {
         match sizes {
             Some(sizes) if sizes[0] == 0 && sizes[rank] == 0 => {
                 let (begin, end) = (sizes[1..rank].to_vec(), sizes[rank + 1..].to_vec());
-                self.push(node, Op::Pad { begin, end }, &[x])
+                self.push(node, FloatOp::Pad(Pad { begin, end }), &[x])
             }
             _ => Err(node.error("cropping, and padding the batch, are not supported")),
         }
@@ -136,7 +137,7 @@ impl Importer {
         let values: Vec<ValueId> = (0..node.proto.input.len()).map(|i| self.batch(node, i)).collect::<Result<_>>()?;
         let first = *values.first().ok_or_else(|| node.error("takes at least one operand"))?;
         let axis = self.sample_axes(node, &[node.int("axis", 0)], self.network.shape(first).len())?;
-        self.push(node, Op::Concat { axis: axis[0] }, &values)
+        self.push(node, FloatOp::Concat(Concat { axis: axis[0] }), &values)
     }
 
     /// Axes from operand 1 (newer opsets) or an attribute (older ones).

@@ -3,8 +3,8 @@
 use super::Importer;
 use super::node::OnnxNode;
 use crate::error::Result;
-use crate::model::function::Function;
-use crate::model::graph::{Op, PoolGeometry, ValueId};
+use crate::model::graph::ValueId;
+use crate::model::op::{FloatOp, Function, MaxPool, PoolGeometry, ReduceSum, Scale, Transpose};
 
 impl Importer {
     pub(super) fn reduce(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
@@ -16,12 +16,12 @@ impl Importer {
         axes.sort_unstable();
         let kept = kept(&shape, &axes);
         let y = match node.proto.op_type.as_str() {
-            "ReduceSum" => self.push(node, Op::ReduceSum { axes: axes.clone() }, &[x])?,
+            "ReduceSum" => self.push(node, FloatOp::ReduceSum(ReduceSum { axes: axes.clone() }), &[x])?,
             "ReduceMean" => self.mean(node, x, axes.clone())?,
             "ReduceMax" => self.maximum(node, x, &axes)?,
             _ => {
-                let square = self.push(node, Op::Mul, &[x, x])?;
-                let sum = self.push(node, Op::ReduceSum { axes: axes.clone() }, &[square])?;
+                let square = self.push(node, FloatOp::Mul, &[x, x])?;
+                let sum = self.push(node, FloatOp::ReduceSum(ReduceSum { axes: axes.clone() }), &[square])?;
                 self.function(node, Function::SQRT, sum)?
             }
         };
@@ -35,14 +35,14 @@ impl Importer {
     /// Mean over some dimensions of a sample, which disappear.
     pub(super) fn mean(&mut self, node: &OnnxNode<'_>, x: ValueId, axes: Vec<usize>) -> Result<ValueId> {
         let count: usize = axes.iter().map(|&axis| self.network.shape(x)[axis]).product();
-        let sum = self.push(node, Op::ReduceSum { axes }, &[x])?;
-        self.push(node, Op::Scale { factor: 1.0 / count as f64, frac_bits: 0 }, &[sum])
+        let sum = self.push(node, FloatOp::ReduceSum(ReduceSum { axes }), &[x])?;
+        self.push(node, FloatOp::Scale(Scale { factor: 1.0 / count as f64 }), &[sum])
     }
 
     /// Sum over some dimensions of a sample, which become 1.
     pub(super) fn sum(&mut self, node: &OnnxNode<'_>, x: ValueId, axes: &[usize]) -> Result<ValueId> {
         let shape = kept(self.network.shape(x), axes);
-        let sum = self.push(node, Op::ReduceSum { axes: axes.to_vec() }, &[x])?;
+        let sum = self.push(node, FloatOp::ReduceSum(ReduceSum { axes: axes.to_vec() }), &[x])?;
         self.reshape(node, sum, shape)
     }
 
@@ -50,11 +50,11 @@ impl Importer {
     pub(super) fn maximum(&mut self, node: &OnnxNode<'_>, x: ValueId, axes: &[usize]) -> Result<ValueId> {
         let shape = self.network.shape(x).to_vec();
         let perm: Vec<usize> = (0..shape.len()).filter(|d| !axes.contains(d)).chain(axes.iter().copied()).collect();
-        let x = if perm.is_sorted() { x } else { self.push(node, Op::Transpose { perm }, &[x])? };
+        let x = if perm.is_sorted() { x } else { self.push(node, FloatOp::Transpose(Transpose { perm }), &[x])? };
         let n: usize = axes.iter().map(|&axis| shape[axis]).product();
         let x = self.reshape(node, x, vec![shape.iter().product::<usize>() / n, 1, n])?;
         let row = PoolGeometry { input: [1, n], kernel: [1, n], stride: [1, 1], pad_begin: [0, 0], pad_end: [0, 0] };
-        let max = self.push(node, Op::MaxPool(row), &[x])?;
+        let max = self.push(node, FloatOp::MaxPool(MaxPool(row)), &[x])?;
         self.reshape(node, max, kept(&shape, axes))
     }
 }

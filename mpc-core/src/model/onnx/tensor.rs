@@ -3,7 +3,7 @@
 use ndarray::{ArrayD, IxDyn};
 
 use super::proto::TensorProto;
-use crate::model::shape::MAX_ELEMENTS;
+use crate::model::form::MAX_ELEMENTS;
 
 const FLOAT: i32 = 1;
 const INT32: i32 = 6;

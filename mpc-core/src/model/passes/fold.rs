@@ -5,37 +5,38 @@ use ndarray::{ArrayD, IxDyn};
 
 use super::Builder;
 use crate::error::Result;
-use crate::model::graph::{Op, ValueId};
+use crate::model::graph::ValueId;
+use crate::model::op::{FloatOp, Scale};
 
 /// Rewrites a product with, or sum of, a weight:
 /// `(conv(x, w) + b) * s` to `conv(x, w s) + b s`, and `(x + b) + c` to `x + (b + c)`.
-pub(super) fn affine(builder: &mut Builder, name: &str, op: &Op, inputs: &[ValueId]) -> Result<Option<ValueId>> {
-    let (&[a, b], Op::Mul | Op::Add) = (inputs, op) else { return Ok(None) };
+pub(super) fn affine(builder: &mut Builder, name: &str, op: &FloatOp, inputs: &[ValueId]) -> Result<Option<ValueId>> {
+    let (&[a, b], FloatOp::Mul | FloatOp::Add) = (inputs, op) else { return Ok(None) };
     let (value, weight) = match (builder.network.constant(a), builder.network.constant(b)) {
         (None, Some(weight)) => (a, weight.clone()),
         (Some(weight), None) => (b, weight.clone()),
         _ => return Ok(None),
     };
     match op {
-        Op::Mul => scale(builder, name, value, &weight),
+        FloatOp::Mul => scale(builder, name, value, &weight),
         _ => shift(builder, name, value, &weight),
     }
 }
 
 /// Rewrites `linear(x c, w)` to `linear(x 2^e, w c / 2^e)`: in fixed point a power of two costs nothing.
-pub(super) fn divisor(builder: &mut Builder, name: &str, op: &Op, inputs: &[ValueId]) -> Result<Option<ValueId>> {
-    let (Op::Conv(_) | Op::MatMul, &[value, w]) = (op, inputs) else { return Ok(None) };
+pub(super) fn divisor(builder: &mut Builder, name: &str, op: &FloatOp, inputs: &[ValueId]) -> Result<Option<ValueId>> {
+    let (FloatOp::Conv(_) | FloatOp::MatMul, &[value, w]) = (op, inputs) else { return Ok(None) };
     let (scaled, reshape) = match builder.only_here(value) {
-        Some((reshape @ Op::Reshape { .. }, &[inner])) => (inner, Some(reshape.clone())),
+        Some((reshape @ FloatOp::Reshape(_), &[inner])) => (inner, Some(reshape.clone())),
         _ => (value, None),
     };
-    let Some((&Op::Scale { factor, .. }, &[x])) = builder.only_here(scaled) else { return Ok(None) };
+    let Some((&FloatOp::Scale(Scale { factor }), &[x])) = builder.only_here(scaled) else { return Ok(None) };
     let power = factor.abs().log2().ceil().exp2();
     let Some(weights) = builder.network.constant(w).filter(|_| power.is_normal() && power != factor.abs()) else {
         return Ok(None);
     };
     let weights = weights * (factor / power);
-    let mut x = builder.append(&format!("{name}.divisor"), Op::Scale { factor: power, frac_bits: 0 }, &[x])?;
+    let mut x = builder.append(&format!("{name}.divisor"), FloatOp::Scale(Scale { factor: power }), &[x])?;
     if let Some(reshape) = reshape {
         x = builder.append(&format!("{name}.reshape"), reshape, &[x])?;
     }
@@ -51,7 +52,7 @@ fn shift(builder: &mut Builder, name: &str, value: ValueId, weight: &ArrayD<f64>
         _ => return Ok(None),
     };
     let bias = builder.network.weight(format!("{name}.bias"), sum)?;
-    builder.network.push(name, Op::Add, &[x, bias]).map(Some)
+    builder.network.push(name, FloatOp::Add, &[x, bias]).map(Some)
 }
 
 fn scale(builder: &mut Builder, name: &str, value: ValueId, factor: &ArrayD<f64>) -> Result<Option<ValueId>> {
@@ -59,12 +60,14 @@ fn scale(builder: &mut Builder, name: &str, value: ValueId, factor: &ArrayD<f64>
         Some((product, bias)) => (product, Some(bias)),
         None => (value, None),
     };
-    let Some((linear @ (Op::Conv(_) | Op::MatMul), &[x, w])) = builder.only_here(product) else { return Ok(None) };
+    let Some((linear @ (FloatOp::Conv(_) | FloatOp::MatMul), &[x, w])) = builder.only_here(product) else {
+        return Ok(None);
+    };
     let (linear, outputs) =
-        (linear.clone(), builder.network.shape(w)[if matches!(linear, Op::Conv(_)) { 0 } else { 1 }]);
+        (linear.clone(), builder.network.shape(w)[if matches!(linear, FloatOp::Conv(_)) { 0 } else { 1 }]);
     // One factor per output: along the channels of a convolution, the last dimension of a matrix product.
     let rank = builder.network.shape(product).len();
-    let axis = if matches!(linear, Op::Conv(_)) { 0 } else { rank - 1 };
+    let axis = if matches!(linear, FloatOp::Conv(_)) { 0 } else { rank - 1 };
     let Some(per_output) = along(factor, rank, axis, outputs) else { return Ok(None) };
     let bias = match bias.map(|bias| along(&bias, rank, axis, outputs)) {
         Some(None) => return Ok(None),
@@ -73,7 +76,7 @@ fn scale(builder: &mut Builder, name: &str, value: ValueId, factor: &ArrayD<f64>
     };
     let Some(weights) = builder.network.constant(w) else { return Ok(None) };
     let mut shape = vec![1; weights.ndim()];
-    shape[if matches!(linear, Op::Conv(_)) { 0 } else { 1 }] = outputs;
+    shape[if matches!(linear, FloatOp::Conv(_)) { 0 } else { 1 }] = outputs;
     let weights = weights * &column(&per_output, &shape);
     let w = builder.network.weight(format!("{name}.weight"), weights)?;
     let product = builder.network.push(format!("{name}.product"), linear, &[x, w])?;
@@ -82,12 +85,12 @@ fn scale(builder: &mut Builder, name: &str, value: ValueId, factor: &ArrayD<f64>
     let mut shape = vec![1; rank];
     shape[axis] = outputs;
     let bias = builder.network.weight(format!("{name}.bias"), column(&bias, &shape))?;
-    builder.network.push(name, Op::Add, &[product, bias]).map(Some)
+    builder.network.push(name, FloatOp::Add, &[product, bias]).map(Some)
 }
 
 /// Value and weight of a sum of the two that is used only here.
 fn bias_of(builder: &Builder, value: ValueId) -> Option<(ValueId, ArrayD<f64>)> {
-    let Some((Op::Add, &[a, b])) = builder.only_here(value) else { return None };
+    let Some((FloatOp::Add, &[a, b])) = builder.only_here(value) else { return None };
     match (builder.network.constant(a), builder.network.constant(b)) {
         (None, Some(weight)) => Some((a, weight.clone())),
         (Some(weight), None) => Some((b, weight.clone())),

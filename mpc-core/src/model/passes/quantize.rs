@@ -9,14 +9,12 @@ use ndarray::ArrayD;
 
 use crate::error::{Error, Result};
 use crate::model::Declared;
-use crate::model::bounds::{self, Operand, Range};
-use crate::model::function::Function;
-use crate::model::graph::{Facts, Graph, MAX_BITS, MAX_BITS_TRUNCATED, Node, Op, Source, ValueId, WeightSpec};
+use crate::model::bounds::{Operand, Range};
+use crate::model::float_graph::{FloatGraph, FloatNode};
+use crate::model::form::Form;
+use crate::model::graph::{Facts, Graph, MAX_BITS, MAX_BITS_TRUNCATED, Node, Source, ValueId, WeightSpec};
 use crate::model::manifest::Bounds;
-use crate::model::network::{Layer, Network};
-use crate::model::shape::{self, Form};
-use crate::protocol::power::{Exponent, Octaves};
-use crate::protocol::{exponential, piecewise};
+use crate::model::op::{FixedScale, FloatOp, Op, Rescale, Scale, SumWindows};
 use crate::ring::fixed;
 use crate::sharing::InputRange;
 
@@ -27,15 +25,9 @@ const WEIGHT_FRAC_BITS: u32 = fixed::FRAC_BITS;
 /// needs no truncation of its own.
 const FACTOR_SLACK: u32 = 8;
 
-/// Most fractional bits of what a power is taken of.
-const MAX_FUNCTION_BITS: u32 = 24;
-
-/// Significant bits of a public factor that is no power of two.
-const FACTOR_BITS: i32 = 16;
-
 /// The fixed-point graph of `network`. `peaks` are the largest magnitudes of its layers on samples, if there are any.
 pub(in crate::model) fn quantize(
-    network: &Network,
+    network: &FloatGraph,
     declared: &Declared<'_>,
     peaks: Option<&[f64]>,
 ) -> Result<(Graph, Vec<ArrayD<f64>>)> {
@@ -53,32 +45,35 @@ pub(in crate::model) fn quantize(
         sources: Vec::new(),
         specs: Vec::new(),
         placed: HashMap::new(),
+        values: Vec::with_capacity(network.nodes.len()),
         lowered: HashMap::new(),
     };
-    let mut values: Vec<Option<ValueId>> = Vec::with_capacity(network.layers.len());
-    for (id, layer) in network.layers.iter().enumerate() {
-        let value = match &layer.op {
-            Op::Input => Some(quantizer.input(layer, declared.range)?),
-            Op::Weight(_) => None,
-            _ => Some(quantizer.layer(layer, &values)?),
+    for (id, node) in network.nodes.iter().enumerate() {
+        let value = match (&node.op, node.op.operation()) {
+            (_, Some(operation)) => Some(operation.quantize(&mut quantizer, &node.name, &node.inputs)?),
+            (FloatOp::Input, None) => Some(quantizer.input(node, declared.range)?),
+            (_, None) => None,
         };
         if let (Some(value @ 1..), Some(peaks)) = (value, peaks) {
             quantizer.calibrate(value, peaks[id])?;
         }
-        values.push(value);
+        quantizer.values.push(value);
     }
-    let mut output = values[network.output].ok_or_else(|| Error::model("output", "Weight", "is not computed"))?;
+    let output = quantizer.values[network.output];
+    let mut output = output.ok_or_else(|| Error::model("output", "Weight", "is not computed"))?;
     if let Some(max) = declared.max_windows {
-        output = quantizer.emit("windows", Op::SumWindows { max }, &[output])?;
+        output = quantizer.emit("windows", Op::SumWindows(SumWindows { max }), &[output])?;
     }
     let graph = Graph { nodes: quantizer.nodes, weights: quantizer.specs, output };
     graph.validate()?;
-    let weights = quantizer.sources.iter().map(|&layer| network.constant(layer).expect("a weight").clone()).collect();
+    let weights = quantizer.sources.iter().map(|&node| network.constant(node).expect("a weight").clone()).collect();
     Ok((graph, weights))
 }
 
-struct Quantizer<'a> {
-    network: &'a Network,
+/// A ring graph under construction, as the operations see it that place themselves there.
+pub(crate) struct Quantizer<'a> {
+    network: &'a FloatGraph,
+    /// Of activations.
     frac_bits: u32,
     /// Of calibrated bounds: for comparisons and for the ring.
     margins: Option<(u32, u32)>,
@@ -86,106 +81,38 @@ struct Quantizer<'a> {
     ranges: Vec<Range>,
     /// The weights as they are encoded: bounds must hold for these.
     rounded: Vec<ArrayD<f64>>,
-    /// The layers that they come from.
-    sources: Vec<usize>,
+    /// The float graph's nodes that they come from.
+    sources: Vec<ValueId>,
     specs: Vec<WeightSpec>,
-    /// Weight layers and fractional bits that have a node already.
-    placed: HashMap<(usize, u32), ValueId>,
+    /// Weights of the float graph and fractional bits that have a node already.
+    placed: HashMap<(ValueId, u32), ValueId>,
+    /// For each node of the float graph its value here; a weight has one for each number of fractional bits.
+    values: Vec<Option<ValueId>>,
     /// Values and how many fractional bits were dropped of them.
     lowered: HashMap<(ValueId, u32), ValueId>,
 }
 
 impl Quantizer<'_> {
-    fn input(&mut self, layer: &Layer, range: f64) -> Result<ValueId> {
-        let form = Form { frac_bits: self.frac_bits, ..layer.form.clone() };
+    fn input(&mut self, node: &FloatNode, range: f64) -> Result<ValueId> {
         // What a client can send that does not keep to the range counts too.
         let reach = InputRange::holding(range, self.frac_bits).reach() / f64::from(self.frac_bits).exp2();
-        let range = Range::symmetric(&form, reach, Source::Proved);
-        self.place(&layer.name, Op::Input, &[], form, range)
+        let range = Range::symmetric(&node.facts, reach, Source::Proved);
+        self.place(&node.name, Op::Input, &[], (node.facts.clone(), self.frac_bits), range)
     }
 
-    /// Places a layer and whatever it needs before it.
-    fn layer(&mut self, layer: &Layer, values: &[Option<ValueId>]) -> Result<ValueId> {
-        let name = &layer.name;
-        let inputs = &layer.inputs;
-        let first = |quantizer: &mut Self| quantizer.operand(inputs[0], values, WEIGHT_FRAC_BITS);
-        match &layer.op {
-            op @ (Op::Conv(_) | Op::MatMul | Op::Mul) => {
-                let x = first(self)?;
-                let y = self.operand(inputs[1], values, WEIGHT_FRAC_BITS)?;
-                self.product(name, op, &[x, y])
-            }
-            op @ (Op::Add | Op::Sub) => {
-                let operands = self.aligned(name, inputs, values)?;
-                self.emit(name, op.clone(), &operands)
-            }
-            Op::Concat { axis } => {
-                let operands = self.aligned(name, inputs, values)?;
-                self.emit(name, Op::Concat { axis: *axis }, &operands)
-            }
-            Op::Scale { factor, .. } => {
-                let x = first(self)?;
-                self.product(name, &Op::Scale { factor: *factor, frac_bits: factor_frac_bits(*factor) }, &[x])
-            }
-            Op::Relu { ceiling, .. } => {
-                let x = first(self)?;
-                let rescale = self.frac_bits(x).saturating_sub(self.frac_bits);
-                self.emit(name, Op::Relu { rescale, ceiling: *ceiling }, &[x])
-            }
-            Op::Function { function, .. } => {
-                let x = first(self)?;
-                self.function(name, *function, x)
-            }
-            op => {
-                let x = first(self)?;
-                self.emit(name, op.clone(), &[x])
-            }
-        }
+    /// The operands, weights among them as factors.
+    pub(crate) fn operands(&mut self, inputs: &[ValueId]) -> Result<Vec<ValueId>> {
+        inputs.iter().map(|&input| self.operand(input, WEIGHT_FRAC_BITS)).collect()
     }
 
-    /// A function, with as many fractional bits in its operand as it takes, and no more of its domain than x can be in.
-    fn function(&mut self, name: &str, function: Function, x: ValueId) -> Result<ValueId> {
-        let refuse = |reason: String| Err(Error::model(name, function.name(), reason));
-        let range = self.ranges[x].all();
-        let facts = &self.nodes[x].facts;
-        let (x, function) = match function {
-            Function::Power { exponent, low } => {
-                let least = f64::from(low).exp2();
-                if exponent == Exponent::Reciprocal && range.low < -least {
-                    return refuse(format!(
-                        "divides by what may be as low as {:.3}, as far as is known; only numbers from 2^{low} on can be \
-                         divided by: clip before",
-                        range.low
-                    ));
-                }
-                // A bit more than needed, because the truncation rounds.
-                let excess = match facts.bound.bits {
-                    bits if bits > Octaves::MAX_HIGH => bits + 1 - Octaves::MAX_HIGH,
-                    _ => 0,
-                };
-                let kept = facts.frac_bits.saturating_sub(excess).min(MAX_FUNCTION_BITS);
-                let x = self.lowered(name, x, kept)?;
-                let proved = if range.low > least { range.low.log2().floor() as i32 } else { low };
-                (x, Function::Power { exponent, low: proved.max(-(self.frac_bits(x) as i32)) })
-            }
-            Function::Exp { high } => {
-                // What is public is rounded up.
-                let high = high.min(range.high.max(0.0).ceil());
-                if high > exponential::MAX_HIGH {
-                    return refuse(format!(
-                        "is computed up to {}, but its argument may be {high}: clip before, or calibrate with samples",
-                        exponential::MAX_HIGH
-                    ));
-                }
-                (self.lowered(name, x, self.frac_bits.min(piecewise::ARGUMENT_BITS))?, Function::Exp { high })
-            }
-            _ => (self.lowered(name, x, self.frac_bits.min(piecewise::ARGUMENT_BITS))?, function),
-        };
-        self.emit(name, Op::Function { function, frac_bits: self.frac_bits }, &[x])
+    /// An operation on one value, whatever its fractional bits.
+    pub(crate) fn unary(&mut self, name: &str, op: Op, inputs: &[ValueId]) -> Result<ValueId> {
+        let operands = self.operands(inputs)?;
+        self.emit(name, op, &operands)
     }
 
     /// A product, with fewer fractional bits in its operands where the ring is too small otherwise.
-    fn product(&mut self, name: &str, op: &Op, operands: &[ValueId]) -> Result<ValueId> {
+    pub(crate) fn product(&mut self, name: &str, op: Op, operands: &[ValueId]) -> Result<ValueId> {
         let at_most = |quantizer: &mut Self, operands: &[ValueId], frac_bits: u32| {
             operands.iter().map(|&x| quantizer.at_most(name, x, frac_bits)).collect::<Result<Vec<_>>>()
         };
@@ -197,17 +124,17 @@ impl Quantizer<'_> {
     }
 
     /// The operands with the same fractional bits: the most that one of them has, else those of activations.
-    fn aligned(&mut self, name: &str, inputs: &[usize], values: &[Option<ValueId>]) -> Result<Vec<ValueId>> {
-        let facts = || inputs.iter().filter_map(|&input| values[input]).map(|x| &self.nodes[x].facts);
+    pub(crate) fn aligned(&mut self, name: &str, inputs: &[ValueId]) -> Result<Vec<ValueId>> {
+        let facts = || inputs.iter().filter_map(|&input| self.values[input]).map(|x| &self.nodes[x].facts);
         let most = facts().map(|facts| facts.frac_bits).max().unwrap_or(self.frac_bits);
         let room = facts().all(|facts| facts.bound.bits + (most - facts.frac_bits) < MAX_BITS);
         let frac_bits = if room { most } else { self.frac_bits };
-        let align = |&input: &usize| {
-            let x = self.operand(input, values, frac_bits)?;
-            match self.frac_bits(x) {
+        let align = |&input: &ValueId| {
+            let x = self.operand(input, frac_bits)?;
+            match self.facts(x).frac_bits {
                 given if given < frac_bits => {
-                    let raise = Op::Scale { factor: 1.0, frac_bits: frac_bits - given };
-                    self.emit(&format!("{name}.align"), raise, &[x])
+                    let raise = FixedScale { real: Scale { factor: 1.0 }, frac_bits: frac_bits - given };
+                    self.emit(&format!("{name}.align"), Op::Scale(raise), &[x])
                 }
                 _ => self.at_most(name, x, frac_bits),
             }
@@ -216,24 +143,23 @@ impl Quantizer<'_> {
     }
 
     /// The node of an operand; a weight gets one with these fractional bits.
-    fn operand(&mut self, input: usize, values: &[Option<ValueId>], frac_bits: u32) -> Result<ValueId> {
-        if let Some(value) = values[input] {
+    fn operand(&mut self, input: ValueId, frac_bits: u32) -> Result<ValueId> {
+        if let Some(value) = self.values[input] {
             return Ok(value);
         }
         if let Some(&value) = self.placed.get(&(input, frac_bits)) {
             return Ok(value);
         }
-        let layer = &self.network.layers[input];
+        let node = &self.network.nodes[input];
         let weight = self.network.constant(input).expect("what has no value is a weight");
         let unit = f64::from(frac_bits).exp2();
         let rounded = weight.mapv(|w| (w * unit).round() / unit);
-        self.specs.push(WeightSpec { name: layer.name.clone(), shape: weight.shape().to_vec(), frac_bits });
+        self.specs.push(WeightSpec { name: node.name.clone(), shape: weight.shape().to_vec(), frac_bits });
         self.sources.push(input);
         self.rounded.push(rounded);
         let index = self.rounded.len() - 1;
-        let form = Form { frac_bits, ..layer.form.clone() };
         let range = Range::of_weight(&self.rounded[index]);
-        let value = self.place(&layer.name, Op::Weight(index), &[], form, range)?;
+        let value = self.place(&node.name, Op::Weight(index), &[], (node.facts.clone(), frac_bits), range)?;
         self.placed.insert((input, frac_bits), value);
         Ok(value)
     }
@@ -248,23 +174,24 @@ impl Quantizer<'_> {
     }
 
     /// The value with no more than `frac_bits` fractional bits, truncated once however often it is used.
-    fn lowered(&mut self, name: &str, x: ValueId, frac_bits: u32) -> Result<ValueId> {
-        let bits = self.frac_bits(x).saturating_sub(frac_bits);
+    pub(crate) fn lowered(&mut self, name: &str, x: ValueId, frac_bits: u32) -> Result<ValueId> {
+        let bits = self.facts(x).frac_bits.saturating_sub(frac_bits);
         if bits == 0 {
             return Ok(x);
         }
         if let Some(&lowered) = self.lowered.get(&(x, bits)) {
             return Ok(lowered);
         }
-        let lowered = self.emit(&format!("{name}.rescale"), Op::Rescale { bits }, &[x])?;
+        let lowered = self.emit(&format!("{name}.rescale"), Op::Rescale(Rescale { bits }), &[x])?;
         self.lowered.insert((x, bits), lowered);
         Ok(lowered)
     }
 
     /// Appends a node after deriving its form and range.
-    fn emit(&mut self, name: &str, op: Op, inputs: &[ValueId]) -> Result<ValueId> {
-        let forms: Vec<Form> = inputs.iter().map(|&input| self.nodes[input].facts.form()).collect();
-        let form = shape::infer(&op, &forms).map_err(|reason| Error::model(name, op.name(), reason))?;
+    pub(crate) fn emit(&mut self, name: &str, op: Op, inputs: &[ValueId]) -> Result<ValueId> {
+        let facts: Vec<&Facts> = inputs.iter().map(|&input| &self.nodes[input].facts).collect();
+        let (form, frac_bits) = op.result(&facts).map_err(|reason| Error::model(name, op.name(), reason))?;
+        let forms: Vec<Form> = facts.iter().map(|facts| facts.form()).collect();
         let operand = |(&input, form): (&ValueId, _)| {
             let weight = match self.nodes[input].op {
                 Op::Weight(index) => Some(&self.rounded[index]),
@@ -273,21 +200,29 @@ impl Quantizer<'_> {
             Operand { range: &self.ranges[input], form, weight }
         };
         let operands: Vec<Operand<'_>> = inputs.iter().zip(&forms).map(operand).collect();
-        let range = bounds::infer(&op, &operands, &form);
-        if matches!(op, Op::Rescale { .. } | Op::Relu { rescale: 1.., .. }) {
-            fits(name, op.name(), self.nodes[inputs[0]].facts.bound.bits, MAX_BITS_TRUNCATED)?;
+        let operation = op.operation().expect("what has a result is computed");
+        let range = operation.range(&operands, &form, frac_bits);
+        if operation.dropped() > 0 {
+            fits(name, op.name(), facts[0].bound.bits, MAX_BITS_TRUNCATED)?;
         }
-        self.place(name, op, inputs, form, range)
+        self.place(name, op, inputs, (form, frac_bits), range)
     }
 
-    fn place(&mut self, name: &str, op: Op, inputs: &[ValueId], form: Form, range: Range) -> Result<ValueId> {
-        let mut bound = range.bound(form.frac_bits);
+    fn place(
+        &mut self,
+        name: &str,
+        op: Op,
+        inputs: &[ValueId],
+        (form, frac_bits): (Form, u32),
+        range: Range,
+    ) -> Result<ValueId> {
+        let mut bound = range.bound(frac_bits);
         fits(name, op.name(), bound.bits, MAX_BITS)?;
         if let Op::Weight(_) = op {
             // Nobody needs to know how large a weight is.
             bound.bits = MAX_BITS;
         }
-        let facts = Facts { shape: form.shape, batched: form.batched, frac_bits: form.frac_bits, bound };
+        let facts = Facts { shape: form.shape, batched: form.batched, frac_bits, bound };
         self.nodes.push(Node { name: name.to_owned(), op, inputs: inputs.to_vec(), facts });
         self.ranges.push(range);
         Ok(self.nodes.len() - 1)
@@ -308,8 +243,19 @@ impl Quantizer<'_> {
         Ok(())
     }
 
-    fn frac_bits(&self, value: ValueId) -> u32 {
-        self.nodes[value].facts.frac_bits
+    /// What is known of a value.
+    pub(crate) fn facts(&self, value: ValueId) -> &Facts {
+        &self.nodes[value].facts
+    }
+
+    /// How large a value can get.
+    pub(crate) fn range(&self, value: ValueId) -> &Range {
+        &self.ranges[value]
+    }
+
+    /// Fractional bits of activations.
+    pub(crate) fn activation_bits(&self) -> u32 {
+        self.frac_bits
     }
 }
 
@@ -324,14 +270,4 @@ fn fits(name: &str, op: &str, bits: u32, limit: u32) -> Result<()> {
         bits - limit
     );
     Err(Error::model(name, op, reason))
-}
-
-/// Enough fractional bits for a public factor to keep its significant bits; as few as possible for a power of two.
-fn factor_frac_bits(factor: f64) -> u32 {
-    if factor == 0.0 {
-        return 0;
-    }
-    let exponent = factor.abs().log2();
-    let significant = if exponent.fract() == 0.0 { 0 } else { FACTOR_BITS - 1 };
-    significant.saturating_sub(exponent.floor() as i32).clamp(0, MAX_BITS as i32) as u32
 }

@@ -1,0 +1,170 @@
+//! The one evaluator of both graphs, and its backend in float64. Backends in fixed point and on shares are in
+//! [`inference`](crate::inference).
+
+use ndarray::ArrayD;
+
+use super::float_graph::FloatGraph;
+use super::graph::{Node, ValueId};
+use super::op::{Args, Batch, Operation};
+use crate::error::Result;
+
+/// What every graph says of its operations.
+pub(crate) trait Operator {
+    /// The number of the weight, if it is one.
+    fn weight(&self) -> Option<usize>;
+
+    /// What is computed; `None` for the input and for weights.
+    fn real(&self) -> Option<&dyn Operation>;
+}
+
+/// What every graph knows of its values.
+pub(crate) trait Known {
+    /// The shape per sample, or of the weight.
+    fn shape(&self) -> &[usize];
+
+    /// Whether there is one such tensor per sample.
+    fn batched(&self) -> bool;
+}
+
+/// How operations are computed. The graph was validated, so operands have the shapes that the operation expects.
+pub(crate) trait Backend<O, F> {
+    /// A batch, or a weight.
+    type Value: Clone;
+
+    /// Weight number `index`.
+    fn weight(&mut self, index: usize) -> Self::Value;
+
+    /// The result of a node.
+    fn apply(&mut self, node: &Ready<'_, O, F, Self::Value>) -> Result<Self::Value>;
+
+    /// Whether such nodes are computed together, as soon as their operands are there.
+    fn is_joint(&self, op: &O) -> bool {
+        let _ = op;
+        false
+    }
+
+    /// The results of several of those.
+    fn joint(&mut self, nodes: &[Ready<'_, O, F, Self::Value>]) -> Result<Vec<Self::Value>> {
+        nodes.iter().map(|node| self.apply(node)).collect()
+    }
+}
+
+/// A node whose operands have been computed.
+pub(crate) struct Ready<'a, O, F, V> {
+    pub id: ValueId,
+    pub node: &'a Node<O, F>,
+    pub operands: Vec<(&'a V, &'a F)>,
+}
+
+/// Evaluates a graph; every value is dropped after its last use.
+pub(crate) fn evaluate<O: Operator, F, B: Backend<O, F>>(
+    backend: &mut B,
+    nodes: &[Node<O, F>],
+    output: ValueId,
+    input: B::Value,
+) -> Result<B::Value> {
+    let mut uses = Uses::new(nodes, output);
+    let mut values: Vec<Option<B::Value>> =
+        nodes.iter().map(|node| node.op.weight().map(|index| backend.weight(index))).collect();
+    values[0] = Some(input);
+    let mut waiting: Vec<bool> = nodes.iter().map(|node| node.op.real().is_some()).collect();
+    for id in 0..nodes.len() {
+        if !waiting[id] || !uses.any(id) {
+            continue;
+        }
+        let together = |&other: &ValueId| {
+            let is_ready = || nodes[other].inputs.iter().all(|&input| values[input].is_some());
+            waiting[other] && uses.any(other) && backend.is_joint(&nodes[other].op) && is_ready()
+        };
+        let ids: Vec<ValueId> = match backend.is_joint(&nodes[id].op) {
+            true => (id..nodes.len()).filter(together).collect(),
+            false => vec![id],
+        };
+        let alive = |&id: &ValueId| (values[id].as_ref().expect("alive until its last use"), &nodes[id].facts);
+        let ready = ids.iter().map(|&id| Ready {
+            id,
+            node: &nodes[id],
+            operands: nodes[id].inputs.iter().map(alive).collect(),
+        });
+        let ready: Vec<_> = ready.collect();
+        let results = match &ready[..] {
+            [node] => vec![backend.apply(node)?],
+            nodes => backend.joint(nodes)?,
+        };
+        ids.iter().zip(results).for_each(|(&id, result)| values[id] = Some(result));
+        for id in ids {
+            waiting[id] = false;
+            uses.spend(nodes, id).into_iter().for_each(|last| values[last] = None);
+        }
+    }
+    Ok(values[output].take().expect("the output is used"))
+}
+
+/// How often each value of a graph is still going to be used.
+pub(crate) struct Uses(Vec<usize>);
+
+impl Uses {
+    /// Before anything is computed. The output has one use that is never spent.
+    pub(crate) fn new<O, F>(nodes: &[Node<O, F>], output: ValueId) -> Self {
+        let mut uses = vec![0; nodes.len()];
+        nodes.iter().flat_map(|node| &node.inputs).chain([&output]).for_each(|&value| uses[value] += 1);
+        Self(uses)
+    }
+
+    /// How often a value is.
+    pub(crate) fn of(&self, id: ValueId) -> usize {
+        self.0[id]
+    }
+
+    /// Whether a value is used at all.
+    fn any(&self, id: ValueId) -> bool {
+        self.0[id] > 0
+    }
+
+    /// Node `id` has been computed: the values that nothing is going to use any more.
+    pub(crate) fn spend<O, F>(&mut self, nodes: &[Node<O, F>], id: ValueId) -> Vec<ValueId> {
+        let mut last: Vec<ValueId> = (self.0[id] == 0).then_some(id).into_iter().collect();
+        for &operand in &nodes[id].inputs {
+            self.0[operand] -= 1;
+            last.extend((self.0[operand] == 0).then_some(operand));
+        }
+        last
+    }
+}
+
+/// What every operation means, in float64.
+pub(crate) struct Float<'a> {
+    pub weights: &'a [ArrayD<f64>],
+    pub windows: &'a [u32],
+    /// Sees every value that is computed.
+    pub observe: &'a mut dyn FnMut(ValueId, &Batch<f64>),
+}
+
+impl<O: Operator, F: Known> Backend<O, F> for Float<'_> {
+    type Value = Batch<f64>;
+
+    fn weight(&mut self, index: usize) -> Batch<f64> {
+        self.weights[index].to_shared()
+    }
+
+    fn apply(&mut self, ready: &Ready<'_, O, F, Batch<f64>>) -> Result<Batch<f64>> {
+        let Ready { id, node, operands } = ready;
+        let operands = operands.iter().map(|(value, known)| (*value, known.batched())).collect();
+        let args = Args::new(operands, node.facts.shape(), self.windows);
+        let value = node.op.real().expect("a computed value").float(&args);
+        (self.observe)(*id, &value);
+        Ok(value)
+    }
+}
+
+/// The largest magnitude of every value that `graph` computes from a batch of samples.
+pub(super) fn peaks(graph: &FloatGraph, samples: &Batch<f64>) -> Result<Vec<f64>> {
+    let mut peaks = vec![0.0; graph.nodes.len()];
+    let windows = vec![1; samples.shape()[0]];
+    let observe = &mut |id: ValueId, value: &Batch<f64>| {
+        peaks[id] = value.iter().fold(0.0, |peak: f64, x| peak.max(x.abs()));
+    };
+    let mut backend = Float { weights: &graph.weights, windows: &windows, observe };
+    evaluate(&mut backend, &graph.nodes, graph.output, samples.clone())?;
+    Ok(peaks)
+}

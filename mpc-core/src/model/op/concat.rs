@@ -1,0 +1,62 @@
+//! Samples joined along a dimension.
+
+use ndarray::Axis;
+use serde::{Deserialize, Serialize};
+
+use super::linear::{Batch, Element, Linear, standard};
+use super::{Args, FloatOperation, Op};
+use crate::error::Result;
+use crate::model::bounds::{Interval, Operand, first};
+use crate::model::form::Form;
+use crate::model::graph::ValueId;
+use crate::model::passes::Quantizer;
+
+/// Joins samples along a dimension.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Concat {
+    /// Which dimension of a sample.
+    pub axis: usize,
+}
+
+impl Linear for Concat {
+    fn name(&self) -> &'static str {
+        "Concat"
+    }
+
+    fn form(&self, operands: &[Form]) -> Result<Form, String> {
+        let axis = self.axis;
+        let first = operands.first().ok_or("cannot take 0 operands")?;
+        let mut joined = first.shape.clone();
+        let total = joined.get_mut(axis).ok_or_else(|| format!("there is no dimension {axis} in {:?}", first.shape))?;
+        *total = 0;
+        for operand in operands {
+            let same = operand.shape.len() == first.shape.len()
+                && (0..first.shape.len()).all(|d| d == axis || operand.shape[d] == first.shape[d]);
+            if !same || !operand.batched {
+                return Err(format!("cannot join {first} and {operand} along dimension {axis}"));
+            }
+            *total = total.saturating_add(operand.shape[axis]);
+        }
+        Ok(Form::batched(joined))
+    }
+
+    fn intervals(&self, operands: &[Operand<'_>], form: &Form) -> Vec<Interval> {
+        if self.axis == 0 {
+            return operands.iter().flat_map(|operand| operand.range.channels.clone()).collect();
+        }
+        let hull = |c: usize| operands.iter().map(|operand| operand.range.channels[c]).reduce(Interval::hull);
+        (0..first(&form.shape)).map(|c| hull(c).unwrap_or(Interval::ZERO)).collect()
+    }
+
+    fn apply<T: Element>(&self, args: &Args<'_, T>) -> Batch<T> {
+        let views: Vec<_> = args.operands.iter().map(|(x, _)| x.view()).collect();
+        standard(ndarray::concatenate(Axis(self.axis + 1), &views).expect("shapes that agree").view())
+    }
+}
+
+impl FloatOperation for Concat {
+    fn quantize(&self, quantizer: &mut Quantizer<'_>, name: &str, inputs: &[ValueId]) -> Result<ValueId> {
+        let operands = quantizer.aligned(name, inputs)?;
+        quantizer.emit(name, Op::Concat(self.clone()), &operands)
+    }
+}

@@ -1,0 +1,117 @@
+//! The convolution of `[channels, h, w]` per sample with a weight. One dimension is computed as two, with height 1.
+
+use ndarray::{Array2, Array4, ArrayView2, ArrayViewD, Axis};
+
+use super::linear::Batch;
+use super::{Args, FloatOperation, Op, Operation, Place, Product, RingOperation, Shared};
+use crate::error::Result;
+use crate::kernel::{ConvGeometry, Kernel};
+use crate::link::round::Round;
+use crate::model::bounds::{Interval, Operand, Range};
+use crate::model::form::{self, Form};
+use crate::model::graph::ValueId;
+use crate::model::passes::Quantizer;
+use crate::party::Party;
+use crate::protocol::product::{self, PendingLinear};
+use crate::sharing::{ArithmeticShare, slice, tensor};
+
+impl Operation for ConvGeometry {
+    fn name(&self) -> &'static str {
+        "Conv"
+    }
+
+    fn form(&self, operands: &[Form]) -> Result<Form, String> {
+        let [x, w] = form::value_and_weight(operands)?;
+        self.validate().map_err(|error| error.to_string())?;
+        let [oh, ow] = self.output();
+        let input = [self.in_channels, self.input[0], self.input[1]];
+        let kernel = [self.out_channels, self.in_channels / self.groups, self.kernel[0], self.kernel[1]];
+        if x != input || w != kernel {
+            return Err(format!("expects input {input:?} and kernel {kernel:?}, got {x:?} and {w:?}"));
+        }
+        Ok(Form::batched(vec![self.out_channels, oh, ow]))
+    }
+
+    fn float(&self, args: &Args<'_, f64>) -> Batch<f64> {
+        let (x, w) = (args.x(), args.operands[1].0);
+        let [oh, ow] = self.output();
+        let (per_in, per_out) = (self.in_channels / self.groups, self.out_channels / self.groups);
+        let taps = per_in * self.kernel[0] * self.kernel[1];
+        let w = w.view().into_shape_with_order((self.out_channels, taps)).expect("a row of taps per channel");
+        let mut y = Array4::zeros((x.shape()[0], self.out_channels, oh, ow));
+        for (x, mut y) in x.outer_iter().zip(y.outer_iter_mut()) {
+            let x = x.into_shape_with_order((self.in_channels, self.input[0] * self.input[1])).expect("pixels");
+            for group in 0..self.groups {
+                let x = x.slice_axis(Axis(0), (group * per_in..(group + 1) * per_in).into());
+                let w = w.slice_axis(Axis(0), (group * per_out..(group + 1) * per_out).into());
+                let product = w.dot(&patches(self, x)).into_shape_with_order((per_out, oh, ow)).expect("channels");
+                y.slice_axis_mut(Axis(0), (group * per_out..(group + 1) * per_out).into()).assign(&product);
+            }
+        }
+        y.into_dyn().into_shared()
+    }
+}
+
+impl FloatOperation for ConvGeometry {
+    fn quantize(&self, quantizer: &mut Quantizer<'_>, name: &str, inputs: &[ValueId]) -> Result<ValueId> {
+        let operands = quantizer.operands(inputs)?;
+        quantizer.product(name, Op::Conv(self.clone()), &operands)
+    }
+}
+
+impl RingOperation for ConvGeometry {
+    fn real(&self) -> &dyn Operation {
+        self
+    }
+
+    fn frac_bits(&self, operands: &[u32]) -> Result<u32, String> {
+        Ok(operands[0].saturating_add(operands[1]))
+    }
+
+    fn range(&self, operands: &[Operand<'_>], _: &Form, _: u32) -> Range {
+        let padded = self.pad_begin.iter().chain(&self.pad_end).any(|&p| p > 0);
+        let taps = self.kernel[0] * self.kernel[1];
+        let (per_in, per_out) = (self.in_channels / self.groups, self.out_channels / self.groups);
+        let input = operands[0].range.each(|i| if padded { i.hull(Interval::ZERO) } else { i });
+        let filters = operands[1].weight.expect("a weight").outer_iter();
+        let channel = |(o, filter): (usize, ArrayViewD<'_, f64>)| {
+            let inputs = &input[o / per_out * per_in..][..per_in];
+            Interval::dot(filter.iter().enumerate().map(|(i, &w)| (inputs[i / taps], w)))
+        };
+        Range::of(operands, filters.enumerate().map(channel).collect())
+    }
+
+    fn fixed(&self, kernel: Kernel, args: &Args<'_, u64>, _: &Place<'_>) -> Result<Batch<u64>> {
+        let mut product = vec![0; args.shape.iter().product()];
+        kernel.conv(self, args.shape[0], slice(args.x()), slice(args.operands[1].0), &mut product);
+        Ok(tensor(&args.shape, product))
+    }
+
+    fn secure(&self, party: &mut Party, operands: &[&Shared], _: &Place<'_>) -> Result<Shared> {
+        product::conv(party, self, operands[0].share(), operands[1].share()).map(Shared::Value)
+    }
+
+    fn product(&self) -> Option<&dyn Product> {
+        Some(self)
+    }
+}
+
+impl Product for ConvGeometry {
+    fn send(&self, round: &mut Round<'_>, x: &ArithmeticShare, w: &ArithmeticShare) -> Result<PendingLinear> {
+        product::send_conv(round, self, x, w)
+    }
+}
+
+/// One column per output position, one row per tap.
+fn patches(g: &ConvGeometry, x: ArrayView2<'_, f64>) -> Array2<f64> {
+    let ([h, w], [_, ow], [kh, kw]) = (g.input, g.output(), g.kernel);
+    Array2::from_shape_fn((x.nrows() * kh * kw, g.output().iter().product()), |(tap, position)| {
+        let (channel, ky, kx) = (tap / (kh * kw), tap / kw % kh, tap % kw);
+        let row = (position / ow * g.stride[0] + ky * g.dilation[0]).checked_sub(g.pad_begin[0]);
+        let column = (position % ow * g.stride[1] + kx * g.dilation[1]).checked_sub(g.pad_begin[1]);
+        match (row, column) {
+            (Some(row), Some(column)) if row < h && column < w => x[[channel, row * w + column]],
+            _ => 0.0,
+        }
+    })
+}

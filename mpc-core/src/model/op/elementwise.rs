@@ -1,0 +1,146 @@
+//! Sum, difference and product of two operands, element by element.
+
+use ndarray::Zip;
+
+use super::linear::{Batch, Element, Linear};
+use super::{Args, FloatOperation, Op, Operation, Place, RingOperation, Shared};
+use crate::error::Result;
+use crate::kernel::Kernel;
+use crate::model::bounds::{Interval, Operand, Range};
+use crate::model::form::{self, Form};
+use crate::model::graph::ValueId;
+use crate::model::passes::Quantizer;
+use crate::party::Party;
+use crate::protocol::product;
+use crate::sharing::{ArithmeticShare, Share};
+
+/// Elementwise sum.
+pub(super) struct Add;
+
+/// Elementwise difference.
+pub(super) struct Sub;
+
+/// Elementwise product.
+pub(super) struct Mul;
+
+impl Linear for Add {
+    fn name(&self) -> &'static str {
+        "Add"
+    }
+
+    fn form(&self, operands: &[Form]) -> Result<Form, String> {
+        form(operands)
+    }
+
+    fn intervals(&self, operands: &[Operand<'_>], form: &Form) -> Vec<Interval> {
+        pairs(operands, form).map(|[x, y]| x.add(y)).collect()
+    }
+
+    fn apply<T: Element>(&self, args: &Args<'_, T>) -> Batch<T> {
+        each(args, T::plus)
+    }
+}
+
+impl FloatOperation for Add {
+    fn quantize(&self, quantizer: &mut Quantizer<'_>, name: &str, inputs: &[ValueId]) -> Result<ValueId> {
+        let operands = quantizer.aligned(name, inputs)?;
+        quantizer.emit(name, Op::Add, &operands)
+    }
+}
+
+impl Linear for Sub {
+    fn name(&self) -> &'static str {
+        "Sub"
+    }
+
+    fn form(&self, operands: &[Form]) -> Result<Form, String> {
+        form(operands)
+    }
+
+    fn intervals(&self, operands: &[Operand<'_>], form: &Form) -> Vec<Interval> {
+        pairs(operands, form).map(|[x, y]| x.add(y.scale(-1.0))).collect()
+    }
+
+    fn apply<T: Element>(&self, args: &Args<'_, T>) -> Batch<T> {
+        each(args, T::minus)
+    }
+}
+
+impl FloatOperation for Sub {
+    fn quantize(&self, quantizer: &mut Quantizer<'_>, name: &str, inputs: &[ValueId]) -> Result<ValueId> {
+        let operands = quantizer.aligned(name, inputs)?;
+        quantizer.emit(name, Op::Sub, &operands)
+    }
+}
+
+impl Operation for Mul {
+    fn name(&self) -> &'static str {
+        "Mul"
+    }
+
+    fn form(&self, operands: &[Form]) -> Result<Form, String> {
+        form(operands)
+    }
+
+    fn float(&self, args: &Args<'_, f64>) -> Batch<f64> {
+        each(args, |x, y| x * y)
+    }
+}
+
+impl FloatOperation for Mul {
+    fn quantize(&self, quantizer: &mut Quantizer<'_>, name: &str, inputs: &[ValueId]) -> Result<ValueId> {
+        let operands = quantizer.operands(inputs)?;
+        quantizer.product(name, Op::Mul, &operands)
+    }
+}
+
+impl RingOperation for Mul {
+    fn real(&self) -> &dyn Operation {
+        self
+    }
+
+    fn frac_bits(&self, operands: &[u32]) -> Result<u32, String> {
+        Ok(operands[0].saturating_add(operands[1]))
+    }
+
+    fn range(&self, operands: &[Operand<'_>], form: &Form, _: u32) -> Range {
+        let [x, y] = [0, 1].map(|i| operands[i].range);
+        if std::ptr::eq(x, y) {
+            return Range::of(operands, x.each(Interval::square));
+        }
+        Range::of(operands, pairs(operands, form).map(|[x, y]| x.mul(y)).collect())
+    }
+
+    fn fixed(&self, _: Kernel, args: &Args<'_, u64>, _: &Place<'_>) -> Result<Batch<u64>> {
+        Ok(each(args, u64::wrapping_mul))
+    }
+
+    fn secure(&self, party: &mut Party, operands: &[&Shared], place: &Place<'_>) -> Result<Shared> {
+        let components = |component: fn(&ArithmeticShare) -> &Batch<u64>| {
+            place.args(operands.iter().map(|x| component(x.share()))).pair()
+        };
+        let ([x, y], [next_x, next_y]) = (components(Share::own), components(Share::next));
+        product::mul(party, &Share::new(x, next_x), &Share::new(y, next_y)).map(Shared::Value)
+    }
+}
+
+fn form(operands: &[Form]) -> Result<Form, String> {
+    let [x, y] = form::exactly(operands)?;
+    let shape = form::broadcast(&x.shape, &y.shape)
+        .ok_or_else(|| format!("shapes {:?} and {:?} do not broadcast", x.shape, y.shape))?;
+    if !x.batched && !y.batched {
+        return Err("is applied to weights only; export the model with constant folding".into());
+    }
+    Ok(Form::batched(shape))
+}
+
+/// The intervals of both operands, for each channel of the result.
+fn pairs(operands: &[Operand<'_>], form: &Form) -> impl Iterator<Item = [Interval; 2]> {
+    let [x, y] = [0, 1].map(|i| operands[i].broadcast(&form.shape));
+    x.into_iter().zip(y).map(|(x, y)| [x, y])
+}
+
+fn each<T: Element>(args: &Args<'_, T>, f: impl Fn(T, T) -> T) -> Batch<T> {
+    let [x, y] = args.pair();
+    Zip::from(&x).and(&y).map_collect(|&x, &y| f(x, y)).into_shared()
+}

@@ -1,0 +1,111 @@
+//! max(x, 0), possibly clipped. A truncation that is due waits for it: the comparison does not wait for the truncation.
+
+use serde::{Deserialize, Serialize};
+
+use super::linear::Batch;
+use super::{Args, FloatOperation, Op, Operation, Place, RingOperation, Shared, constant};
+use crate::error::Result;
+use crate::kernel::Kernel;
+use crate::model::bounds::{Interval, Operand, Range, truncation_error};
+use crate::model::form::{self, Form};
+use crate::model::graph::{Facts, MAX_BITS_TRUNCATED, Source, ValueId};
+use crate::model::passes::Quantizer;
+use crate::party::Party;
+use crate::protocol::{pool, relu::relu};
+
+/// max(x, 0), then min(.., ceiling).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Relu {
+    /// Upper end of a clipped ReLU.
+    pub ceiling: Option<f64>,
+}
+
+/// The ReLU after dropping `rescale` fractional bits.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct FixedRelu {
+    /// Fractional bits to drop.
+    pub rescale: u32,
+    /// What it means.
+    pub real: Relu,
+}
+
+impl Operation for Relu {
+    fn name(&self) -> &'static str {
+        "Relu"
+    }
+
+    fn form(&self, operands: &[Form]) -> Result<Form, String> {
+        let x = form::value(operands)?;
+        form::check_finite(self.ceiling.unwrap_or(0.0))?;
+        Ok(x.clone())
+    }
+
+    fn float(&self, args: &Args<'_, f64>) -> Batch<f64> {
+        args.x().mapv(|x| x.max(0.0).min(self.ceiling.unwrap_or(f64::INFINITY))).into_shared()
+    }
+}
+
+impl FloatOperation for Relu {
+    fn quantize(&self, quantizer: &mut Quantizer<'_>, name: &str, inputs: &[ValueId]) -> Result<ValueId> {
+        let operands = quantizer.operands(inputs)?;
+        let rescale = quantizer.facts(operands[0]).frac_bits.saturating_sub(quantizer.activation_bits());
+        quantizer.emit(name, Op::Relu(FixedRelu { rescale, real: *self }), &operands)
+    }
+}
+
+impl RingOperation for FixedRelu {
+    fn real(&self) -> &dyn Operation {
+        &self.real
+    }
+
+    fn frac_bits(&self, operands: &[u32]) -> Result<u32, String> {
+        operands[0].checked_sub(self.rescale).ok_or_else(|| "drops more fractional bits than there are".into())
+    }
+
+    fn dropped(&self) -> u32 {
+        self.rescale
+    }
+
+    fn check(&self, _: &[&Facts], frac_bits: u32) -> Result<(), String> {
+        let unit = f64::from(frac_bits + self.rescale).exp2();
+        match self.real.ceiling {
+            Some(c) if !(c > 0.0 && (c * unit + unit).log2() < f64::from(MAX_BITS_TRUNCATED)) => {
+                Err(format!("has the ceiling {c}, which is not positive or too large for the ring"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn range(&self, operands: &[Operand<'_>], _: &Form, frac_bits: u32) -> Range {
+        let x = operands[0].range;
+        let error = if self.rescale > 0 { truncation_error(frac_bits) } else { 0.0 };
+        let top = self.real.ceiling.unwrap_or(f64::INFINITY);
+        let clipped = self.real.ceiling.is_some() && (x.magnitude() > top || x.source == Source::Calibrated);
+        // A truncation may round a little above zero down to below it: the result is not clipped a second time.
+        let channels = x.each(|i| {
+            let i = i.widen(error);
+            Interval { low: i.low.max(-error).min(0.0), high: i.high.max(0.0).min(top + error) }
+        });
+        Range { channels, source: if clipped { Source::Clamped } else { x.source } }
+    }
+
+    fn fixed(&self, _: Kernel, args: &Args<'_, u64>, place: &Place<'_>) -> Result<Batch<u64>> {
+        let ceiling = self.ceiling(place)?.map_or(i64::MAX, |c| c as i64);
+        Ok(args.x().mapv(|x| (x as i64 >> self.rescale).max(0).min(ceiling) as u64).into_shared())
+    }
+
+    fn secure(&self, party: &mut Party, operands: &[&Shared], place: &Place<'_>) -> Result<Shared> {
+        let width = place.graph.width(place.operands[0]);
+        let value = match operands[0] {
+            Shared::Value(x) => relu(party, x, width, self.rescale, self.ceiling(place)?)?,
+            Shared::Candidates(candidates, levels) => pool::max_relu(party, candidates, width, self.rescale, levels)?,
+        };
+        Ok(Shared::Value(value))
+    }
+}
+
+impl FixedRelu {
+    fn ceiling(&self, place: &Place<'_>) -> Result<Option<u64>> {
+        self.real.ceiling.map(|c| constant(c, place.node.facts.frac_bits)).transpose()
+    }
+}
