@@ -10,13 +10,13 @@
 //! | [`error`], [`random`], [`role`], [`session`], [`ring`] | kinds of failure; random numbers; P0, P1, P2; what names and describes a session; words, domains and fixed point |
 //! | [`kernel`] | local compute: matrix products, convolutions, bit transposes |
 //! | [`sharing`], [`prss`] | replicated shares of tensors; correlated randomness without a message |
+//! | [`wire`] | control messages and shares as bytes, and the file that names the parties |
 //! | [`network`] | exact-length messages between the parties, in memory or over QUIC |
 //! | [`link`], [`security`], [`party`] | what a protocol holds in its hands |
 //! | [`protocol`] | one file per protocol |
 //! | [`model`] | manifest, graph, ONNX import, bounds |
 //! | [`plan`] | which variants of the protocols suit the lines between the parties |
 //! | [`inference`] | one evaluator over clear and secret-shared values |
-//! | [`wire`] | control messages and the file that names the parties |
 //!
 //! Three parties multiply two secrets and take the sign of the result:
 //!

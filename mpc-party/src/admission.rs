@@ -16,11 +16,11 @@ use std::time::Duration;
 
 use mpc_core::network::Network;
 use mpc_core::network::mesh::{Control, Mesh};
+use mpc_core::network::stream;
 use mpc_core::session::{Conditions, Id};
 use mpc_core::wire::codec::MAX_ENCODED;
 use mpc_core::wire::message::{Code, MAX_CONTROL, Refusal, Versioned};
 use mpc_core::wire::peer::{Decision, PeerRequest, Propose, Verdict, nonce_commitment, session_id};
-use mpc_core::wire::stream;
 use mpc_core::{Error, Role, random};
 use quinn::{RecvStream, SendStream};
 use serde::Serialize;

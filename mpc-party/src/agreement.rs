@@ -19,11 +19,11 @@ use std::time::Duration;
 
 use mpc_core::Role;
 use mpc_core::network::mesh::Mesh;
+use mpc_core::network::stream;
 use mpc_core::session::Id;
 use mpc_core::wire::codec::MAX_ENCODED;
 use mpc_core::wire::message::{Code, Refusal, Versioned};
 use mpc_core::wire::peer::{Catalog, PeerRequest};
-use mpc_core::wire::stream;
 use quinn::SendStream;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use mpc_core::network::lines::measure;
 use mpc_core::network::mesh::Mesh;
+use mpc_core::network::stream;
 use mpc_core::session::{Conditions, Id, Measured};
 use mpc_core::wire::message::Versioned;
 use mpc_core::wire::peer::PeerRequest;
-use mpc_core::wire::stream;
 use mpc_core::{Role, random};
 use tokio::sync::{Mutex, watch};
 

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use mpc_core::network::stream;
 use mpc_core::wire::message::{Reply, Upload, short};
-use mpc_core::wire::stream;
 use quinn::{RecvStream, SendStream};
 use tokio::time::timeout;
 use tracing::info;

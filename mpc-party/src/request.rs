@@ -11,10 +11,10 @@ use mpc_core::network::certificate::now;
 use mpc_core::network::endpoint::{self, close};
 use mpc_core::network::identity::Fingerprint;
 use mpc_core::network::mesh::Caller;
+use mpc_core::network::stream;
 use mpc_core::wire::message::{
     Action, Change, Code, Evaluate, MAX_CONTROL, PROBE_BYTES, Question, Refusal, Reply, Request, Status, Task,
 };
-use mpc_core::wire::stream;
 use quinn::{RecvStream, SendStream};
 use serde::Serialize;
 use tokio::task::JoinSet;
