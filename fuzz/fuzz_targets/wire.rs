@@ -5,15 +5,18 @@
 use libfuzzer_sys::fuzz_target;
 use mpc_core::model::Graph;
 use mpc_core::wire::codec::{decode, encode};
+use mpc_core::wire::frame;
 use mpc_core::wire::message::{MAX_CONTROL, ModelInfo, Reply, Request, Versioned};
 use mpc_core::wire::peer::{Catalog, Decision, PeerRequest, Verdict};
-use mpc_core::wire::stream;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// One message behind its length, as it comes from a stream.
-fn message<T: Serialize + DeserializeOwned>(mut bytes: &[u8]) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    if let Ok(message) = runtime.block_on(stream::receive::<T>(&mut bytes, MAX_CONTROL)) {
+/// One message after its length, as it comes from a stream.
+fn message<T: Serialize + DeserializeOwned>(bytes: &[u8]) {
+    let Some((prefix, rest)) = bytes.split_first_chunk() else { return };
+    let Ok(length) = frame::body_length(*prefix, MAX_CONTROL) else { return };
+    if let Some(body) = rest.get(..length)
+        && let Ok(message) = decode::<T>(body)
+    {
         let again = encode(&message).expect("what was read can be written");
         decode::<T>(&again).expect("what was written can be read");
     }

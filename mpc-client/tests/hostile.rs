@@ -16,13 +16,14 @@ use std::time::{Duration, Instant};
 use mpc_client::{Client, Dealing, Encoded, Identity, Mode, Model, preprocess};
 use mpc_client_local::LocalCluster;
 use mpc_core::Role;
-use mpc_core::network::endpoint::{self, connect};
+use mpc_core::network::endpoint;
+use mpc_core::network::reach::connect;
+use mpc_core::network::stream;
 use mpc_core::network::tls;
 use mpc_core::wire::cluster::{Cluster, PartyEntry};
 use mpc_core::wire::message::{
     Evaluate, MAX_CONTROL, Purpose, Question, Refusal, Reply, Request, Stamp, Subject, Versioned,
 };
-use mpc_core::wire::stream;
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, Endpoint, RecvStream, SendStream};
 use rustls::SignatureScheme;

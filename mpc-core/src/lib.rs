@@ -10,7 +10,8 @@
 //! | [`error`], [`random`], [`role`], [`session`], [`ring`] | kinds of failure; random numbers; P0, P1, P2; what names and describes a session; words, domains and fixed point |
 //! | [`kernel`] | local compute: matrix products, convolutions, bit transposes |
 //! | [`sharing`], [`prss`] | replicated shares of tensors; correlated randomness without a message |
-//! | [`wire`], [`network`] | control messages; exact-length messages between the parties, in memory or over QUIC |
+//! | [`wire`] | control messages and shares as bytes, and the file that names the parties |
+//! | [`network`] | exact-length messages between the parties, in memory or over QUIC |
 //! | [`link`] | one party's end of a session: instructions that talk |
 //! | [`security`] | what is recorded and checked of each product |
 //! | [`party`] | the state that a protocol runs on |

@@ -123,6 +123,6 @@ impl Default for Conditions {
 pub struct Measured {
     /// The lines.
     pub conditions: Conditions,
-    /// Microseconds for [the reference work](crate::network::lines::reference_work) while the peers do the same.
+    /// Microseconds for the reference work, `network::lines::reference_work`, while the peers do the same.
     pub work_us: u32,
 }

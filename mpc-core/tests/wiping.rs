@@ -19,7 +19,7 @@ use mpc_core::session::{Conditions, Mode};
 use mpc_core::sharing::{Dealt, InputRange, RangedShare, Seed, share_from};
 use mpc_core::testing::traces::Marks;
 use mpc_core::testing::{deal, mesh};
-use mpc_core::wire::stream::{decode_dealt, encode_dealt};
+use mpc_core::wire::share::{decode_dealt, encode_dealt};
 use mpc_core::{Party, Role};
 use ndarray::{ArrayD, IxDyn};
 use rand_chacha::ChaCha12Rng;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use mpc_core::error::Step;
+use mpc_core::network::stream;
 use mpc_core::ring::Tensor;
 use mpc_core::session::{Conditions, Id, Meter, Mode};
 use mpc_core::sharing::{Component, Dealt, InputRange, Seed, expand};
@@ -15,7 +16,7 @@ use mpc_core::wire::peer::{
     Catalog, ChangeHello, Decision, Enrolled, PeerRequest, Propose, SessionHello, Verdict, gallery_digest,
     listed_digest, nonce_commitment, session_id,
 };
-use mpc_core::wire::stream;
+use mpc_core::wire::share;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -132,8 +133,8 @@ fn the_document_and_the_code_agree() {
     let explicit = Tensor::from_shape_vec(&[2][..], vec![1u64, u64::MAX]).unwrap();
     let dealt = Dealt { own: Component::Seed(Seed(id(0x55).into())), next: Component::Explicit(explicit) };
     let mut bytes = Vec::new();
-    block_on(stream::send_dealt(&mut bytes, &dealt, stream::WORD)).unwrap();
-    let read = block_on(stream::receive_dealt(&mut &bytes[..], &[2], stream::WORD)).unwrap();
+    block_on(stream::send_dealt(&mut bytes, &dealt, share::WORD)).unwrap();
+    let read = block_on(stream::receive_dealt(&mut &bytes[..], &[2], share::WORD)).unwrap();
     assert_eq!(read.next.expand(&[2]), dealt.next.expand(&[2]));
     expected.insert("dealt share", bytes);
     let range = InputRange::holding(8.0, 16);

@@ -19,10 +19,10 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use mpc_core::network::stream;
 use mpc_core::session::{Conditions, Id};
 use mpc_core::wire::message::{Code, Refusal};
 use mpc_core::wire::peer::Propose;
-use mpc_core::wire::stream;
 use mpc_core::{Role, random};
 use quinn::SendStream;
 use serde::Serialize;

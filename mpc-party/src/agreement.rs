@@ -18,11 +18,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mpc_core::Role;
+use mpc_core::network::stream;
 use mpc_core::session::Id;
 use mpc_core::wire::codec::MAX_ENCODED;
 use mpc_core::wire::message::{Code, Refusal};
 use mpc_core::wire::peer::{Catalog as List, PeerRequest};
-use mpc_core::wire::stream;
 use quinn::SendStream;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use mpc_core::network::stream;
 use mpc_core::session::Mode;
 use mpc_core::wire::message::{
     Action, Change, Code, Evaluate, MAX_CONTROL, PROBE_BYTES, Question, Reply, Request, Stamp, Task,
 };
-use mpc_core::wire::stream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::field::Empty;

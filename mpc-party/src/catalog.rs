@@ -16,7 +16,7 @@ use mpc_core::session::Id;
 use mpc_core::sharing::ArithmeticShare;
 use mpc_core::wire::message::{Code, ModelInfo, Refusal, Upload, short};
 use mpc_core::wire::peer;
-use mpc_core::wire::stream;
+use mpc_core::wire::share;
 use tokio::sync::Mutex as AsyncMutex;
 pub(crate) use uploading::Uploading;
 
@@ -327,7 +327,7 @@ impl Catalog {
         if let Some(entry) = entry.filter(|entry| entry.model != description.manifest.name) {
             bail!("this publication is of the model {:?}, not of {:?}", description.manifest.name, entry.model);
         }
-        let dealt = stream::decode_dealt(&share, &[description.weight_words()]).context("the share")?;
+        let dealt = share::decode_dealt(&share, &[description.weight_words()]).context("the share")?;
         let revision = entry.map_or(0, |entry| entry.revision);
         Ok(Model::new(*id, header.tenant, revision, description, &dealt))
     }

@@ -1,7 +1,7 @@
 //! A conversation: one request of one caller, and its answer, on one stream.
 
+use mpc_core::network::stream;
 use mpc_core::wire::message::Reply;
-use mpc_core::wire::stream;
 use quinn::{RecvStream, SendStream};
 
 use crate::access::Who;

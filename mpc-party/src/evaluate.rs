@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use mpc_core::inference::head::Released;
 use mpc_core::kernel::wipe_stack;
+use mpc_core::network::stream;
 use mpc_core::ring::Tensor;
 use mpc_core::session::Mode;
 use mpc_core::wire::message::{Code, Evaluate, Refusal, Reply, Subject, short};
 use mpc_core::wire::peer::Propose;
-use mpc_core::wire::stream;
 use tokio::time::timeout;
 use tracing::{Instrument, Span, info, info_span};
 

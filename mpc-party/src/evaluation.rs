@@ -6,12 +6,13 @@ use mpc_core::Error;
 use mpc_core::inference::head::Head;
 use mpc_core::inference::secure::Weights;
 use mpc_core::model::Graph;
+use mpc_core::network::stream;
 use mpc_core::plan::session_bytes;
 use mpc_core::session::{Id, Mode};
 use mpc_core::sharing::{InputRange, RangedShare};
 use mpc_core::wire::message::{Code, Evaluate, Question, Refusal, Subject, model_digest};
 use mpc_core::wire::peer::listed_digest;
-use mpc_core::wire::stream;
+use mpc_core::wire::share;
 use quinn::RecvStream;
 
 use crate::catalog::Catalog;
@@ -233,7 +234,7 @@ impl Demand {
         let input = stream::receive_dealt(recv, &self.input, self.range.bytes()).await?;
         let enclosed = match &self.enclosed {
             Some(graph) => {
-                let dealt = stream::receive_dealt(recv, &[model::weight_words(graph)], stream::WORD).await?;
+                let dealt = stream::receive_dealt(recv, &[model::weight_words(graph)], share::WORD).await?;
                 Some(model::weights(graph, &dealt))
             }
             None => None,

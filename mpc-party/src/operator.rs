@@ -7,9 +7,9 @@ use anyhow::{Context, Result, bail};
 use mpc_core::network::endpoint::{self, Io};
 use mpc_core::network::identity::Identity;
 use mpc_core::network::reach::reach;
+use mpc_core::network::stream;
 use mpc_core::wire::cluster::PartyEntry;
 use mpc_core::wire::message::{MAX_CONTROL, Purpose, Refusal, Reply, Request, Versioned};
-use mpc_core::wire::stream;
 use tokio::time::timeout;
 
 use crate::config::Config;

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mpc_core::network::stream;
 use mpc_core::wire::message::{Reply, Upload, short};
-use mpc_core::wire::stream;
 use tokio::time::timeout;
 use tracing::info;
 

@@ -6,11 +6,12 @@ mod common;
 use common::{Conversation, Parties, TestModel, output, run, send_input};
 use mpc_core::Role::{self, P0};
 use mpc_core::model::Graph;
+use mpc_core::network::stream::send_dealt;
 use mpc_core::ring::{Arithmetic, fixed};
 use mpc_core::session::{Id, Mode};
 use mpc_core::wire::codec;
 use mpc_core::wire::message::{Code, Evaluate, Question, Request, Subject};
-use mpc_core::wire::stream::{WORD, send_dealt};
+use mpc_core::wire::share::WORD;
 
 const SAMPLES: [[f64; 4]; 2] = [[1.5, 0.25, -1.0, 0.5], [-0.5, -0.25, -1.0, 2.0]];
 

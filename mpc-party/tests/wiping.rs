@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use common::{Parties, TestModel, finish, run, run_within};
 use mpc_core::Role;
+use mpc_core::network::stream::send_dealt;
 use mpc_core::ring::Tensor;
 use mpc_core::sharing::{Component, Dealt, InputRange, RangedShare, share_ranged};
-use mpc_core::wire::stream::send_dealt;
 use traces::Marks;
 
 const SAMPLES: usize = 200;

@@ -1,29 +1,20 @@
-//! Connections to the three parties of a cluster, and conversations that are the same with all of them.
+//! A client of the three parties of a cluster, and conversations that are the same with all of them.
 
+use std::io;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use mpc_core::Role;
-use mpc_core::network::endpoint;
-use mpc_core::network::identity::{Fingerprint, Identity};
-use mpc_core::network::reach::{Unreachable, reach};
-use mpc_core::ring::Domain;
+use mpc_core::ring::{Domain, Tensor};
 use mpc_core::session::Measured;
 use mpc_core::sharing::{Dealt, Share};
-use mpc_core::wire::cluster::Cluster;
-use mpc_core::wire::codec::MAX_ENCODED;
-use mpc_core::wire::message::{Code, Purpose, Refusal, Reply, Request, Status, Versioned};
-use mpc_core::wire::stream;
-use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream};
+use mpc_core::wire::codec::{self, MAX_ENCODED};
+use mpc_core::wire::frame;
+use mpc_core::wire::message::{Code, Refusal, Reply, Request, Status, Versioned};
+use mpc_core::wire::share::{self, WORD};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::error::{Error, Result};
-
-/// How long a party may take to answer the first packet.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
-
-/// How long a closed connection is kept to repeat the good-bye.
-const CLOSING: Duration = Duration::from_millis(50);
+use crate::transport::{Receiver, Sender, Transport};
 
 /// How long after a failure another party's report of cheating may come.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -32,40 +23,38 @@ const MOMENT: Duration = Duration::from_secs(1);
 /// that they never keep the share of an admitted request from arriving.
 pub(crate) const AHEAD: u32 = 16 << 20;
 
+/// The transport of a [`Client`] unless another one is named.
+#[cfg(feature = "quic")]
+pub type DefaultTransport = crate::quic::Quic;
+
+/// Without the feature `quic`, a [`Client`] names its transport.
+#[cfg(not(feature = "quic"))]
+pub type DefaultTransport = std::convert::Infallible;
+
 /// A client of one cluster, connected to its three parties.
 ///
 /// A question needs all three. To give one up, drop its future and [`close`](Client::close) the client: the parties then end
 /// the session.
-pub struct Client {
-    endpoint: Endpoint,
-    parties: [Peer; 3],
+pub struct Client<T = DefaultTransport> {
+    parties: [Peer<T>; 3],
     /// Of [`AHEAD`], what is left.
     pub(crate) ahead: Semaphore,
 }
 
 /// One connected party.
-pub(crate) struct Peer {
-    label: String,
-    address: String,
-    ours: Fingerprint,
-    connection: Connection,
+pub(crate) struct Peer<T> {
+    transport: T,
 }
 
-impl Client {
-    /// Connects to all three parties of `cluster` at once, as `identity`.
-    ///
-    /// # Errors
-    /// [`Error::Unreachable`] where a party does not answer or shows another key than the
-    /// cluster file lists.
-    pub async fn connect(cluster: &Cluster, identity: &Identity) -> Result<Self> {
-        let endpoint = endpoint::caller()?;
-        let parties = join(Role::ALL.map(|role| Peer::connect(&endpoint, cluster, identity, role))).await?;
-        Ok(Self { endpoint, parties, ahead: Semaphore::new(AHEAD as usize) })
+impl<T: Transport> Client<T> {
+    /// A client that reaches P0, P1 and P2 in these ways.
+    pub fn new(parties: [T; 3]) -> Self {
+        Self { parties: parties.map(|transport| Peer { transport }), ahead: Semaphore::new(AHEAD as usize) }
     }
 
-    /// Whether no connection is known to be lost.
+    /// Whether no party is known to be lost.
     pub fn connected(&self) -> bool {
-        self.parties.iter().all(|peer| peer.connection.close_reason().is_none())
+        self.parties.iter().all(|peer| peer.transport.lost().is_none())
     }
 
     /// What each party says of itself.
@@ -87,16 +76,15 @@ impl Client {
 
     /// Tells the parties that nothing more will come.
     pub async fn close(&self) {
-        self.endpoint.close(endpoint::close::DONE, b"the client is done");
-        // The message leaves at once; what would be waited for is that it could be repeated.
-        drop(tokio::time::timeout(CLOSING, self.endpoint.wait_idle()).await);
+        let [p0, p1, p2] = self.parties().map(|peer| peer.transport.close());
+        tokio::join!(p0, p1, p2);
     }
 
     /// What the three say alike.
     ///
     /// # Errors
     /// [`Error::Disagreement`] about `what`, naming whoever differs from the other two.
-    pub(crate) fn alike<T: PartialEq>(&self, what: &str, answers: [T; 3]) -> Result<T> {
+    pub(crate) fn alike<A: PartialEq>(&self, what: &str, answers: [A; 3]) -> Result<A> {
         let [p0, p1, p2] = &answers;
         let odd = match (p0 == p1, p1 == p2, p0 == p2) {
             (true, true, _) => return Ok(answers.into_iter().next().expect("three answers")),
@@ -113,88 +101,74 @@ impl Client {
     }
 
     /// The three parties, in the order of their roles.
-    pub(crate) fn parties(&self) -> [&Peer; 3] {
+    pub(crate) fn parties(&self) -> [&Peer<T>; 3] {
         self.parties.each_ref()
+    }
+
+    /// As [`join`], for parts of a session: when one has failed, another may tell a moment later that cheating was found. A detected
+    /// cheat outranks the disconnect it causes.
+    pub(crate) async fn join_session<A>(&self, parts: [impl Future<Output = Result<A>>; 3]) -> Result<[A; 3]> {
+        let (first, failed) = (&OnceLock::new(), &Notify::new());
+        let parts = parts.map(|part| async move {
+            match part.await {
+                Ok(part) => Ok(Some(part)),
+                Err(cheating @ Error::Cheating { .. }) => Err(cheating),
+                Err(error) => {
+                    // The first one stays.
+                    drop(first.set(error));
+                    failed.notify_one();
+                    Ok(None)
+                }
+            }
+        });
+        let late = async {
+            failed.notified().await;
+            T::sleep(MOMENT).await;
+        };
+        let parts = tokio::select! {
+            parts = join(parts) => parts?,
+            () = late => [None, None, None],
+        };
+        match (first.get(), parts) {
+            (None, [Some(a), Some(b), Some(c)]) => Ok([a, b, c]),
+            (error, _) => Err(error.expect("what has no part has an error").clone()),
+        }
     }
 }
 
 /// Waits for all three, or for the first that fails.
-pub(crate) async fn join<T>(futures: [impl Future<Output = Result<T>>; 3]) -> Result<[T; 3]> {
+pub(crate) async fn join<A>(futures: [impl Future<Output = Result<A>>; 3]) -> Result<[A; 3]> {
     let [p0, p1, p2] = futures;
     let (a, b, c) = tokio::try_join!(p0, p1, p2)?;
     Ok([a, b, c])
 }
 
-/// As [`join`], for parts of a session: when one has failed, another may tell a moment later that cheating was found, which
-/// says more than that a party was lost.
-pub(crate) async fn join_session<T>(parts: [impl Future<Output = Result<T>>; 3]) -> Result<[T; 3]> {
-    let (first, failed) = (&OnceLock::new(), &Notify::new());
-    let parts = parts.map(|part| async move {
-        match part.await {
-            Ok(part) => Ok(Some(part)),
-            Err(cheating @ Error::Cheating { .. }) => Err(cheating),
-            Err(error) => {
-                // The first one stays.
-                drop(first.set(error));
-                failed.notify_one();
-                Ok(None)
-            }
-        }
-    });
-    let late = async {
-        failed.notified().await;
-        tokio::time::sleep(MOMENT).await;
-    };
-    let parts = tokio::select! {
-        parts = join(parts) => parts?,
-        () = late => [None, None, None],
-    };
-    match (first.get(), parts) {
-        (None, [Some(a), Some(b), Some(c)]) => Ok([a, b, c]),
-        (error, _) => Err(error.expect("what has no part has an error").clone()),
-    }
-}
-
-impl Peer {
-    async fn connect(endpoint: &Endpoint, cluster: &Cluster, identity: &Identity, role: Role) -> Result<Self> {
-        let entry = &cluster.parties[role.index()];
-        let label = format!("{role} ({})", entry.name);
-        let address = entry.addresses.first().cloned().unwrap_or_default();
-        endpoint::pins(entry)?;
-        let called = reach(endpoint, identity, Purpose::Ask, entry, CONNECT_DEADLINE).await;
-        let connection = called.map_err(|unreachable| match unreachable {
-            Unreachable::OtherVersion { .. } => {
-                let reason = "it speaks another version of the protocol; update the older side".into();
-                Error::Refused { party: label.clone(), code: Code::OtherVersion, reason }
-            }
-            other => Error::Unreachable { party: label.clone(), reason: other.to_string() },
-        })?;
-        Ok(Self { label, address, ours: identity.fingerprint(), connection })
-    }
-
+impl<T: Transport> Peer<T> {
     /// Role and name.
     pub(crate) fn label(&self) -> &str {
-        &self.label
+        self.transport.party()
     }
 
     /// Opens a conversation with `request`.
-    pub(crate) async fn ask(&self, request: Request) -> Result<Conversation<'_>> {
-        let (send, recv) = self.connection.open_bi().await.map_err(|e| self.lost(&e))?;
-        let mut conversation = Conversation { peer: self, send, recv };
-        conversation.say(&Versioned::new(request)).await?;
+    pub(crate) async fn ask(&self, request: Request) -> Result<Conversation<'_, T>> {
+        let (sender, receiver) = self.transport.open().await?;
+        let mut conversation = Conversation { peer: self, sender, receiver };
+        let request = frame::encode(&Versioned::new(request))?;
+        conversation.sender.send(&request).await.map_err(|e| self.stream_error(&e))?;
         Ok(conversation)
     }
 
     /// A reply that does not belong here.
     pub(crate) fn unexpected(&self, reply: &Reply) -> Error {
+        let label = self.label();
         match reply {
             Reply::Refused(Refusal { code: Code::NotListed, reason }) => {
-                Error::NotTrusted(format!("{} refuses: {reason}", self.label))
+                Error::NotTrusted(format!("{label} refuses: {reason}"))
             }
             Reply::Refused(Refusal { code, reason }) => {
-                Error::Refused { party: self.label.clone(), code: *code, reason: reason.clone() }
+                Error::Refused { party: label.to_owned(), code: *code, reason: reason.clone() }
             }
-            Reply::Failed { reason } => Error::Aborted(format!("{} ended the session: {reason}", self.label)),
+            Reply::Failed { reason } => Error::Aborted(format!("{label} ended the session: {reason}")),
             Reply::Cheating { step } => Error::Cheating { step: *step },
             _ => self.broken("it answered another question"),
         }
@@ -202,30 +176,15 @@ impl Peer {
 
     /// The party does not keep to the protocol.
     pub(crate) fn broken(&self, reason: impl std::fmt::Display) -> Error {
-        Error::Aborted(format!("{} sent something that does not fit: {reason}", self.label))
-    }
-
-    fn lost(&self, error: &ConnectionError) -> Error {
-        match error {
-            ConnectionError::ApplicationClosed(closed) if closed.error_code == endpoint::close::NOT_TRUSTED => {
-                Error::NotTrusted(format!(
-                    "{} does not know this client: ask its operator to add {} to the clients in its configuration",
-                    self.label, self.ours,
-                ))
-            }
-            error if endpoint::blames_certificate(error) => {
-                Error::NotTrusted(format!("{}: {}", self.label, endpoint::explain(error)))
-            }
-            error => Error::Aborted(format!("lost {} at {}: {}", self.label, self.address, endpoint::explain(error))),
-        }
+        Error::Aborted(format!("{} sent something that does not fit: {reason}", self.label()))
     }
 
     /// What an error on one of the party's streams means.
-    fn stream_error(&self, error: &std::io::Error) -> Error {
-        match self.connection.close_reason() {
-            Some(reason) => self.lost(&reason),
-            None if error.kind() == std::io::ErrorKind::InvalidData => self.broken(error),
-            None => Error::Aborted(format!("{} ended the conversation: {error}", self.label)),
+    fn stream_error(&self, error: &io::Error) -> Error {
+        match self.transport.lost() {
+            Some(lost) => lost,
+            None if error.kind() == io::ErrorKind::InvalidData => self.broken(error),
+            None => Error::Aborted(format!("{} ended the conversation: {error}", self.label())),
         }
     }
 }
@@ -234,60 +193,68 @@ impl Peer {
 pub(crate) type Parts = Vec<(Dealt<u64>, usize)>;
 
 /// One conversation with one party, on a stream of its own.
-pub(crate) struct Conversation<'a> {
-    peer: &'a Peer,
-    send: SendStream,
-    recv: RecvStream,
+pub(crate) struct Conversation<'a, T: Transport> {
+    peer: &'a Peer<T>,
+    sender: T::Sender,
+    receiver: T::Receiver,
 }
 
-impl Conversation<'_> {
-    /// Sends one control message.
-    pub(crate) async fn say(&mut self, message: &impl serde::Serialize) -> Result<()> {
-        stream::send(&mut self.send, message).await.map_err(|e| self.peer.stream_error(&e))
-    }
-
+impl<T: Transport> Conversation<'_, T> {
     /// Sends shares.
     pub(crate) async fn deal(&mut self, dealt: &Parts) -> Result<()> {
-        deal(&mut self.send, dealt).await.map_err(|e| self.peer.stream_error(&e))
+        deal(&mut self.sender, dealt).await.map_err(|e| self.peer.stream_error(&e))
     }
 
     /// Sends bytes while it waits for the reply to them.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> Result<Reply> {
-        let Self { peer, send, recv } = self;
+        let Self { peer, sender, receiver } = self;
         // Where the party does not take them, its reply says why.
-        let (_, reply) = tokio::join!(send.write_all(bytes), stream::receive(recv, MAX_ENCODED));
+        let (_, reply) = tokio::join!(sender.send(bytes), reply(receiver));
         reply.map_err(|e| peer.stream_error(&e))
     }
 
     /// Sends shares while it waits for the reply to what was said before.
     pub(crate) async fn deal_ahead(&mut self, dealt: &Parts) -> Result<Reply> {
-        let Self { peer, send, recv } = self;
+        let Self { peer, sender, receiver } = self;
         // Where the party does not take them, its replies say why.
-        let (_, reply) = tokio::join!(deal(send, dealt), stream::receive(recv, MAX_ENCODED));
+        let (_, reply) = tokio::join!(deal(sender, dealt), reply(receiver));
         reply.map_err(|e| peer.stream_error(&e))
     }
 
     /// Waits for a reply.
     pub(crate) async fn reply(&mut self) -> Result<Reply> {
-        stream::receive(&mut self.recv, MAX_ENCODED).await.map_err(|e| self.peer.stream_error(&e))
+        reply(&mut self.receiver).await.map_err(|e| self.peer.stream_error(&e))
     }
 
     /// Waits for both components of a share of this shape.
     pub(crate) async fn share<D: Domain>(&mut self, shape: &[usize]) -> Result<Share<D, u64>> {
-        let own = stream::receive_words(&mut self.recv, shape).await.map_err(|e| self.peer.stream_error(&e))?;
-        let next = stream::receive_words(&mut self.recv, shape).await.map_err(|e| self.peer.stream_error(&e))?;
-        Ok(Share::new(own, next))
+        Ok(Share::new(self.words(shape).await?, self.words(shape).await?))
+    }
+
+    async fn words(&mut self, shape: &[usize]) -> Result<Tensor<u64>> {
+        let bytes = self.receiver.receive(share::words_length(shape, WORD)?).await;
+        Ok(share::decode_words(&bytes.map_err(|e| self.peer.stream_error(&e))?, shape, WORD)?)
     }
 
     /// The party at the other end.
-    pub(crate) fn peer(&self) -> &Peer {
+    pub(crate) fn peer(&self) -> &Peer<T> {
         self.peer
     }
 }
 
-async fn deal(send: &mut SendStream, dealt: &Parts) -> std::io::Result<()> {
+async fn deal(sender: &mut impl Sender, dealt: &Parts) -> io::Result<()> {
     for (dealt, width) in dealt {
-        stream::send_dealt(send, dealt, *width).await?;
+        for component in [&dealt.own, &dealt.next] {
+            sender.send(&share::encode_component(component, *width)).await?;
+        }
     }
     Ok(())
+}
+
+async fn reply(receiver: &mut impl Receiver) -> io::Result<Reply> {
+    let invalid = |e| io::Error::new(io::ErrorKind::InvalidData, e);
+    let prefix = receiver.receive(frame::PREFIX).await?;
+    let prefix = *prefix.first_chunk().ok_or(io::ErrorKind::UnexpectedEof)?;
+    let body = receiver.receive(frame::body_length(prefix, MAX_ENCODED).map_err(invalid)?).await?;
+    codec::decode(&body).map_err(invalid)
 }

@@ -12,7 +12,8 @@ use serde::Serialize;
 
 use crate::connect::{Client, join};
 use crate::error::{Error, Result};
-use crate::session::{Asked, Encoded, Evaluation, Model};
+use crate::session::{Encoded, Evaluation, Model, Terms};
+use crate::transport::Transport;
 
 /// How often a question is asked about a gallery that keeps changing.
 const ATTEMPTS: usize = 20;
@@ -49,7 +50,7 @@ pub struct Matches {
     pub evaluation: Option<Evaluation>,
 }
 
-impl Client {
+impl<T: Transport> Client<T> {
     /// Who is enrolled with a model.
     ///
     /// # Errors
@@ -74,7 +75,7 @@ impl Client {
                     return Ok(Gallery { persons, lost, digest });
                 }
             }
-            tokio::time::sleep(PAUSE).await;
+            T::sleep(PAUSE).await;
         }
     }
 
@@ -99,8 +100,7 @@ impl Client {
             let reason = format!("{person:?} is enrolled already: remove that one first, or choose another name");
             return Err(Error::Usage(reason));
         }
-        let asked = Asked { model, question: Question::Enrol, security, timeout };
-        let (template, evaluation) = self.keep(&asked, inputs).await?;
+        let (template, evaluation) = self.keep(model, Terms { security, timeout }, inputs).await?;
         let publication = model.publication;
         self.change(Action::Enrol { publication, person: person.to_owned(), template }).await?;
         Ok(evaluation)
@@ -149,8 +149,8 @@ impl Client {
                     return Ok(None);
                 }
                 let question = Question::Who { gallery: gallery.digest };
-                let asked = Asked { model, question, security, timeout };
-                self.positions(&asked, inputs, inputs.len(), gallery.persons.len() + 1).await.map(Some)
+                let shape = [inputs.len(), gallery.persons.len() + 1];
+                self.positions(model, question, Terms { security, timeout }, inputs, shape).await.map(Some)
             })
             .await?;
         let Some(evaluation) = evaluation else {
@@ -175,15 +175,14 @@ impl Client {
         let (_, evaluation) = self
             .about(model, async |gallery| {
                 let question = Question::Is { gallery: gallery.digest, place: self.place(gallery, person)? };
-                let asked = Asked { model, question, security, timeout };
-                self.verdicts(&asked, inputs, inputs.len()).await
+                self.verdicts(model, question, Terms { security, timeout }, inputs, inputs.len()).await
             })
             .await?;
         Ok(evaluation)
     }
 
     /// Asks about the gallery, once more where it changes meanwhile.
-    async fn about<T>(&self, model: &Model, ask: impl AsyncFn(&Gallery) -> Result<T>) -> Result<(Gallery, T)> {
+    async fn about<A>(&self, model: &Model, ask: impl AsyncFn(&Gallery) -> Result<A>) -> Result<(Gallery, A)> {
         let mut attempts = ATTEMPTS;
         loop {
             let gallery = self.gallery(model).await?;
@@ -191,7 +190,7 @@ impl Client {
                 Err(Error::Refused { code: Code::GalleryChanged, .. }) if attempts > 1 => attempts -= 1,
                 result => return Ok((gallery, result?)),
             }
-            tokio::time::sleep(PAUSE).await;
+            T::sleep(PAUSE).await;
         }
     }
 

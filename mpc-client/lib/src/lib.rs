@@ -28,14 +28,18 @@ mod models;
 pub mod picture;
 pub mod preprocess;
 mod publish;
+#[cfg(feature = "quic")]
+pub mod quic;
 mod session;
+pub mod transport;
 
 pub use answer::{Answer, Question};
-pub use connect::Client;
+pub use connect::{Client, DefaultTransport};
 pub use error::{Error, Result};
 pub use gallery::{Gallery, Lost, Matches};
 pub use input::Input;
 pub use models::Models;
+#[cfg(feature = "quic")]
 pub use mpc_core::network::identity::Identity;
 pub use mpc_core::session::Mode;
 pub use mpc_core::wire::cluster::Cluster;

@@ -6,16 +6,16 @@ use mpc_core::model::{Graph, Manifest};
 use mpc_core::session::{Id, Mode};
 use mpc_core::wire::codec;
 use mpc_core::wire::message::{Action, Change, ModelInfo, Reply, Request, Stamp};
-use tokio::time::{Instant, sleep};
 
-use crate::connect::{Client, join, join_session};
+use crate::connect::{Client, join};
 use crate::error::{Error, Result};
 use crate::session::Model;
+use crate::transport::Transport;
 
-/// How long the three parties may take to switch from one version of a model to the next.
-const SWITCHING: Duration = Duration::from_secs(2);
+/// How often the three parties are asked again while they switch from one version of a model to the next: for two seconds.
+const ATTEMPTS: usize = 40;
 
-/// How often they are asked again meanwhile.
+/// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// What the three parties have in service for this client.
@@ -46,7 +46,7 @@ impl Model {
     }
 }
 
-impl Client {
+impl<T: Transport> Client<T> {
     /// What the parties have in service.
     ///
     /// # Errors
@@ -114,7 +114,7 @@ impl Client {
     /// [`Error::UnknownModel`] where the cluster serves none; [`Error::Disagreement`] where only some
     /// parties serve it.
     pub async fn model(&self, name: &str) -> Result<Model> {
-        let until = Instant::now() + SWITCHING;
+        let mut attempts = ATTEMPTS;
         loop {
             let Models { served, problems, .. } = self.models().await?;
             if let Some(model) = served.iter().find(|model| model.manifest.name == name) {
@@ -122,7 +122,10 @@ impl Client {
             }
             let partly = problems.into_iter().find(|problem| problem.starts_with(&format!("{name}: ")));
             match partly {
-                Some(_) if Instant::now() < until => sleep(PAUSE).await,
+                Some(_) if attempts > 0 => {
+                    attempts -= 1;
+                    T::sleep(PAUSE).await;
+                }
                 Some(problem) => return Err(Error::Disagreement(problem)),
                 None => {
                     let served = served.into_iter().map(|model| model.manifest.name).collect();
@@ -144,7 +147,7 @@ impl Client {
     /// Has all three make a change; its number.
     pub(crate) async fn change(&self, action: Action) -> Result<u64> {
         let request = Request::Change(Change { stamp: Stamp::fresh()?, action });
-        let revisions = join_session(self.parties().map(|peer| {
+        let revisions = self.join_session(self.parties().map(|peer| {
             let request = request.clone();
             async move {
                 match peer.ask(request).await?.reply().await? {

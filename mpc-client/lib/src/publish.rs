@@ -12,7 +12,7 @@ use mpc_core::sharing::{Dealt, Seed, share_from};
 use mpc_core::wire::cluster::Cluster;
 use mpc_core::wire::codec;
 use mpc_core::wire::message::{Action, Reply, Request, Upload, publication_id};
-use mpc_core::wire::stream::encode_dealt;
+use mpc_core::wire::share::encode_dealt;
 use ndarray::IxDyn;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -20,6 +20,7 @@ use zeroize::Zeroize;
 
 use crate::connect::{Client, Peer, join};
 use crate::error::{Error, Result};
+use crate::transport::Transport;
 
 /// The random numbers of a publication. The same ones make the same publication with the same shares, so that one which was
 /// interrupted can go on. Secret: together with one party's share they are the weights.
@@ -130,7 +131,7 @@ pub struct Published {
     pub bytes_sent: u64,
 }
 
-impl Client {
+impl<T: Transport> Client<T> {
     /// The dealing of a model that `folder` keeps for the cluster that this client is connected to: the one of the publication in service,
     /// else of one that was begun. Made, and kept there, where there is none, or a new publication is wanted `anew`.
     ///
@@ -177,7 +178,12 @@ impl Client {
 }
 
 /// Sends a party what it has not stored yet of its share; how many bytes that was.
-async fn upload(peer: &Peer, publication: Id, (manifest, graph): (String, Vec<u8>), dealt: Dealt<u64>) -> Result<u64> {
+async fn upload<T: Transport>(
+    peer: &Peer<T>,
+    publication: Id,
+    (manifest, graph): (String, Vec<u8>),
+    dealt: Dealt<u64>,
+) -> Result<u64> {
     let share = encode_dealt(&dealt);
     let (length, digest) = (share.len() as u64, Sha256::digest(&share).into());
     let mut conversation = peer.ask(Request::Upload(Upload { publication, manifest, graph, length, digest })).await?;

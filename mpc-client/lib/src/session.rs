@@ -1,4 +1,4 @@
-//! Asking: encode, share, submit to the three, compare the duplicates, reconstruct.
+//! One question, one session: encode, share, submit to the three, compare the duplicates, reconstruct.
 
 use std::time::Duration;
 
@@ -8,12 +8,14 @@ use mpc_core::ring::fixed;
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor};
 use mpc_core::session::{Id, Meter, Mode};
 use mpc_core::sharing::{InputRange, Share, reconstruct, share, share_ranged};
+use mpc_core::wire::codec;
 use mpc_core::wire::message::{Evaluate, Question, Reply, Request, Stamp, Subject};
-use mpc_core::wire::stream::WORD;
+use mpc_core::wire::share::WORD;
 use ndarray::{ArrayD, IxDyn};
 
-use crate::connect::{Client, Conversation, Parts, Peer, join, join_session};
+use crate::connect::{Client, Conversation, Parts, Peer, join};
 use crate::error::{Error, Result};
+use crate::transport::Transport;
 
 /// A model that all three parties of a cluster serve.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,13 +62,18 @@ pub struct Prediction {
     pub scores: Option<Vec<f64>>,
 }
 
-/// A question about a model, and how it is to be answered.
-#[derive(Debug, Clone)]
-pub(crate) struct Asked<'a> {
-    pub(crate) model: &'a Model,
-    pub(crate) question: Question,
+/// How a question is to be answered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
     pub(crate) security: Mode,
     pub(crate) timeout: Duration,
+}
+
+/// A session that all three parties have admitted.
+struct Admission<'a, T: Transport> {
+    session: Id,
+    conversations: [Conversation<'a, T>; 3],
+    security: Mode,
 }
 
 /// An answer of real numbers.
@@ -113,7 +120,7 @@ impl Model {
     }
 }
 
-impl Client {
+impl<T: Transport> Client<T> {
     /// The label of each input by `model`, with `security` or, where that is stricter, the [minimum](Model::minimum). The shares
     /// follow the request at once and are read by a party that has admitted it; the parties give up after `timeout`.
     ///
@@ -127,15 +134,16 @@ impl Client {
         security: Mode,
         timeout: Duration,
     ) -> Result<Evaluation> {
-        let asked = Asked { model, question: Question::Label, security, timeout };
+        let terms = Terms { security, timeout };
         let Manifest { labels, unknown, reveal, .. } = &model.manifest;
         match reveal {
             Reveal::Label => {
-                self.positions(&asked, inputs, inputs.len(), labels.len() + usize::from(unknown.is_some())).await
+                let labels = labels.len() + usize::from(unknown.is_some());
+                self.positions(model, Question::Label, terms, inputs, [inputs.len(), labels]).await
             }
             Reveal::Scores => {
                 let shape = [inputs.len(), labels.len()];
-                let rows = self.rows(&asked, inputs, shape).await?;
+                let rows = self.rows(model, Question::Label, terms, inputs, shape).await?;
                 Ok(rows.labels(&model.manifest, inputs))
             }
         }
@@ -153,32 +161,36 @@ impl Client {
         security: Mode,
         timeout: Duration,
     ) -> Result<Evaluation> {
-        let asked = Asked { model, question: Question::Same, security, timeout };
-        self.verdicts(&asked, inputs, inputs.len() / 2).await
+        self.verdicts(model, Question::Same, Terms { security, timeout }, inputs, inputs.len() / 2).await
     }
 
     /// The answer to a question whether things are the same, asked about each of `rows` things.
-    pub(crate) async fn verdicts(&self, asked: &Asked<'_>, inputs: &[Encoded], rows: usize) -> Result<Evaluation> {
-        let threshold = asked.model.manifest.embedding.as_ref().map_or(1.0, |embedding| embedding.threshold);
-        match asked.model.manifest.reveal {
-            Reveal::Label => self.positions(asked, inputs, rows, 2).await,
-            Reveal::Scores => {
-                let cosines = self.rows(asked, inputs, [rows, 1]).await?;
-                Ok(cosines.verdicts(threshold))
-            }
+    pub(crate) async fn verdicts(
+        &self,
+        model: &Model,
+        question: Question,
+        terms: Terms,
+        inputs: &[Encoded],
+        rows: usize,
+    ) -> Result<Evaluation> {
+        let threshold = model.manifest.embedding.as_ref().map_or(1.0, |embedding| embedding.threshold);
+        match model.manifest.reveal {
+            Reveal::Label => self.positions(model, question, terms, inputs, [rows, 2]).await,
+            Reveal::Scores => Ok(self.rows(model, question, terms, inputs, [rows, 1]).await?.verdicts(threshold)),
         }
     }
 
     /// An answer of one position of `candidates` for each row.
     pub(crate) async fn positions(
         &self,
-        asked: &Asked<'_>,
+        model: &Model,
+        question: Question,
+        terms: Terms,
         inputs: &[Encoded],
-        rows: usize,
-        candidates: usize,
+        [rows, candidates]: [usize; 2],
     ) -> Result<Evaluation> {
-        let (conversations, security) = self.admit(asked, inputs).await?;
-        let (index, rounds, bytes_sent) = evaluate::<Boolean>(conversations, &[rows]).await?;
+        let Admission { conversations, security, .. } = self.admit(model, question, terms, inputs).await?;
+        let (index, rounds, bytes_sent) = self.output::<Boolean>(conversations, &[rows]).await?;
         let prediction = |&label: &u64| match usize::try_from(label) {
             Ok(label) if label < candidates => Ok(Prediction { label, scores: None }),
             _ => Err(Error::Disagreement(format!("the answer is none of the {candidates} that are possible"))),
@@ -188,80 +200,90 @@ impl Client {
     }
 
     /// An answer of real numbers, rounded to [`Manifest::score_bits`].
-    async fn rows(&self, asked: &Asked<'_>, inputs: &[Encoded], shape: [usize; 2]) -> Result<Rows> {
-        let frac_bits = asked.model.manifest.score_bits(&asked.model.graph);
-        let (conversations, security) = self.admit(asked, inputs).await?;
-        let (words, rounds, bytes_sent) = evaluate::<Arithmetic>(conversations, &shape).await?;
+    async fn rows(
+        &self,
+        model: &Model,
+        question: Question,
+        terms: Terms,
+        inputs: &[Encoded],
+        shape: [usize; 2],
+    ) -> Result<Rows> {
+        let frac_bits = model.manifest.score_bits(&model.graph);
+        let Admission { conversations, security, .. } = self.admit(model, question, terms, inputs).await?;
+        let (words, rounds, bytes_sent) = self.output::<Arithmetic>(conversations, &shape).await?;
         let words: Vec<f64> = words.iter().map(|&word| fixed::decode(word, frac_bits)).collect();
-        Ok(Rows {
-            rows: words.chunks_exact(shape[1]).map(<[f64]>::to_vec).collect(),
-            security: Some(security),
-            rounds,
-            bytes_sent,
-        })
+        let rows = words.chunks_exact(shape[1]).map(<[f64]>::to_vec).collect();
+        Ok(Rows { rows, security: Some(security), rounds, bytes_sent })
     }
 
     /// Has the parties keep the template that `inputs` make together, under the name of the session.
-    pub(crate) async fn keep(&self, asked: &Asked<'_>, inputs: &[Encoded]) -> Result<(Id, Evaluation)> {
-        let (conversations, session, security) = self.admit_as(asked, inputs).await?;
+    pub(crate) async fn keep(&self, model: &Model, terms: Terms, inputs: &[Encoded]) -> Result<(Id, Evaluation)> {
+        let Admission { session, conversations, security } = self.admit(model, Question::Enrol, terms, inputs).await?;
         let kept = conversations.map(|mut conversation| async move {
             match conversation.reply().await? {
                 Reply::Kept { meter } => Ok(meter),
                 other => Err(conversation.peer().unexpected(&other)),
             }
         });
-        let meters = join_session(kept).await?;
-        let (rounds, bytes_sent) = spent(&meters);
+        let (rounds, bytes_sent) = spent(&self.join_session(kept).await?);
         Ok((session, Evaluation { predictions: Vec::new(), security: Some(security), rounds, bytes_sent }))
     }
 
-    async fn admit(&self, asked: &Asked<'_>, inputs: &[Encoded]) -> Result<([Conversation<'_>; 3], Mode)> {
-        self.admit_as(asked, inputs).await.map(|(conversations, _, security)| (conversations, security))
-    }
-
-    /// As [`Client::admit_request`], about a published model; with the session's name and security.
-    async fn admit_as(&self, asked: &Asked<'_>, inputs: &[Encoded]) -> Result<([Conversation<'_>; 3], Id, Mode)> {
-        let Asked { model, question, security, timeout } = asked;
-        let name = &model.manifest.name;
+    /// Has the parties admit a question about a published model.
+    async fn admit(
+        &self,
+        model: &Model,
+        question: Question,
+        terms: Terms,
+        inputs: &[Encoded],
+    ) -> Result<Admission<'_, T>> {
         let compares = model.manifest.task.compares();
-        if compares == (question == &Question::Label) {
-            return Err(Error::WrongTask { model: name.clone(), compares });
+        if compares == (question == Question::Label) {
+            return Err(Error::WrongTask { model: model.manifest.name.clone(), compares });
         }
-        let security = model.minimum.max(question.minimum()).max(*security);
+        let security = model.minimum.max(question.minimum()).max(terms.security);
         let request = Evaluate {
             stamp: Stamp::fresh()?,
             subject: Subject::Published(model.publication),
-            question: question.clone(),
+            question,
             windows: inputs.iter().map(|input| input.windows).collect(),
             security,
-            timeout_ms: timeout.as_millis().try_into().unwrap_or(u64::MAX),
+            timeout_ms: milliseconds(terms.timeout),
         };
         let (input, range) = (batch(model, inputs)?, model.graph.input_range());
-        let (conversations, session) = self.admit_request(request, (&input, range), None).await?;
-        Ok((conversations, session, security))
+        self.submit(request, (&input, range), None).await
     }
 
-    /// What the enclosed `graph` computes of `input`, and what it took. `weights` are those of the graph, one flat vector.
-    pub(crate) async fn output(
+    /// What the enclosed `graph` computes of `input` with `security`, and what it took; `inputs` is the size of the batch. `weights` are
+    /// those of the graph, one flat vector.
+    pub(crate) async fn enclosed(
         &self,
-        request: Evaluate,
         graph: &Graph,
+        terms: Terms,
+        inputs: usize,
         input: &Tensor<u64>,
         weights: &Tensor<u64>,
     ) -> Result<(Tensor<u64>, u64, [u64; 3])> {
-        let shape = graph.output().full_shape(request.windows.len());
-        let (conversations, _) = self.admit_request(request, (input, graph.input_range()), Some(weights)).await?;
-        evaluate::<Arithmetic>(conversations, &shape).await
+        let request = Evaluate {
+            stamp: Stamp::fresh()?,
+            subject: Subject::Enclosed(codec::encode(graph)?),
+            question: Question::Output,
+            windows: vec![1; inputs],
+            security: terms.security,
+            timeout_ms: milliseconds(terms.timeout),
+        };
+        let admission = self.submit(request, (input, graph.input_range()), Some(weights)).await?;
+        self.output::<Arithmetic>(admission.conversations, &graph.output().full_shape(inputs)).await
     }
 
-    /// Asks the three for a session, compares its names, and leaves a share of the input with each, and of the weights of an enclosed
-    /// graph.
-    async fn admit_request(
+    /// Submits a request to the three, compares the names of the session they admit, and leaves a share of the input with each, and of the
+    /// weights of an enclosed graph.
+    async fn submit(
         &self,
         request: Evaluate,
         (input, range): (&Tensor<u64>, InputRange),
         weights: Option<&Tensor<u64>>,
-    ) -> Result<([Conversation<'_>; 3], Id)> {
+    ) -> Result<Admission<'_, T>> {
         // At most two components.
         let bytes = 2 * (range.bytes() * input.len() + WORD * weights.map_or(0, Tensor::len));
         let ahead = self.ahead.try_acquire_many(u32::try_from(bytes).unwrap_or(u32::MAX)).ok();
@@ -273,15 +295,32 @@ impl Client {
         let mut dealt = dealt.into_iter();
         let admitted = join(self.parties().map(|peer| {
             let dealt = dealt.next().expect("one for each of the three");
-            admit(peer, Request::Evaluate(request.clone()), dealt, ahead.is_some())
+            submit_to(peer, Request::Evaluate(request.clone()), dealt, ahead.is_some())
         }))
         .await?;
-        let sessions = admitted.each_ref().map(|(_, session)| *session);
-        if sessions.iter().any(|session| *session != sessions[0]) {
+        let [session, others @ ..] = admitted.each_ref().map(|(_, session)| *session);
+        if others.iter().any(|other| *other != session) {
             return Err(Error::Disagreement("they admitted the request under different names".into()));
         }
-        Ok((admitted.map(|(conversation, _)| conversation), sessions[0]))
+        let conversations = admitted.map(|(conversation, _)| conversation);
+        Ok(Admission { session, conversations, security: request.security })
     }
+
+    /// Waits for the shares of an output of `shape` and puts it together.
+    async fn output<D: Domain>(
+        &self,
+        conversations: [Conversation<'_, T>; 3],
+        shape: &[usize],
+    ) -> Result<(Tensor<u64>, u64, [u64; 3])> {
+        let parts = conversations.map(|conversation| part::<D, T>(conversation, shape));
+        let [(p0, m0), (p1, m1), (p2, m2)] = self.join_session(parts).await?;
+        let (rounds, bytes_sent) = spent(&[m0, m1, m2]);
+        Ok((reconstruct(&[p0, p1, p2])?, rounds, bytes_sent))
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    time.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 impl Rows {
@@ -318,9 +357,14 @@ fn spent(meters: &[Meter; 3]) -> (u64, [u64; 3]) {
     (rounds, meters.each_ref().map(|meter| meter.bytes_sent))
 }
 
-/// Asks one party for a session and leaves shares with it, `ahead` of its answer or after it. The session's name is the party's
+/// Submits a request to one party and leaves shares with it, `ahead` of its answer or after it. The session's name is the party's
 /// word.
-async fn admit(peer: &Peer, request: Request, dealt: Parts, ahead: bool) -> Result<(Conversation<'_>, Id)> {
+async fn submit_to<T: Transport>(
+    peer: &Peer<T>,
+    request: Request,
+    dealt: Parts,
+    ahead: bool,
+) -> Result<(Conversation<'_, T>, Id)> {
     let mut conversation = peer.ask(request).await?;
     let reply = if ahead { conversation.deal_ahead(&dealt).await? } else { conversation.reply().await? };
     let Reply::Accepted { session } = reply else { return Err(peer.unexpected(&reply)) };
@@ -338,20 +382,11 @@ fn batch(model: &Model, inputs: &[Encoded]) -> Result<Tensor<u64>> {
     Tensor::from_shape_vec(IxDyn(&shape), words).map_err(|e| Error::Internal(e.to_string()))
 }
 
-/// Waits for the shares of an output of `shape` and puts it together.
-async fn evaluate<D: Domain>(
-    conversations: [Conversation<'_>; 3],
-    shape: &[usize],
-) -> Result<(Tensor<u64>, u64, [u64; 3])> {
-    let parts = conversations.map(|conversation| part::<D>(conversation, shape));
-    let parts = join_session(parts).await?;
-    let output = reconstruct(&parts.each_ref().map(|(share, _)| share.clone()))?;
-    let (rounds, bytes_sent) = spent(&parts.map(|(_, meter)| meter));
-    Ok((output, rounds, bytes_sent))
-}
-
 /// One party's share of the output.
-async fn part<D: Domain>(mut conversation: Conversation<'_>, shape: &[usize]) -> Result<(Share<D, u64>, Meter)> {
+async fn part<D: Domain, T: Transport>(
+    mut conversation: Conversation<'_, T>,
+    shape: &[usize],
+) -> Result<(Share<D, u64>, Meter)> {
     match conversation.reply().await? {
         Reply::Output { shape: got, meter } if got.iter().map(|&d| d as usize).eq(shape.iter().copied()) => {
             Ok((conversation.share(shape).await?, meter))

@@ -11,10 +11,10 @@ use super::certificate::{date, now};
 use super::endpoint::{self, close, explain};
 use super::identity::Identity;
 use super::reach::reach;
+use super::stream;
 use crate::role::Role;
 use crate::wire::cluster::PartyEntry;
 use crate::wire::message::{MAX_CONTROL, PROBE_BYTES, Purpose, Reply, Request, Status, Versioned};
-use crate::wire::stream;
 
 /// How long a party may take to answer a call.
 const CALL: Duration = Duration::from_secs(3);

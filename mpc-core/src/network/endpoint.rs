@@ -1,8 +1,7 @@
-//! The QUIC endpoint of a process: one I/O thread, transport settings, calling a party and telling why it failed.
+//! The QUIC endpoint of a process: one I/O thread, transport settings, who is at the other end, and why a connection ended.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use quinn::{
     AckFrequencyConfig, Connection, ConnectionError, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig,
     TransportConfig, TransportErrorCode, VarInt,
 };
+use rustls::AlertDescription;
 use rustls::pki_types::CertificateDer;
 use socket2::SockRef;
 use tokio::runtime::Handle;
@@ -20,10 +20,8 @@ use super::certificate::Validity;
 use super::congestion::BoundedConfig;
 use super::drivers::Drivers;
 use super::identity::{Fingerprint, Identity};
-use super::reach::Unreachable;
 use super::tls;
 use crate::error::{Error, Result};
-use crate::role::Role;
 use crate::wire::cluster::PartyEntry;
 use crate::wire::message::Purpose;
 
@@ -147,64 +145,6 @@ pub fn caller() -> Result<Endpoint> {
     any("[::]:0").or_else(|_| any("0.0.0.0:0")).map_err(|e| Error::system("UDP socket", e))
 }
 
-/// Connects to the party `role` described by `entry`, which must show one of the keys listed there, in order to ask it something.
-///
-/// # Errors
-/// [`Error::Transport`] in step `connect` with what [`call`] says; [`Error::Malformed`] where it speaks another version of the
-/// protocol; [`Error::Invalid`] on an identity or fingerprint that cannot be used.
-pub async fn connect(endpoint: &Endpoint, identity: &Identity, role: Role, entry: &PartyEntry) -> Result<Connection> {
-    pins(entry)?;
-    call(endpoint, identity, Purpose::Ask, entry).await.map_err(|unreachable| match unreachable {
-        Unreachable::OtherVersion { .. } => {
-            Error::Malformed { peer: role, expected: "this version of the protocol".into(), got: "another".into() }
-        }
-        other => Error::Transport { peer: role, step: "connect", reason: other.to_string() },
-    })
-}
-
-/// Calls a party for some purpose; `entry` says where it is and which keys it may show. The caller sets the deadline.
-///
-/// # Errors
-/// Why the party was not reached.
-pub async fn call(
-    endpoint: &Endpoint,
-    identity: &Identity,
-    purpose: Purpose,
-    entry: &PartyEntry,
-) -> Result<Connection, Unreachable> {
-    call_noting(endpoint, identity, purpose, entry, &AtomicBool::new(false)).await
-}
-
-/// As [`call`]; sets `answered` once the party has begun to answer.
-pub(super) async fn call_noting(
-    endpoint: &Endpoint,
-    identity: &Identity,
-    purpose: Purpose,
-    entry: &PartyEntry,
-    answered: &AtomicBool,
-) -> Result<Connection, Unreachable> {
-    let address = entry.addresses.first().cloned().unwrap_or_default();
-    let local = |e: &dyn std::fmt::Display| Unreachable::Local { address: address.clone(), reason: e.to_string() };
-    let name = |reason: String| Unreachable::Name { address: address.clone(), reason };
-    let expected = pins(entry).map_err(|e| local(&e))?;
-    let (crypto, distrust) = tls::client(identity, &expected, purpose).map_err(|e| local(&e))?;
-    let mut config = quinn::ClientConfig::new(Arc::new(crypto));
-    config.transport_config(Arc::new(transport()));
-    let resolved = tokio::net::lookup_host(&address).await.map_err(|e| name(e.to_string()))?.next();
-    let resolved = resolved.ok_or_else(|| name("it has no address".into()))?;
-    // The name in the hello is not looked at: keys are pinned.
-    let mut connecting = endpoint.connect_with(config, resolved, "party").map_err(|e| local(&e))?;
-    if connecting.handshake_data().await.is_ok() {
-        answered.store(true, Ordering::Relaxed);
-    }
-    connecting.await.map_err(|e| match (distrust.get().cloned(), &e) {
-        (Some(distrust), _) => Unreachable::Distrusted { address, distrust },
-        (None, e) if is_other_version(e) => Unreachable::OtherVersion { address },
-        (None, ConnectionError::TimedOut) => Unreachable::Silent { address },
-        (None, e) => Unreachable::Closed { address, reason: explain(e) },
-    })
-}
-
 /// The keys that a party may show.
 ///
 /// # Errors
@@ -250,7 +190,7 @@ pub fn explain(error: &ConnectionError) -> String {
         ConnectionError::LocallyClosed => "this side closed the connection".into(),
         ConnectionError::Reset => "it has restarted".into(),
         ConnectionError::TransportError(e) => match alert(e.code) {
-            Some(CERTIFICATE_EXPIRED) => {
+            Some(AlertDescription::CertificateExpired) => {
                 format!(
                     "its certificate is not valid today: its operator renews it, or a clock is wrong ({})",
                     e.reason
@@ -259,14 +199,23 @@ pub fn explain(error: &ConnectionError) -> String {
             _ => e.reason.clone(),
         },
         ConnectionError::ConnectionClosed(e) => match alert(e.error_code) {
-            Some(CERTIFICATE_EXPIRED) => {
+            Some(AlertDescription::CertificateExpired) => {
                 "it says that this side's certificate is not valid today: renew it, or set the clock that is wrong"
                     .into()
             }
-            Some(BAD_CERTIFICATE | UNSUPPORTED_CERTIFICATE | UNKNOWN_CA | DECRYPT_ERROR) => {
+            Some(
+                AlertDescription::BadCertificate
+                | AlertDescription::UnsupportedCertificate
+                | AlertDescription::UnknownCA
+                | AlertDescription::DecryptError,
+            ) => {
                 "it cannot use this side's certificate: renew it, or update the older side".into()
             }
-            Some(CERTIFICATE_UNKNOWN | ACCESS_DENIED | CERTIFICATE_REQUIRED) => {
+            Some(
+                AlertDescription::CertificateUnknown
+                | AlertDescription::AccessDenied
+                | AlertDescription::CertificateRequired,
+            ) => {
                 "it does not accept this side's key: its cluster file lists another one for this address, or it called the wrong one"
                     .into()
             }
@@ -278,44 +227,36 @@ pub fn explain(error: &ConnectionError) -> String {
 
 /// Whether the other side ended the connection because of this side's certificate.
 pub fn blames_certificate(error: &ConnectionError) -> bool {
-    const ALERTS: [u64; 8] = [
-        BAD_CERTIFICATE,
-        UNSUPPORTED_CERTIFICATE,
-        CERTIFICATE_EXPIRED,
-        CERTIFICATE_UNKNOWN,
-        UNKNOWN_CA,
-        ACCESS_DENIED,
-        DECRYPT_ERROR,
-        CERTIFICATE_REQUIRED,
-    ];
     let ConnectionError::ConnectionClosed(closed) = error else { return false };
-    alert(closed.error_code).is_some_and(|alert| ALERTS.contains(&alert))
+    matches!(
+        alert(closed.error_code),
+        Some(
+            AlertDescription::BadCertificate
+                | AlertDescription::UnsupportedCertificate
+                | AlertDescription::CertificateExpired
+                | AlertDescription::CertificateUnknown
+                | AlertDescription::UnknownCA
+                | AlertDescription::AccessDenied
+                | AlertDescription::DecryptError
+                | AlertDescription::CertificateRequired
+        )
+    )
 }
 
-/// TLS alerts (RFC 8446, 6) that concern certificates and versions.
-const BAD_CERTIFICATE: u64 = 42;
-const UNSUPPORTED_CERTIFICATE: u64 = 43;
-const CERTIFICATE_EXPIRED: u64 = 45;
-const CERTIFICATE_UNKNOWN: u64 = 46;
-const UNKNOWN_CA: u64 = 48;
-const ACCESS_DENIED: u64 = 49;
-const DECRYPT_ERROR: u64 = 51;
-const CERTIFICATE_REQUIRED: u64 = 116;
-const NO_APPLICATION_PROTOCOL: u64 = 120;
-
 /// The TLS alert in a QUIC error code (RFC 9001, 4.8).
-fn alert(code: TransportErrorCode) -> Option<u64> {
-    u64::from(code).checked_sub(0x100).filter(|alert| *alert < 0x100)
+fn alert(code: TransportErrorCode) -> Option<AlertDescription> {
+    let alert = u64::from(code).checked_sub(0x100)?;
+    u8::try_from(alert).ok().map(AlertDescription::from)
 }
 
 /// Whether the two sides have no version of the protocol (ALPN) in common.
-fn is_other_version(error: &ConnectionError) -> bool {
+pub(super) fn is_other_version(error: &ConnectionError) -> bool {
     let code = match error {
         ConnectionError::TransportError(e) => e.code,
         ConnectionError::ConnectionClosed(e) => e.error_code,
         _ => return false,
     };
-    alert(code) == Some(NO_APPLICATION_PROTOCOL)
+    alert(code) == Some(AlertDescription::NoApplicationProtocol)
 }
 
 /// What somebody else wrote, on one line and not too long.
@@ -341,7 +282,7 @@ pub(super) fn widen(connection: &Connection) {
 }
 
 /// Large windows, because a layer is sent in one message; short timers, because parties are near or at least awake.
-fn transport() -> TransportConfig {
+pub(super) fn transport() -> TransportConfig {
     let mut config = TransportConfig::default();
     let mut acks = AckFrequencyConfig::default();
     acks.ack_eliciting_threshold(VarInt::from_u32(8)).max_ack_delay(Some(Duration::from_millis(5)));
@@ -358,46 +299,4 @@ fn transport() -> TransportConfig {
         .ack_frequency_config(Some(acks))
         .congestion_controller_factory(Arc::new(BoundedConfig));
     config
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::network::certificate::{Distrust, date, now};
-
-    #[test]
-    fn whose_certificate_has_ended_is_said_on_both_sides() {
-        let io = Io::start().unwrap();
-        let key = rcgen::KeyPair::generate().unwrap();
-        let good = Identity::issue(&key, "good", Validity::of_days(1)).unwrap();
-        let ended = Validity { from: now() - 200_000, until: now() - 100_000 };
-        let old = Identity::issue(&key, "old", ended).unwrap();
-        io.handle().block_on(async {
-            let call = async |party: &Identity, us: &Identity| {
-                let party = serve(UdpSocket::bind("127.0.0.1:0").unwrap(), party).unwrap();
-                let addresses = vec![party.local_addr().unwrap().to_string()];
-                let fingerprints = vec![good.fingerprint().to_string()];
-                let entry = PartyEntry { name: "party".into(), addresses, fingerprints };
-                let answering = async { party.accept().await.unwrap().await.err().map(|e| explain(&e)) };
-                let caller = caller().unwrap();
-                let (said, called) = tokio::join!(answering, super::call(&caller, us, Purpose::Ask, &entry));
-                let told = match called {
-                    // TLS lets the caller finish first.
-                    Ok(connection) => Ok(explain(&connection.closed().await)),
-                    Err(unreachable) => Err(unreachable),
-                };
-                (said.expect("it is refused"), told)
-            };
-            let (said, told) = call(&old, &good).await;
-            assert!(said.contains("this side's certificate") && said.contains("renew it"), "{said}");
-            let Err(Unreachable::Distrusted { distrust, .. }) = told else { panic!("{told:?}") };
-            assert!(matches!(distrust, Distrust::Ended { until, .. } if until == ended.until), "{distrust}");
-            assert!(distrust.to_string().contains(&date(ended.until)), "{distrust}");
-
-            let (said, told) = call(&good, &old).await;
-            assert!(said.contains("its certificate is not valid today"), "{said}");
-            let told = told.unwrap_or_else(|unreachable| unreachable.to_string());
-            assert!(told.contains("this side's certificate") && told.contains("renew it"), "{told}");
-        });
-    }
 }

@@ -35,6 +35,8 @@ mod roles;
 #[cfg(feature = "quic")]
 mod session;
 #[cfg(feature = "quic")]
+pub mod stream;
+#[cfg(feature = "quic")]
 pub mod tls;
 
 use crate::error::{Error, Result};

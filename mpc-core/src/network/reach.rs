@@ -1,17 +1,21 @@
-//! Why a party cannot be reached, told apart as far as one machine can tell, with what to do about it.
+//! Calling a party, and why it cannot be reached: told apart as far as one machine can tell, with what to do about it.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use quinn::{Connection, Endpoint};
+use quinn::{Connection, ConnectionError, Endpoint};
 use tokio::net::{TcpStream, UdpSocket, lookup_host};
 use tokio::time::timeout;
 
 use super::certificate::Distrust;
 use super::endpoint;
 use super::identity::Identity;
+use super::tls;
+use crate::error::{Error, Result};
+use crate::role::Role;
 use crate::wire::cluster::PartyEntry;
 use crate::wire::message::Purpose;
 
@@ -115,11 +119,69 @@ pub async fn reach(
         }
     };
     // Not sooner where the port is closed: a party that is just being started is waited for.
-    let called = timeout(deadline, endpoint::call_noting(endpoint, identity, purpose, entry, &answered)).await;
+    let called = timeout(deadline, call_noting(endpoint, identity, purpose, entry, &answered)).await;
     match called.unwrap_or_else(|_| Err(late())) {
         Err(Unreachable::Silent { address }) => Err(look_closer(address).await),
         called => called,
     }
+}
+
+/// Connects to the party `role` described by `entry`, which must show one of the keys listed there, in order to ask it something.
+///
+/// # Errors
+/// [`Error::Transport`] in step `connect` with what [`call`] says; [`Error::Malformed`] where it speaks another version of the
+/// protocol; [`Error::Invalid`] on an identity or fingerprint that cannot be used.
+pub async fn connect(endpoint: &Endpoint, identity: &Identity, role: Role, entry: &PartyEntry) -> Result<Connection> {
+    endpoint::pins(entry)?;
+    call(endpoint, identity, Purpose::Ask, entry).await.map_err(|unreachable| match unreachable {
+        Unreachable::OtherVersion { .. } => {
+            Error::Malformed { peer: role, expected: "this version of the protocol".into(), got: "another".into() }
+        }
+        other => Error::Transport { peer: role, step: "connect", reason: other.to_string() },
+    })
+}
+
+/// Calls a party for some purpose; `entry` says where it is and which keys it may show. The caller sets the deadline.
+///
+/// # Errors
+/// Why the party was not reached.
+pub async fn call(
+    endpoint: &Endpoint,
+    identity: &Identity,
+    purpose: Purpose,
+    entry: &PartyEntry,
+) -> Result<Connection, Unreachable> {
+    call_noting(endpoint, identity, purpose, entry, &AtomicBool::new(false)).await
+}
+
+/// As [`call`]; sets `answered` once the party has begun to answer.
+async fn call_noting(
+    endpoint: &Endpoint,
+    identity: &Identity,
+    purpose: Purpose,
+    entry: &PartyEntry,
+    answered: &AtomicBool,
+) -> Result<Connection, Unreachable> {
+    let address = entry.addresses.first().cloned().unwrap_or_default();
+    let local = |e: &dyn std::fmt::Display| Unreachable::Local { address: address.clone(), reason: e.to_string() };
+    let name = |reason: String| Unreachable::Name { address: address.clone(), reason };
+    let expected = endpoint::pins(entry).map_err(|e| local(&e))?;
+    let (crypto, distrust) = tls::client(identity, &expected, purpose).map_err(|e| local(&e))?;
+    let mut config = quinn::ClientConfig::new(Arc::new(crypto));
+    config.transport_config(Arc::new(endpoint::transport()));
+    let resolved = tokio::net::lookup_host(&address).await.map_err(|e| name(e.to_string()))?.next();
+    let resolved = resolved.ok_or_else(|| name("it has no address".into()))?;
+    // The name in the hello is not looked at: keys are pinned.
+    let mut connecting = endpoint.connect_with(config, resolved, "party").map_err(|e| local(&e))?;
+    if connecting.handshake_data().await.is_ok() {
+        answered.store(true, Ordering::Relaxed);
+    }
+    connecting.await.map_err(|e| match (distrust.get().cloned(), &e) {
+        (Some(distrust), _) => Unreachable::Distrusted { address, distrust },
+        (None, e) if endpoint::is_other_version(e) => Unreachable::OtherVersion { address },
+        (None, ConnectionError::TimedOut) => Unreachable::Silent { address },
+        (None, e) => Unreachable::Closed { address, reason: endpoint::explain(e) },
+    })
 }
 
 async fn resolve(address: &str) -> Option<SocketAddr> {
@@ -165,6 +227,7 @@ async fn answers_tcp(address: SocketAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::certificate::{Validity, date, now};
 
     #[test]
     fn what_does_not_answer_is_told_apart() {
@@ -185,6 +248,42 @@ mod tests {
             assert_eq!(reach(address.clone()).await, Unreachable::NothingThere { address });
             let unknown = reach("no-such-host.invalid:7100".into()).await;
             assert!(matches!(unknown, Unreachable::Name { .. } | Unreachable::Silent { .. }), "{unknown:?}");
+        });
+    }
+
+    #[test]
+    fn whose_certificate_has_ended_is_said_on_both_sides() {
+        let io = endpoint::Io::start().unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let good = Identity::issue(&key, "good", Validity::of_days(1)).unwrap();
+        let ended = Validity { from: now() - 200_000, until: now() - 100_000 };
+        let old = Identity::issue(&key, "old", ended).unwrap();
+        io.handle().block_on(async {
+            let call = async |party: &Identity, us: &Identity| {
+                let party = endpoint::serve(std::net::UdpSocket::bind("127.0.0.1:0").unwrap(), party).unwrap();
+                let addresses = vec![party.local_addr().unwrap().to_string()];
+                let fingerprints = vec![good.fingerprint().to_string()];
+                let entry = PartyEntry { name: "party".into(), addresses, fingerprints };
+                let answering = async { party.accept().await.unwrap().await.err().map(|e| endpoint::explain(&e)) };
+                let caller = endpoint::caller().unwrap();
+                let (said, called) = tokio::join!(answering, super::call(&caller, us, Purpose::Ask, &entry));
+                let told = match called {
+                    // TLS lets the caller finish first.
+                    Ok(connection) => Ok(endpoint::explain(&connection.closed().await)),
+                    Err(unreachable) => Err(unreachable),
+                };
+                (said.expect("it is refused"), told)
+            };
+            let (said, told) = call(&old, &good).await;
+            assert!(said.contains("this side's certificate") && said.contains("renew it"), "{said}");
+            let Err(Unreachable::Distrusted { distrust, .. }) = told else { panic!("{told:?}") };
+            assert!(matches!(distrust, Distrust::Ended { until, .. } if until == ended.until), "{distrust}");
+            assert!(distrust.to_string().contains(&date(ended.until)), "{distrust}");
+
+            let (said, told) = call(&good, &old).await;
+            assert!(said.contains("its certificate is not valid today"), "{said}");
+            let told = told.unwrap_or_else(|unreachable| unreachable.to_string());
+            assert!(told.contains("this side's certificate") && told.contains("renew it"), "{told}");
         });
     }
 }

@@ -3,7 +3,7 @@
 //! # Framing
 //!
 //! One bidirectional QUIC stream carries one conversation. A control message is a `u32` length (little endian) and that many
-//! bytes of [`codec`]; [`stream`](super::stream) reads and writes them. The first message on a stream is
+//! bytes of [`codec`], see [`frame`](super::frame). The first message on a stream is
 //! [`Versioned`]: two bytes of [`PROTOCOL_VERSION`] in front of the body, compared before anything else is decoded.
 //! [`Reply::Refused`] keeps its encoding in every version from 7 on, so that a refusal can always be read.
 //!
@@ -55,11 +55,13 @@
 mod refusal;
 mod reply;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use web_time::{SystemTime, UNIX_EPOCH};
 
 use super::codec;
 use crate::error::{Error, Result};
@@ -101,7 +103,7 @@ pub const MAX_CONTROL: usize = 1 << 20;
 
 /// First digits of a session's name, for logs.
 pub fn short(session: &Id) -> String {
-    session[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&session[..6])
 }
 
 /// The first message on a stream: the sender's version in front of what it says.

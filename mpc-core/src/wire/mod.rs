@@ -2,7 +2,7 @@
 
 pub mod cluster;
 pub mod codec;
+pub mod frame;
 pub mod message;
 pub mod peer;
-#[cfg(feature = "quic")]
-pub mod stream;
+pub mod share;

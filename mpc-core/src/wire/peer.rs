@@ -17,7 +17,7 @@
 //! ```
 //!
 //! `Versioned(PeerRequest::Measure)` needs no answer: all three enter the session that it names, without a hello, and
-//! [measure](crate::network::lines::measure).
+//! measure the lines between them.
 //!
 //! After `Commit` each party computes [`session_id`] and opens the session's own streams; the first message there, both ways
 //! between each two parties, is [`SessionHello`], or [`ChangeHello`] where the session is about a change of what is in service.
@@ -43,7 +43,7 @@ pub enum PeerRequest {
     },
     /// This is in service; what is with you?
     Catalog(Catalog),
-    /// [Measure](crate::network::lines::measure) the lines and processors together with me.
+    /// Measure the lines and processors together with me.
     Measure {
         /// Name of the session to do it in, fresh.
         session: Id,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use mpc_core::error::Result;
 use mpc_core::network::Network;
+use mpc_core::network::stream;
 use mpc_core::protocol::product::mul;
 use mpc_core::protocol::truncate::truncate;
 use mpc_core::prss::Prss;
@@ -14,7 +15,7 @@ use mpc_core::session::Branch;
 use mpc_core::sharing::{ArithmeticShare, Component, Dealt, Seed, Share, reconstruct};
 use mpc_core::testing::tape::{Drawn, Tape};
 use mpc_core::testing::{mesh, party_with, run_parties, three_parties};
-use mpc_core::wire::{codec, stream};
+use mpc_core::wire::codec;
 use mpc_core::{Party, Role};
 use proptest::collection::vec;
 use proptest::prelude::*;

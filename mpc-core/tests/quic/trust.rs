@@ -6,7 +6,7 @@ use super::*;
 fn call(three: &Loopback, identity: &Identity, entry: &PartyEntry) -> Result<quinn::Connection> {
     three.parties[0].io.handle().block_on(async {
         let endpoint = endpoint::caller().expect("a free port");
-        endpoint::connect(&endpoint, identity, Role::P0, entry).await
+        reach::connect(&endpoint, identity, Role::P0, entry).await
     })
 }
 
@@ -68,7 +68,7 @@ fn a_wrong_key_is_refused_and_both_fingerprints_are_named() {
 fn refused(three: &Loopback, identity: &Identity, purpose: Purpose) -> String {
     three.parties[0].io.handle().block_on(async {
         let endpoint = endpoint::caller().expect("a free port");
-        let called = endpoint::call(&endpoint, identity, purpose, &three.cluster.parties[1]).await;
+        let called = reach::call(&endpoint, identity, purpose, &three.cluster.parties[1]).await;
         endpoint::explain(&called.expect("the refusal comes after the handshake").closed().await)
     })
 }

@@ -1,10 +1,10 @@
 //! P1's and P2's side of admission.
 
 use mpc_core::Role;
+use mpc_core::network::stream;
 use mpc_core::session::Id;
 use mpc_core::wire::message::{Code, MAX_CONTROL, Refusal};
 use mpc_core::wire::peer::{Decision, Propose, Verdict, nonce_commitment, session_id};
-use mpc_core::wire::stream;
 use quinn::{RecvStream, SendStream};
 use tokio::sync::OwnedSemaphorePermit;
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use mpc_core::Role;
+use mpc_core::network::stream;
 use mpc_core::session::Id;
 use mpc_core::wire::message::{Code, MAX_CONTROL, Refusal};
 use mpc_core::wire::peer::{Decision, PeerRequest, Propose, Verdict, nonce_commitment, session_id};
-use mpc_core::wire::stream;
 use quinn::{RecvStream, SendStream};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use mpc_core::Role;
-use mpc_core::network::endpoint::{caller, connect};
+use mpc_core::network::endpoint::caller;
 use mpc_core::network::identity::Identity;
+use mpc_core::network::reach::connect;
+use mpc_core::network::stream;
 use mpc_core::ring::{Boolean, Domain, Tensor, fixed};
 use mpc_core::session::Id;
 use mpc_core::sharing::{InputRange, Share, reconstruct, share_ranged};
@@ -13,7 +15,7 @@ use mpc_core::wire::codec::MAX_ENCODED;
 use mpc_core::wire::message::{
     Action, Change, Code, Evaluate, Question, Refusal, Reply, Request, Stamp, Status, Versioned,
 };
-use mpc_core::wire::stream::{self, encode_dealt};
+use mpc_core::wire::share::encode_dealt;
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 
 use super::TestModel;

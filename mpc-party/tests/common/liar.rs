@@ -9,13 +9,13 @@ use mpc_core::network::Network;
 use mpc_core::network::endpoint::Io;
 use mpc_core::network::identity::Identity;
 use mpc_core::network::mesh::{Control, Inbox, Mesh};
+use mpc_core::network::stream;
 use mpc_core::session::{Conditions, Id};
 use mpc_core::wire::codec::{self, MAX_ENCODED};
 use mpc_core::wire::message::{Change, Versioned};
 use mpc_core::wire::peer::{
     Catalog, ChangeHello, Decision, PeerRequest, Propose, Verdict, nonce_commitment, session_id,
 };
-use mpc_core::wire::stream;
 use quinn::{RecvStream, SendStream};
 use serde::de::DeserializeOwned;
 

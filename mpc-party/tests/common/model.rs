@@ -8,7 +8,7 @@ use mpc_core::session::{Id, Mode};
 use mpc_core::sharing::{Dealt, share};
 use mpc_core::wire::codec;
 use mpc_core::wire::message::{Evaluate, Question, Stamp, Subject, Upload};
-use mpc_core::wire::stream::encode_dealt;
+use mpc_core::wire::share::encode_dealt;
 use sha2::{Digest, Sha256};
 
 /// Four pixels times a matrix; the label is the position of the largest of three scores.

@@ -14,6 +14,7 @@ use crate::connect::Client;
 use crate::error::{Error, Result};
 use crate::input::{self, Prepared};
 use crate::session::{Encoded, Evaluation, Model, Prediction};
+use crate::transport::Transport;
 
 pub use gallery::{Enrolled, Persons, Removed};
 pub use models::{ModelEntry, ModelList};
@@ -124,7 +125,7 @@ impl Answer {
     }
 }
 
-impl Client {
+impl<T: Transport> Client<T> {
     /// Asks `question` about all inputs that can be used, in one session; `command` is what the answer names as its cause. As
     /// [`Client::classify`], [`Client::compare`], [`Client::find`] and [`Client::confirm`].
     ///

@@ -14,8 +14,6 @@ use mpc_core::kernel::ConvGeometry;
 use mpc_core::model::{Bound, Facts, Graph, Node, Op, Source, WeightSpec, encode_weights};
 use mpc_core::ring::fixed;
 use mpc_core::session::Mode;
-use mpc_core::wire::codec;
-use mpc_core::wire::message::{Evaluate, Question, Stamp, Subject};
 use ndarray::{ArrayD, IxDyn};
 
 pub use kernel::Kernel;
@@ -23,6 +21,8 @@ pub use kernel::Kernel;
 use crate::connect::Client;
 use crate::error::{Error, Result};
 use crate::picture::Picture;
+use crate::session::Terms;
+use crate::transport::Transport;
 
 /// Largest side of a tile, in pixels: a server needs about 200 MiB for three colours of it.
 const TILE: usize = 256;
@@ -49,7 +49,7 @@ pub struct Filtered {
     pub bytes_sent: [u64; 3],
 }
 
-impl Client {
+impl<T: Transport> Client<T> {
     /// Filters a picture, with `security` or, where that is stricter, what the parties demand; behind its edges the picture goes on
     /// with the values at the edge. Each tile has `timeout`. `progress` is told how many tiles are done, and of how many.
     ///
@@ -64,12 +64,12 @@ impl Client {
         progress: impl Fn(usize, usize),
     ) -> Result<Filtered> {
         let security = security.max(self.models().await?.minimum);
-        let tiles = cut(picture);
+        let (terms, tiles) = (Terms { security, timeout }, cut(picture));
         progress(0, tiles.len());
         let filtered = Mutex::new((0, Filtered::of(picture.clone(), tiles.len(), Some(security))));
         let lane = async |first: usize| {
             for tile in tiles.iter().skip(first).step_by(2) {
-                let (values, rounds, bytes_sent) = self.filter_tile(kernel, picture, tile, security, timeout).await?;
+                let (values, rounds, bytes_sent) = self.filter_tile(kernel, picture, tile, terms).await?;
                 let mut filtered = filtered.lock().unwrap_or_else(PoisonError::into_inner);
                 let (done, filtered) = &mut *filtered;
                 filtered.picture.paste(tile, &values);
@@ -91,23 +91,14 @@ impl Client {
         kernel: &Kernel,
         picture: &Picture,
         tile: &Tile,
-        security: Mode,
-        timeout: Duration,
+        terms: Terms,
     ) -> Result<(Vec<f64>, u64, [u64; 3])> {
         let graph = graph(kernel.side, tile);
-        let request = Evaluate {
-            stamp: Stamp::fresh()?,
-            subject: Subject::Enclosed(codec::encode(&graph)?),
-            question: Question::Output,
-            windows: vec![1; picture.colours()],
-            security,
-            timeout_ms: timeout.as_millis().try_into().unwrap_or(u64::MAX),
-        };
         let input = picture.cut(tile, kernel.side / 2);
         let words = ArrayD::from_shape_vec(input.shape(), input.iter().map(|&value| value as u64).collect());
         let words = words.map_err(|e| Error::Internal(e.to_string()))?.into_shared();
         let weights = encode_weights(&graph, &[kernel.weight()])?.swap_remove(0);
-        let (sums, rounds, bytes_sent) = self.output(request, &graph, &words, &weights).await?;
+        let (sums, rounds, bytes_sent) = self.enclosed(&graph, terms, picture.colours(), &words, &weights).await?;
         Ok((sums.iter().map(|&word| fixed::decode(word, FRAC_BITS)).collect(), rounds, bytes_sent))
     }
 }
