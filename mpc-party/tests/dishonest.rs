@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use common::liar::Liar;
-use common::{Client, Conversation, Parties, TestModel, run_within};
+use common::{Client, Conversation, Parties, TestModel, identities, run_within};
 use mpc_core::Role::{self, P0, P1, P2};
 use mpc_core::network::identity::Identity;
 use mpc_core::session::Id;
@@ -362,8 +362,4 @@ fn p0_shows_the_random_number_that_it_has_committed_to() {
         }
         assert_eq!(p0.tell(P1, &without(&list, "ann")).await.unwrap(), list);
     });
-}
-
-fn identities<const N: usize>() -> [Identity; N] {
-    std::array::from_fn(|i| Identity::generate(&format!("client {i}")).expect("a plain name"))
 }

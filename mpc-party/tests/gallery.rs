@@ -4,9 +4,8 @@
 #[cfg(test)]
 mod common;
 
-use common::{Client, Parties, TestModel, run};
+use common::{Client, Parties, TestModel, entry, identities, run};
 use mpc_core::Role::{self, P0, P1, P2};
-use mpc_core::network::identity::Identity;
 use mpc_core::session::Mode;
 use mpc_core::wire::message::{Action, Code, Evaluate, Question, Reply, Request};
 
@@ -18,15 +17,6 @@ const EVE: [f64; 4] = [0.1, -1.5, 0.1, -1.0];
 fn twice(sample: [f64; 4]) -> [f64; 4] {
     // The fourth pixel is not part of the embedding.
     [sample[0] / 2.0, sample[1] / 2.0, sample[2] / 2.0, 1.0]
-}
-
-fn entry(identity: &Identity, more: &str) -> String {
-    let fingerprint = identity.fingerprint();
-    format!("[[clients]]\nname = \"{}\"\nfingerprints = [\"{fingerprint}\"]\n{more}\n", &fingerprint.to_string()[..20])
-}
-
-fn identities<const N: usize>() -> [Identity; N] {
-    std::array::from_fn(|i| Identity::generate(&format!("client {i}")).expect("a plain name"))
 }
 
 /// Enrols a person; the number of the change.

@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports, reason = "shared by the test programs, each of which uses a part")]
 
 mod client;
+mod fixtures;
 pub(crate) mod liar;
 mod model;
 
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 pub(crate) use client::{Client, Conversation, finish, output, send_input};
+pub(crate) use fixtures::{LABELS, SAMPLES, answered, edit, entry, everywhere, identities, metric, until_metric};
 pub(crate) use model::TestModel;
 use mpc_core::Role;
 use mpc_core::network::endpoint::{caller, connect, peer_fingerprint, peer_validity};
@@ -124,7 +126,8 @@ impl Parties {
         self.open_store(role).set_catalog(list, &[], &[]).unwrap();
     }
 
-    fn open_store(&self, role: Role) -> Store {
+    /// The store of a party that does not run.
+    pub(crate) fn open_store(&self, role: Role) -> Store {
         let config = Config::load(&self.config(role)).unwrap();
         Store::open(&config.data, &config.store_key().unwrap()).unwrap()
     }
