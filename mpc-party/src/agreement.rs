@@ -14,7 +14,7 @@
 //!
 //! The argument is in `docs/protocols.md`, "What is in service".
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use mpc_core::Role;
@@ -23,6 +23,7 @@ use mpc_core::wire::codec::MAX_ENCODED;
 use mpc_core::wire::message::{Code, Refusal};
 use mpc_core::wire::peer::{Catalog as List, PeerRequest};
 use mpc_core::wire::stream;
+use parking_lot::Mutex;
 use quinn::SendStream;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -48,7 +49,7 @@ impl Agreement {
 
     /// Why the parties do not agree, if that is known.
     pub(crate) fn problem(&self) -> Option<String> {
-        self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.problem.lock().clone()
     }
 
     /// P0's side, as long as the party serves: whenever a peer connects.
@@ -79,7 +80,7 @@ impl Agreement {
     /// Which party has another one, or cannot be asked.
     pub(crate) async fn settle(&self) -> Result<(), Refusal> {
         let settled = self.try_settle().await;
-        let mut problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut problem = self.problem.lock();
         if let Err(Refusal { reason, .. }) = &settled
             && problem.as_ref() != Some(reason)
         {
@@ -106,7 +107,7 @@ impl Agreement {
                 theirs = p1.revision,
                 "this store was set back; taking over what both peers have in service"
             );
-            return self.catalog.apply(p1).await.map_err(|error| Code::Internal.because(format!("{error:#}")));
+            return self.catalog.apply(p1).await.map_err(|error| Code::Internal.because(format!("{error}")));
         }
         let said = [("P0", &ours), ("P1", &p1), ("P2", &p2)].map(|(party, list)| format!("{party} {}", list.revision));
         Err(Code::Disagreement.because(format!(
@@ -143,7 +144,7 @@ impl Agreement {
         if let Some(reason) = &problem {
             warn!(reason, "the parties do not agree on what is in service");
         }
-        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+        *self.problem.lock() = problem;
         // Where P0 is gone, it asks again when it is back.
         drop(stream::send(&mut send, &self.catalog.agreed()).await);
     }
@@ -164,7 +165,7 @@ impl Agreement {
             self.confirm(&list).await?;
         }
         let applied = self.catalog.apply(list).await;
-        applied.map_err(|error| format!("cannot store what is in service: {error:#}"))?;
+        applied.map_err(|error| format!("cannot store what is in service: {error}"))?;
         info!(from = here, to = p0, "took over what is in service");
         Ok(())
     }

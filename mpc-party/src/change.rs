@@ -217,5 +217,5 @@ fn pass(link: &mut Link) -> mpc_core::Result<()> {
 }
 
 fn aborted(reason: impl std::fmt::Display) -> mpc_core::Error {
-    mpc_core::Error::Aborted(format!("{reason:#}"))
+    mpc_core::Error::Aborted(reason.to_string())
 }

@@ -13,7 +13,6 @@ mod traces;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::Result;
 use mpc_core::Role;
 use mpc_core::network::identity::Fingerprint;
 use mpc_core::network::quiet::Quiet;
@@ -29,6 +28,7 @@ use self::quiet::Cause;
 use crate::access::Who;
 use crate::config;
 use crate::ended::Ended;
+use crate::error::Result;
 
 /// Counters, log lines and the audit log of one party.
 pub(crate) struct Telemetry {
