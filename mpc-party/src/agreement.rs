@@ -1,16 +1,17 @@
 //! All three parties have the same models in service.
 //!
-//! P0 says when a [change](crate::change) is made, and nothing else. It sends its list to P1 and P2 when they connect and after each change. A
-//! follower (P1 or P2) takes over a list with a greater revision only where
+//! P0 says when a [change](crate::change) is made, and nothing else. It sends its list to P1 and P2 when they connect
+//! and after each change. A follower (P1 or P2) takes over a list with a greater revision only where
 //!
-//! 1. it is the very list that the follower has prepared, for a change that it has checked itself and that all three have compared; or
-//! 2. the other follower, asked over the connection between the two, has exactly that list in service. So it catches up on
-//!    what it has missed.
+//! 1. it is the very list that the follower has prepared, for a change that it has checked itself and that all three
+//!    have compared; or
+//! 2. the other follower, asked over the connection between the two, has exactly that list in service. So it catches up
+//!    on what it has missed.
 //!
-//! Where at most one party is corrupt, two that name the same list include an honest one, and by 1 nothing enters the list of an honest party but
-//! what a client has asked of it that may. Lists only move forward: two peers with a later one than P0 show that P0's store was set back,
-//! and P0 takes over what both say, if they say the same. A party that was set back lacks what came since; it says so, and publishing those models
-//! again repairs it.
+//! Where at most one party is corrupt, two that name the same list include an honest one, and by 1 nothing enters the
+//! list of an honest party but what a client has asked of it that may. Lists only move forward: two peers with a later
+//! one than P0 show that P0's store was set back, and P0 takes over what both say, if they say the same. A party that
+//! was set back lacks what came since; it says so, and publishing those models again repairs it.
 //!
 //! The argument is in `docs/protocols.md`, "What is in service".
 

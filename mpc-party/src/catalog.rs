@@ -1,7 +1,8 @@
 //! The models in service: decoded once, shared by all sessions, and kept in the share store.
 //!
 //! What is in service is one [list](List), the same at all three parties; [`crate::agreement`] sees to that. A
-//! publication on the list whose share is not here, or damaged, is *missing*: this party does not serve it, and says so.
+//! publication on the list whose share is not here, or damaged, is *missing*: this party does not serve it, and says
+//! so.
 
 mod changing;
 mod uploading;
@@ -235,8 +236,8 @@ impl Catalog {
         self.load_now(tenant, None, publication)
     }
 
-    /// Makes `list` what is in service, on disk and then in memory. Publications that leave the list are forgotten. The caller
-    /// holds [`Catalog::change`].
+    /// Makes `list` what is in service, on disk and then in memory. Publications that leave the list are forgotten. The
+    /// caller holds [`Catalog::change`].
     ///
     /// # Errors
     /// The store cannot be written; nothing has changed.

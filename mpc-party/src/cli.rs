@@ -40,8 +40,8 @@ const DEGRADED: u8 = 3;
 enum Command {
     /// Make this party's key and certificate and the key that its share store is sealed with
     ///
-    /// The key never expires, and others know this party by its fingerprint. The certificate expires; `init` renews it, for the same
-    /// key, when it runs within 30 days of the expiry.
+    /// The key never expires, and others know this party by its fingerprint. The certificate expires; `init` renews it,
+    /// for the same key, when it runs within 30 days of the expiry.
     #[command(after_help = "Existing keys are kept: run it again to see the fingerprint.")]
     Init {
         /// Folder for the keys; created if it does not exist
@@ -77,7 +77,8 @@ enum Command {
     /// Maintain the share store: verify it, back it up, restore it
     #[command(subcommand)]
     Store(StoreCommand),
-    /// Check everything that can keep this party from serving: its files, itself if it runs, its peers and the lines to them
+    /// Check everything that can keep this party from serving: its files, itself if it runs, its peers and the lines to
+    /// them
     ///
     /// Exits with 0 if there is no problem, with 1 if there is one, with 2 if the configuration cannot be used.
     Check {
@@ -90,8 +91,8 @@ enum Command {
     },
     /// Report the health of the party on this machine
     ///
-    /// Exits with 0 if it serves everything in service, with 1 if it serves no new requests or does not answer, with 3 if it serves but
-    /// a model is damaged or older than at the others, or templates are missing.
+    /// Exits with 0 if it serves everything in service, with 1 if it serves no new requests or does not answer, with 3
+    /// if it serves but a model is damaged or older than at the others, or templates are missing.
     Health {
         /// Configuration file of that party
         #[arg(long, value_name = "FILE", default_value = "party.toml")]
@@ -107,7 +108,8 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum StoreCommand {
-    /// Read every record: check that all seals hold, all shares are whole and everything in service is there; exit code 1 if not
+    /// Read every record: check that all seals hold, all shares are whole and everything in service is there; exit code
+    /// 1 if not
     #[command(after_help = "Works whether or not the party serves.")]
     Verify {
         /// Configuration file of that party
@@ -153,7 +155,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help goes to standard output, a mistake to standard error; where neither can be written, the code says it.
+            // Help goes to standard output, a mistake to standard error; where neither can be written, the code says
+            // it.
             drop(error.print());
             return ExitCode::from(error.exit_code() as u8);
         }

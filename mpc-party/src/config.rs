@@ -92,8 +92,8 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Security {
-    /// The weakest security that the party takes part in. With `passive`, clients choose; `active` refuses questions that a
-    /// deviating server could answer wrongly.
+    /// The weakest security that the party takes part in. With `passive`, clients choose; `active` refuses questions
+    /// that a deviating server could answer wrongly.
     pub minimum: Mode,
 }
 

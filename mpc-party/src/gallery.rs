@@ -24,8 +24,8 @@ pub(crate) struct Gallery {
 }
 
 impl Gallery {
-    /// The gallery of an entry, whose templates have `size` elements. What `before` has is not read again. A template that is
-    /// not in the store, or damaged there, is lacking, and no error.
+    /// The gallery of an entry, whose templates have `size` elements. What `before` has is not read again. A template
+    /// that is not in the store, or damaged there, is lacking, and no error.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -85,7 +85,8 @@ impl Gallery {
     }
 }
 
-/// The list with one more person in the gallery of `publication`, or as it is where the very same template is there already.
+/// The list with one more person in the gallery of `publication`, or as it is where the very same template is there
+/// already.
 ///
 /// # Errors
 /// The name is taken or not possible, or there are `most` persons already.

@@ -14,7 +14,8 @@ use crate::operator;
 pub(crate) enum Health {
     /// New requests are served, and everything in service is.
     Healthy,
-    /// New requests are served, but not all that is in service: a model is damaged or older than at the others, or templates are missing.
+    /// New requests are served, but not all that is in service: a model is damaged or older than at the others, or
+    /// templates are missing.
     Degraded,
     /// New requests are not served.
     NotReady,

@@ -41,7 +41,8 @@ impl Settings {
         }
     }
 
-    /// Goes on with the clients, the cluster and the identity of another configuration. Its other settings take a restart.
+    /// Goes on with the clients, the cluster and the identity of another configuration. Its other settings take a
+    /// restart.
     ///
     /// # Errors
     /// What is wrong with it; then everything stays as it was.

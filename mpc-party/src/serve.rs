@@ -142,7 +142,8 @@ impl Server {
         Ok(self.mesh.local_address()?)
     }
 
-    /// Goes on with the clients, the cluster and the identity of another configuration. Its other settings take a restart.
+    /// Goes on with the clients, the cluster and the identity of another configuration. Its other settings take a
+    /// restart.
     ///
     /// # Errors
     /// What is wrong with it; then everything stays as it was.
@@ -206,8 +207,8 @@ pub fn serve(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Has the kernel write no memory to the disk when this process crashes: it holds shares and keys. On other systems than Unix
-/// there is nothing to switch off.
+/// Has the kernel write no memory to the disk when this process crashes: it holds shares and keys. On other systems
+/// than Unix there is nothing to switch off.
 ///
 /// # Errors
 /// Where the system does not let a process lower its own limit.

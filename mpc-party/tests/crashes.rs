@@ -1,5 +1,5 @@
-//! kill -9 at random instants of publishing: afterwards all three serve the old model or the new one, the same everywhere,
-//! and publishing again finishes the work.
+//! kill -9 at random instants of publishing: afterwards all three serve the old model or the new one, the same
+//! everywhere, and publishing again finishes the work.
 //!
 //! `MPC_CRASHES` is the number of instants (10 unless set), `MPC_SEED` repeats a run.
 

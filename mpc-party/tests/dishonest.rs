@@ -1,5 +1,6 @@
-//! One party lies about what is in service, or about who is who: neither honest party believes it, and no client is answered from the
-//! lie. A store whose list was replaced makes an honest program say a lie; a [`Liar`] says lies that no program of ours would.
+//! One party lies about what is in service, or about who is who: neither honest party believes it, and no client is
+//! answered from the lie. A store whose list was replaced makes an honest program say a lie; a [`Liar`] says lies that
+//! no program of ours would.
 
 #[cfg(test)]
 mod common;
@@ -195,7 +196,8 @@ fn p0_cannot_lead_the_followers_apart() {
         let client = parties.call(&operator).await;
         let (no_ann, no_guest) = (without(&list, "ann"), without(&list, "guest"));
 
-        // A client, who may be with P0, asks each follower for another change; P0 plays the absent one's part as well as it can.
+        // A client, who may be with P0, asks each follower for another change; P0 plays the absent one's part as well
+        // as it can.
         let changes = [remove(&model, "ann"), remove(&model, "guest")];
         let mut asked = [
             client.ask(P1, &Request::Change(changes[0].clone())).await,
@@ -216,7 +218,8 @@ fn p0_cannot_lead_the_followers_apart() {
         assert_eq!(p0.tell(P1, &no_ann).await.unwrap(), list);
         assert_eq!(p0.tell(P2, &no_guest).await.unwrap(), list);
 
-        // A change that all mean, whose last round P0 does not finish: both have prepared it, and P0 tells one of them only.
+        // A change that all mean, whose last round P0 does not finish: both have prepared it, and P0 tells one of them
+        // only.
         let change = remove(&model, "ann");
         let [mut p1, _p2] = ask(&client, [P1, P2], &change).await;
         let session = p0.admit(&change, &operator).await;

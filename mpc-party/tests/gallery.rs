@@ -1,5 +1,5 @@
-//! Persons are enrolled at all three parties or at none, found again after a restart, and seen by their tenant alone; a store that
-//! lacks a template says so instead of finding somebody else.
+//! Persons are enrolled at all three parties or at none, found again after a restart, and seen by their tenant alone; a
+//! store that lacks a template says so instead of finding somebody else.
 
 #[cfg(test)]
 mod common;
@@ -183,7 +183,8 @@ fn a_store_that_lacks_a_template_says_so_and_finds_nobody() {
             parties.until_operator(victim, |status| status.revision == revision && lacks(&status.problems)).await;
             let client = parties.connect(&operator).await;
             refused(find(&client, &model, &[BOB]).await, Code::Incomplete);
-            // All parties still tell who is enrolled, and the victim whom it lacks: removing and enrolling again repairs it.
+            // All parties still tell who is enrolled, and the victim whom it lacks: removing and enrolling again
+            // repairs it.
             let seen = client.gallery(&model).await.unwrap();
             assert_eq!(seen.persons, ["ann", "bob"]);
             assert_eq!(seen.lacking, Role::ALL.map(|role| if role == victim { vec![1] } else { Vec::new() }));

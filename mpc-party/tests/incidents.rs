@@ -1,4 +1,5 @@
-//! Every row of the incident table of `docs/operating.md`, played: what is seen, what is done about it, and that it helps.
+//! Every row of the incident table of `docs/operating.md`, played: what is seen, what is done about it, and that it
+//! helps.
 //!
 //! | what is seen | test |
 //! |---|---|

@@ -1,4 +1,5 @@
-//! What comes next: the list after a change, and the one that is prepared until it is known whether the change was made.
+//! What comes next: the list after a change, and the one that is prepared until it is known whether the change was
+//! made.
 
 use mpc_core::model::Manifest;
 use mpc_core::session::Id;
@@ -24,8 +25,8 @@ impl Catalog {
         self.changing.lock().await
     }
 
-    /// The list after an action of this tenant, which is the one in service where nothing is left to do. It follows from that list and the
-    /// action alone, so that all three parties come to the same.
+    /// The list after an action of this tenant, which is the one in service where nothing is left to do. It follows
+    /// from that list and the action alone, so that all three parties come to the same.
     ///
     /// # Errors
     /// The action is not possible here: no such publication or model, or no room.
@@ -71,8 +72,9 @@ impl Catalog {
         }
     }
 
-    /// Will take over `next` when P0 says so, whatever happens to this process; the receiver hears of it, or that another list has come. The
-    /// caller holds [`Catalog::change`], has checked the change, and has heard of both others that they mean the same.
+    /// Will take over `next` when P0 says so, whatever happens to this process; the receiver hears of it, or that
+    /// another list has come. The caller holds [`Catalog::change`], has checked the change, and has heard of both
+    /// others that they mean the same.
     ///
     /// # Errors
     /// The store cannot be written; nothing is prepared.

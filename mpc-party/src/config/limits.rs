@@ -35,8 +35,8 @@ pub struct Limits {
     /// What one session may need while it is computed, in MiB, by an estimate from above; the weights are not counted.
     #[garde(range(min = 16, max = 1_048_576))]
     pub session_mib: u64,
-    /// What all admitted sessions may need together, in MiB, by the same estimate. Three quarters of the memory that the
-    /// process may use, where that is known.
+    /// What all admitted sessions may need together, in MiB, by the same estimate. Three quarters of the memory that
+    /// the process may use, where that is known.
     #[garde(range(min = 16, max = 16_777_216))]
     pub memory_mib: u64,
     /// Weight share of one model, in MiB per component.

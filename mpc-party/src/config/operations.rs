@@ -9,11 +9,11 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Telemetry {
-    /// Address and TCP port of `/metrics`, `/healthz` and `/readyz`, over HTTP and open to whoever reaches it; without it,
-    /// nothing is served.
+    /// Address and TCP port of `/metrics`, `/healthz` and `/readyz`, over HTTP and open to whoever reaches it; without
+    /// it, nothing is served.
     pub listen: Option<SocketAddr>,
-    /// Where an OpenTelemetry collector takes traces, OTLP over HTTP: `http://127.0.0.1:4318/v1/traces`. Needs a program built
-    /// with the feature `otel`.
+    /// Where an OpenTelemetry collector takes traces, OTLP over HTTP: `http://127.0.0.1:4318/v1/traces`. Needs a
+    /// program built with the feature `otel`.
     pub otlp: Option<String>,
 }
 

@@ -1,5 +1,5 @@
-//! Backup, restore and verification of a store. A backup is a database of its own with the same sealed records: it needs the same
-//! key, and is as secret as the store.
+//! Backup, restore and verification of a store. A backup is a database of its own with the same sealed records: it
+//! needs the same key, and is as secret as the store.
 
 use std::path::{Path, PathBuf};
 
@@ -96,8 +96,8 @@ impl Store {
     }
 }
 
-/// Puts a backup in the place of the store in `dir`, which no process may have open. The store that was there is kept beside it.
-/// Where that is, if there was one.
+/// Puts a backup in the place of the store in `dir`, which no process may have open. The store that was there is kept
+/// beside it. Where that is, if there was one.
 ///
 /// # Errors
 /// The backup is damaged or sealed with another key; then nothing is changed.

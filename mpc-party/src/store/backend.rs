@@ -42,12 +42,12 @@ pub trait ShareStore: Send + Sync {
     /// All records as they are at this instant. Whoever holds a snapshot drops it before writing.
     fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>>;
 
-    /// Applies a batch, all of it, durable before this returns, or nothing. Whether the batch was applied: it is not where
-    /// [`Batch::only_if`] does not hold.
+    /// Applies a batch, all of it, durable before this returns, or nothing. Whether the batch was applied: it is not
+    /// where [`Batch::only_if`] does not hold.
     fn write(&self, batch: &Batch) -> Result<bool>;
 
-    /// Writes all records but [`Record::Prepared`], as they are at one instant, to a new file that another store of this kind
-    /// can be opened from.
+    /// Writes all records but [`Record::Prepared`], as they are at one instant, to a new file that another store of
+    /// this kind can be opened from.
     fn copy(&self, to: &Path) -> Result<()>;
 
     /// MiB that are left for more records, where that can be known.

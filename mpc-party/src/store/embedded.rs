@@ -97,7 +97,8 @@ impl Embedded {
         }
     }
 
-    /// After an error of the disk the database takes no more writes until it is opened anew: a full disk may have room again.
+    /// After an error of the disk the database takes no more writes until it is opened anew: a full disk may have room
+    /// again.
     fn reopen(&self) {
         let mut database = self.database.write();
         *database = None;

@@ -45,8 +45,8 @@ impl StoreKey {
         written.map_err(StoreError::file(format!("cannot write the store key {}", path.display())))
     }
 
-    /// The key that the service manager hands over in its folder of `credentials` (systemd: `LoadCredential=store.key:...`), or
-    /// else the one in the identity's folder.
+    /// The key that the service manager hands over in its folder of `credentials` (systemd:
+    /// `LoadCredential=store.key:...`), or else the one in the identity's folder.
     ///
     /// # Errors
     /// As [`StoreKey::load`].

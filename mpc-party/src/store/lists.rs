@@ -52,7 +52,8 @@ impl Store {
         Err(conflict(self.catalog()?.revision))
     }
 
-    /// The list that may follow the one in service, as it was [set](Store::set_prepared) last. A backup does not have it.
+    /// The list that may follow the one in service, as it was [set](Store::set_prepared) last. A backup does not have
+    /// it.
     ///
     /// # Errors
     /// [`StoreError::Damaged`].

@@ -2,8 +2,8 @@
 //! sealed; a [`ShareStore`] keeps the sealed records.
 //!
 //! A publication is *begun*, grows chunk by chunk and is *complete* when its share is whole. Which complete ones are in
-//! service is one record, the [`Catalog`](List), so that every change of it happens at one instant or not at all. Each write
-//! is durable before it returns, and a process that is killed at any instant finds the state before or after it.
+//! service is one record, the [`Catalog`](List), so that every change of it happens at one instant or not at all. Each
+//! write is durable before it returns, and a process that is killed at any instant finds the state before or after it.
 
 mod archive;
 mod backend;
@@ -120,8 +120,8 @@ impl Store {
         Ok(store)
     }
 
-    /// Begins an upload, or goes on with one of the same share. How many bytes are there already, whole chunks of it. A share that
-    /// should be whole and cannot be read is damaged: it begins anew.
+    /// Begins an upload, or goes on with one of the same share. How many bytes are there already, whole chunks of it. A
+    /// share that should be whole and cannot be read is damaged: it begins anew.
     ///
     /// # Errors
     /// The store cannot be written.

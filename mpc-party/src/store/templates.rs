@@ -57,8 +57,8 @@ impl Store {
         self.backend.write(&Batch { put, ..Batch::default() }).map(drop)
     }
 
-    /// Templates, in the order of their keys; an error in the place of one that is not there, or was changed by somebody without the
-    /// key.
+    /// Templates, in the order of their keys; an error in the place of one that is not there, or was changed by
+    /// somebody without the key.
     ///
     /// # Errors
     /// The store cannot be read.

@@ -41,7 +41,8 @@ pub(crate) struct Exporter {
 }
 
 impl Exporter {
-    /// Listens; `snapshot` reads the figures of a moment, and `io` is the runtime that must be alive for the party to be.
+    /// Listens; `snapshot` reads the figures of a moment, and `io` is the runtime that must be alive for the party to
+    /// be.
     ///
     /// # Errors
     /// The address is not available.

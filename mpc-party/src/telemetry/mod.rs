@@ -49,7 +49,8 @@ impl Telemetry {
         Ok(Self { metrics, audit, quiet: Quiet::default(), party: role.to_string() })
     }
 
-    /// Counts a request that has ended, and writes lines about it into the log and the audit log, unless it is one of a flood.
+    /// Counts a request that has ended, and writes lines about it into the log and the audit log, unless it is one of a
+    /// flood.
     pub(crate) fn ended(&self, record: &Record, who: &Who, result: &Result<(), Ended>) {
         // How many of its kind were left out before it, or none where it is left out itself.
         let left_out = match result {

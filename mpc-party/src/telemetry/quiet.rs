@@ -1,5 +1,5 @@
-//! Keeps floods of requests from filling the disk with log lines: the first few lines of a minute are written for each client and
-//! cause, the rest are counted.
+//! Keeps floods of requests from filling the disk with log lines: the first few lines of a minute are written for each
+//! client and cause, the rest are counted.
 
 use std::time::{Duration, Instant};
 

@@ -53,7 +53,8 @@ pub(crate) async fn until_metric(parties: &Parties, role: Role, series: &str, wi
     }
 }
 
-/// Asks until there is an answer: a session that starts while a connection is replaced ends at once, with the advice to ask again.
+/// Asks until there is an answer: a session that starts while a connection is replaced ends at once, with the advice to
+/// ask again.
 pub(crate) async fn answered(client: &Client, model: &TestModel) {
     loop {
         match client.classify(model, &SAMPLES).await {

@@ -151,7 +151,8 @@ impl Parties {
         log
     }
 
-    /// What a command of `mpc-party` says about a party, both streams, and its exit code. Connections stay alive meanwhile.
+    /// What a command of `mpc-party` says about a party, both streams, and its exit code. Connections stay alive
+    /// meanwhile.
     pub(crate) async fn command(&self, role: Role, arguments: &[&str]) -> (String, i32) {
         let mut command = Command::new(program());
         command.args(arguments).arg("--config").arg(self.config(role));
@@ -299,8 +300,8 @@ impl Drop for Parties {
     }
 }
 
-/// A port that nobody has, over UDP and TCP. Not one that the system would give to whoever asks for any, as the clients of the
-/// tests do: until the party is there, it would be free to them.
+/// A port that nobody has, over UDP and TCP. Not one that the system would give to whoever asks for any, as the clients
+/// of the tests do: until the party is there, it would be free to them.
 fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = std::process::id().wrapping_mul(61) as u16;
