@@ -107,7 +107,7 @@ async fn ask(client: &Client, name: &str, picture: &Path, runs: usize) -> Result
 fn enrol(state: &Path, publication: Id, size: usize, persons: usize) -> Result<()> {
     let stores = Role::ALL.map(|role| {
         let folder = state.join(role.to_string());
-        Store::open(&folder, &StoreKey::load(&folder.join(KEY_FILE))?)
+        Ok(Store::open(&folder, &StoreKey::load(&folder.join(KEY_FILE))?)?)
     });
     let stores = stores.into_iter().collect::<Result<Vec<Store>>>()?;
     let mut rng = ChaCha8Rng::seed_from_u64(1);

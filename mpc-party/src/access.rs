@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use governor::clock::{Clock, DefaultClock};
@@ -17,6 +17,7 @@ use mpc_core::network::identity::Fingerprint;
 use mpc_core::network::mesh::{self, Mesh};
 use mpc_core::session::Id;
 use mpc_core::wire::message::{Code, Refusal, Stamp};
+use parking_lot::Mutex;
 use quinn::{RecvStream, SendStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -74,7 +75,7 @@ pub(crate) enum Standing {
 }
 
 impl Who {
-    /// For people and logs.
+    /// The caller's name, for people and logs.
     pub(crate) fn name(&self) -> String {
         match &self.standing {
             Standing::Client(principal) => principal.name.clone(),
@@ -94,7 +95,7 @@ impl Who {
 
 /// A client whose key is known, and what is left of its share of this party.
 pub(crate) struct Principal {
-    /// For people and logs.
+    /// Its name, for people and logs.
     pub(crate) name: String,
     /// Whose models the client sees.
     pub(crate) tenant: String,
@@ -249,7 +250,7 @@ impl Stamps {
                 "the request is stamped {apart} s {side} this party's clock; set the clock of the machine that is wrong"
             )));
         }
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock();
         if seen.len() >= seen.capacity() {
             seen.retain(|_, expires| *expires > now);
         }
@@ -304,6 +305,6 @@ mod tests {
             assert_eq!(stamps.check(alice, &stamp(request, 1_000_600), later), Ok(()));
         }
         assert!(stamps.check(alice, &stamp(1, 1_000_000), later).is_err());
-        assert!(stamps.seen.lock().unwrap().len() <= 198, "old ones are forgotten");
+        assert!(stamps.seen.lock().len() <= 198, "old ones are forgotten");
     }
 }

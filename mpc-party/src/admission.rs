@@ -1,14 +1,15 @@
-//! Admission: the three parties agree which requests run, each as a session of the three, and in which order they start.
+//! Admission: the three parties agree which requests run, each as a session of the three, and in which order they
+//! start.
 //!
-//! The client sends its request to each party. P0 proposes every request that it got to P1 and P2, which match it with the
-//! request that they got; once both accept, the request waits in P0's queue and P0 commits it when a place is free. Were the
-//! three limits independent, P0 could run session A while P1 ran B, each waiting for the other for ever. A request that was
-//! not sent to all three holds no place.
+//! The client sends its request to each party. P0 proposes every request that it got to P1 and P2, which match it with
+//! the request that they got; once both accept, the request waits in P0's queue and P0 commits it when a place is free.
+//! Were the three limits independent, P0 could run session A while P1 ran B, each waiting for the other for ever. A
+//! request that was not sent to all three holds no place.
 //!
-//! Memory follows the same order: P0 waits until the memory that a session may need is free, then commits. P1 and P2 may
-//! allow less than P0, or be a moment behind it; they wait for their own memory when the commit arrives, but never longer
-//! than half of the time that a peer would wait for them, so that two sessions that hold what the other needs end instead
-//! of waiting for ever.
+//! Memory follows the same order: P0 waits until the memory that a session may need is free, then commits. P1 and P2
+//! may allow less than P0, or be a moment behind it; they wait for their own memory when the commit arrives, but never
+//! longer than half of the time that a peer would wait for them, so that two sessions that hold what the other needs
+//! end instead of waiting for ever.
 
 mod capacity;
 mod follow;
@@ -92,8 +93,8 @@ impl Admission {
         self.capacity.reserved_mib()
     }
 
-    /// Waits until all three parties have the same request of the same client and admit it. A session that is to run for
-    /// long says how many MiB it may need; it gets that memory, and one of P0's places.
+    /// Waits until all three parties have the same request of the same client and admit it. A session that is to run
+    /// for long says how many MiB it may need; it gets that memory, and one of P0's places.
     ///
     /// # Errors
     /// Which party refuses, and why.

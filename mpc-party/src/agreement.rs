@@ -1,20 +1,21 @@
 //! All three parties have the same models in service.
 //!
-//! P0 says when a [change](crate::change) is made, and nothing else. It sends its list to P1 and P2 when they connect and after each change. A
-//! follower (P1 or P2) takes over a list with a greater revision only where
+//! P0 says when a [change](crate::change) is made, and nothing else. It sends its list to P1 and P2 when they connect
+//! and after each change. A follower (P1 or P2) takes over a list with a greater revision only where
 //!
-//! 1. it is the very list that the follower has prepared, for a change that it has checked itself and that all three have compared; or
-//! 2. the other follower, asked over the connection between the two, has exactly that list in service. So it catches up on
-//!    what it has missed.
+//! 1. it is the very list that the follower has prepared, for a change that it has checked itself and that all three
+//!    have compared; or
+//! 2. the other follower, asked over the connection between the two, has exactly that list in service. So it catches up
+//!    on what it has missed.
 //!
-//! Where at most one party is corrupt, two that name the same list include an honest one, and by 1 nothing enters the list of an honest party but
-//! what a client has asked of it that may. Lists only move forward: two peers with a later one than P0 show that P0's store was set back,
-//! and P0 takes over what both say, if they say the same. A party that was set back lacks what came since; it says so, and publishing those models
-//! again repairs it.
+//! Where at most one party is corrupt, two that name the same list include an honest one, and by 1 nothing enters the
+//! list of an honest party but what a client has asked of it that may. Lists only move forward: two peers with a later
+//! one than P0 show that P0's store was set back, and P0 takes over what both say, if they say the same. A party that
+//! was set back lacks what came since; it says so, and publishing those models again repairs it.
 //!
 //! The argument is in `docs/protocols.md`, "What is in service".
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use mpc_core::Role;
@@ -23,6 +24,7 @@ use mpc_core::session::Id;
 use mpc_core::wire::codec::MAX_ENCODED;
 use mpc_core::wire::message::{Code, Refusal};
 use mpc_core::wire::peer::{Catalog as List, PeerRequest};
+use parking_lot::Mutex;
 use quinn::SendStream;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -48,7 +50,7 @@ impl Agreement {
 
     /// Why the parties do not agree, if that is known.
     pub(crate) fn problem(&self) -> Option<String> {
-        self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.problem.lock().clone()
     }
 
     /// P0's side, as long as the party serves: whenever a peer connects.
@@ -79,7 +81,7 @@ impl Agreement {
     /// Which party has another one, or cannot be asked.
     pub(crate) async fn settle(&self) -> Result<(), Refusal> {
         let settled = self.try_settle().await;
-        let mut problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut problem = self.problem.lock();
         if let Err(Refusal { reason, .. }) = &settled
             && problem.as_ref() != Some(reason)
         {
@@ -106,7 +108,7 @@ impl Agreement {
                 theirs = p1.revision,
                 "this store was set back; taking over what both peers have in service"
             );
-            return self.catalog.apply(p1).await.map_err(|error| Code::Internal.because(format!("{error:#}")));
+            return self.catalog.apply(p1).await.map_err(|error| Code::Internal.because(format!("{error}")));
         }
         let said = [("P0", &ours), ("P1", &p1), ("P2", &p2)].map(|(party, list)| format!("{party} {}", list.revision));
         Err(Code::Disagreement.because(format!(
@@ -143,7 +145,7 @@ impl Agreement {
         if let Some(reason) = &problem {
             warn!(reason, "the parties do not agree on what is in service");
         }
-        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+        *self.problem.lock() = problem;
         // Where P0 is gone, it asks again when it is back.
         drop(stream::send(&mut send, &self.catalog.agreed()).await);
     }
@@ -164,7 +166,7 @@ impl Agreement {
             self.confirm(&list).await?;
         }
         let applied = self.catalog.apply(list).await;
-        applied.map_err(|error| format!("cannot store what is in service: {error:#}"))?;
+        applied.map_err(|error| format!("cannot store what is in service: {error}"))?;
         info!(from = here, to = p0, "took over what is in service");
         Ok(())
     }

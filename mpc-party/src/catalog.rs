@@ -1,22 +1,23 @@
 //! The models in service: decoded once, shared by all sessions, and kept in the share store.
 //!
-//! What is in service is one [list](peer::Catalog), the same at all three parties; [`crate::agreement`] sees to that. A
-//! publication on the list whose share is not here, or damaged, is *missing*: this party does not serve it, and says so.
+//! What is in service is one [list](List), the same at all three parties; [`crate::agreement`] sees to that. A
+//! publication on the list whose share is not here, or damaged, is *missing*: this party does not serve it, and says
+//! so.
 
 mod changing;
 mod uploading;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail, ensure};
 use mpc_core::model::Manifest;
 use mpc_core::session::Id;
 use mpc_core::sharing::ArithmeticShare;
 use mpc_core::wire::message::{Code, ModelInfo, Refusal, Upload, short};
-use mpc_core::wire::peer;
+use mpc_core::wire::peer::{Catalog as List, Entry};
 use mpc_core::wire::share;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Mutex as AsyncMutex;
 pub(crate) use uploading::Uploading;
 
@@ -24,7 +25,7 @@ use self::changing::Prepared;
 use crate::config::Limits;
 use crate::gallery::Gallery;
 use crate::model::{Description, Model};
-use crate::store::{Header, Store, TemplateKey};
+use crate::store::{Header, Result, Store, StoreError, TemplateKey};
 
 /// Uploads that nobody has put into service are forgotten after this time.
 const UPLOAD_KEPT: Duration = Duration::from_secs(24 * 3600);
@@ -40,7 +41,7 @@ pub(crate) struct Catalog {
     store: Arc<Store>,
     limits: Limits,
     inner: Mutex<Inner>,
-    /// Held while what is in service changes, so that memory and disk see the same order.
+    /// Held while the list changes, so that memory and disk see the same order.
     changing: AsyncMutex<()>,
     uploading: Mutex<HashSet<Id>>,
     /// Templates that wait for a change, since when.
@@ -49,13 +50,13 @@ pub(crate) struct Catalog {
 
 #[derive(Default)]
 struct Inner {
-    list: peer::Catalog,
-    /// What may follow it.
+    list: List,
+    /// The list that may follow it.
     prepared: Option<Prepared>,
     models: HashMap<Id, Arc<Model>>,
     /// Why a publication on the list is not served here.
     missing: HashMap<Id, String>,
-    /// Of models that compare; or why theirs cannot be used here.
+    /// The galleries of models that compare; or why one cannot be used here.
     galleries: HashMap<Id, Result<Arc<Gallery>, String>>,
     /// Out of service, but sessions that name them may still come for a while: others switch a moment later.
     draining: Vec<(Instant, Arc<Model>)>,
@@ -67,7 +68,7 @@ impl Catalog {
     /// # Errors
     /// The database cannot be read. A single damaged publication is missing, and no error.
     pub(crate) fn open(store: Store, limits: &Limits) -> Result<Self> {
-        let list = store.catalog().context("restore a backup (mpc-party store restore)")?;
+        let list = store.catalog()?;
         let catalog = Self {
             store: Arc::new(store),
             limits: limits.clone(),
@@ -94,28 +95,28 @@ impl Catalog {
         self.store.clone()
     }
 
-    /// What a tenant sees, by name.
+    /// The models in service that a tenant sees.
     pub(crate) fn list(&self, tenant: &str) -> Vec<ModelInfo> {
         let inner = self.lock();
         let entries = inner.list.entries.iter().filter(|entry| entry.tenant == tenant);
-        let info = |entry: &peer::Entry| Some(inner.models.get(&entry.publication)?.info());
+        let info = |entry: &Entry| Some(inner.models.get(&entry.publication)?.info());
         entries.filter_map(info).collect()
     }
 
-    /// How many are served here.
+    /// The number of models that are served here.
     pub(crate) fn len(&self) -> usize {
         self.lock().models.len()
     }
 
     /// The list that this party has agreed to.
-    pub(crate) fn agreed(&self) -> peer::Catalog {
+    pub(crate) fn agreed(&self) -> List {
         self.lock().list.clone()
     }
 
     /// One line for each model that should be served here and is not.
     pub(crate) fn missing(&self) -> Vec<String> {
         let inner = self.lock();
-        let problem = |entry: &peer::Entry| {
+        let problem = |entry: &Entry| {
             let (name, id) = (format!("{}/{}", entry.tenant, entry.model), entry.publication);
             if let Some(reason) = inner.missing.get(&id) {
                 return Some(format!("{name}: {reason}; publish it again, or restore a backup"));
@@ -149,14 +150,14 @@ impl Catalog {
     /// # Errors
     /// Too many wait for that, or the store cannot take it.
     pub(crate) async fn keep_template(&self, key: TemplateKey, template: ArithmeticShare) -> Result<()> {
-        self.store.check_room(1 << 20).map_err(anyhow::Error::msg)?;
+        self.store.check_room(1 << 20)?;
         let expired = self.expired_templates();
         {
             let mut waiting = self.waiting();
-            ensure!(
-                waiting.len() < TEMPLATES_WAITING,
-                "too many templates wait to be enrolled here; try again in an hour"
-            );
+            if waiting.len() >= TEMPLATES_WAITING {
+                let reason = "too many templates wait to be enrolled here; try again in an hour";
+                return Err(StoreError::Refused(reason.into()));
+            }
             waiting.insert(key, Instant::now());
         }
         let kept = self.stored(move |store| store.keep_template(&key, &template, &expired)).await;
@@ -198,7 +199,7 @@ impl Catalog {
             let reason = format!("{pending} uploads wait to be put into service already (limits.models)");
             return Err(Code::Full.because(reason));
         }
-        self.store.check_room(upload.length).map_err(|reason| Code::Full.because(reason))?;
+        self.store.check_room(upload.length).map_err(|full| Code::Full.because(full.to_string()))?;
         Ok(description.manifest.name)
     }
 
@@ -208,7 +209,7 @@ impl Catalog {
     /// The same publication is being uploaded now, or the store cannot take it.
     pub(crate) async fn begin(self: &Arc<Self>, tenant: &str, upload: Upload) -> Result<Uploading, Refusal> {
         let id = upload.publication;
-        let alone = self.uploading.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        let alone = self.uploading.lock().insert(id);
         if !alone {
             return Err(Code::Busy.because("this publication is being uploaded over another connection now"));
         }
@@ -231,27 +232,27 @@ impl Catalog {
     ///
     /// # Errors
     /// It is not here, damaged, or of another tenant.
-    pub(crate) fn load(&self, tenant: &str, publication: &Id) -> Result<Model> {
+    pub(crate) fn load(&self, tenant: &str, publication: &Id) -> Result<Model, Refusal> {
         self.load_now(tenant, None, publication)
     }
 
-    /// Makes `list` what is in service, on disk and then in memory. Publications that leave the list are forgotten. The caller
-    /// holds [`Catalog::change`].
+    /// Makes `list` what is in service, on disk and then in memory. Publications that leave the list are forgotten. The
+    /// caller holds [`Catalog::change`].
     ///
     /// # Errors
     /// The store cannot be written; nothing has changed.
-    pub(crate) async fn apply(self: &Arc<Self>, list: peer::Catalog) -> Result<()> {
+    pub(crate) async fn apply(self: &Arc<Self>, list: List) -> Result<()> {
         let catalog = self.clone();
-        tokio::task::spawn_blocking(move || catalog.apply_now(list)).await.context("storing")?
+        tokio::task::spawn_blocking(move || catalog.apply_now(list)).await.unwrap_or_else(|_| Err(interrupted()))
     }
 
-    fn apply_now(&self, list: peer::Catalog) -> Result<()> {
+    fn apply_now(&self, list: List) -> Result<()> {
         let (models, missing) = self.load_all(&list);
         let before = self.agreed();
         let kept: HashSet<Id> = list.entries.iter().map(|entry| entry.publication).collect();
         let forget: Vec<Id> = before.entries.iter().map(|e| e.publication).filter(|id| !kept.contains(id)).collect();
         let galleries = self.load_galleries(&list, &models);
-        self.store.set_catalog(&list, &forget, &self.old_templates(&before, &list))?;
+        self.store.replace_catalog(before.revision, &list, &forget, &self.old_templates(&before, &list))?;
         let mut inner = self.lock();
         let overtaken = inner.prepared.take_if(|prepared| prepared.list.revision <= list.revision);
         let made = overtaken.filter(|prepared| prepared.list == list).and_then(|prepared| prepared.made);
@@ -267,7 +268,7 @@ impl Catalog {
     }
 
     /// The models on a list, those in memory as they are.
-    fn load_all(&self, list: &peer::Catalog) -> (HashMap<Id, Arc<Model>>, HashMap<Id, String>) {
+    fn load_all(&self, list: &List) -> (HashMap<Id, Arc<Model>>, HashMap<Id, String>) {
         let (mut models, mut missing) = (HashMap::new(), HashMap::new());
         for entry in &list.entries {
             let id = entry.publication;
@@ -277,8 +278,8 @@ impl Catalog {
                 Ok(model) => drop(models.insert(id, model)),
                 Err(error) => {
                     let (tenant, model, publication) = (&entry.tenant, &entry.model, short(&id));
-                    tracing::error!(tenant, model, publication, "not served here: {error:#}");
-                    missing.insert(id, format!("{error:#}"));
+                    tracing::error!(tenant, model, publication, "not served here: {error}");
+                    missing.insert(id, error.to_string());
                 }
             }
         }
@@ -288,16 +289,16 @@ impl Catalog {
     /// The galleries of the models on a list that compare, those in memory as they are.
     fn load_galleries(
         &self,
-        list: &peer::Catalog,
+        list: &List,
         models: &HashMap<Id, Arc<Model>>,
     ) -> HashMap<Id, Result<Arc<Gallery>, String>> {
-        let gallery = |entry: &peer::Entry| {
+        let gallery = |entry: &Entry| {
             let embedding = models.get(&entry.publication)?.description.manifest.embedding.as_ref()?;
             let before = self.lock().galleries.get(&entry.publication).and_then(|known| known.as_ref().ok().cloned());
             let whole = |before: &&Arc<Gallery>| before.enrolled == entry.gallery && before.templates.is_some();
             let load = || Gallery::load(&self.store, entry, embedding.size, before.as_deref()).map(Arc::new);
             let loaded =
-                before.as_ref().filter(whole).cloned().map_or_else(load, Ok).map_err(|error| format!("{error:#}"));
+                before.as_ref().filter(whole).cloned().map_or_else(load, Ok).map_err(|error| error.to_string());
             let problem = loaded.as_ref().map_or_else(|reason| Some(reason.clone()), |gallery| gallery.problem());
             if let Some(reason) = problem {
                 tracing::error!(tenant = entry.tenant, model = entry.model, "the gallery cannot be used: {reason}");
@@ -308,7 +309,7 @@ impl Catalog {
     }
 
     /// Templates that leave with the list `before`, and those that have waited too long to be on one.
-    fn old_templates(&self, before: &peer::Catalog, list: &peer::Catalog) -> Vec<TemplateKey> {
+    fn old_templates(&self, before: &List, list: &List) -> Vec<TemplateKey> {
         let listed: HashSet<TemplateKey> = templates(list).collect();
         self.waiting().retain(|key, _| !listed.contains(key));
         templates(before).filter(|key| !listed.contains(key)).chain(self.expired_templates()).collect()
@@ -319,15 +320,21 @@ impl Catalog {
         self.waiting().extract_if(|_, since| since.elapsed() > TEMPLATE_KEPT).map(|(key, _)| key).collect()
     }
 
-    fn load_now(&self, tenant: &str, entry: Option<&peer::Entry>, id: &Id) -> Result<Model> {
-        let (header, share) = self.store.read(id)?;
-        ensure!(header.complete, "the upload of this publication is not complete here");
-        ensure!(header.tenant == tenant, "this publication belongs to another tenant");
+    fn load_now(&self, tenant: &str, entry: Option<&Entry>, id: &Id) -> Result<Model, Refusal> {
+        let (header, share) = self.store.read(id).map_err(|e| fault(&e))?;
+        if !header.complete {
+            return Err(Code::Incomplete.because("the upload of this publication is not complete here"));
+        }
+        if header.tenant != tenant {
+            return Err(Code::NoRight.because("this publication belongs to another tenant"));
+        }
         let description = Description::new(&header.manifest, &header.graph, &self.limits)?;
         if let Some(entry) = entry.filter(|entry| entry.model != description.manifest.name) {
-            bail!("this publication is of the model {:?}, not of {:?}", description.manifest.name, entry.model);
+            let (name, listed) = (description.manifest.name, &entry.model);
+            return Err(Code::Invalid.because(format!("this publication is of the model {name:?}, not of {listed:?}")));
         }
-        let dealt = share::decode_dealt(&share, &[description.weight_words()]).context("the share")?;
+        let dealt = share::decode_dealt(&share, &[description.weight_words()]);
+        let dealt = dealt.map_err(|e| Code::Invalid.because(format!("the share: {e}")))?;
         let revision = entry.map_or(0, |entry| entry.revision);
         Ok(Model::new(*id, header.tenant, revision, description, &dealt))
     }
@@ -336,7 +343,7 @@ impl Catalog {
         self.lock().list.entries.iter().any(|entry| entry.publication == *id)
     }
 
-    fn forget_old_uploads(&self, list: &peer::Catalog, prepared: Option<&peer::Catalog>) -> Result<()> {
+    fn forget_old_uploads(&self, list: &List, prepared: Option<&List>) -> Result<()> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let entries: Vec<_> = [Some(list), prepared].into_iter().flatten().flat_map(|list| &list.entries).collect();
         let listed = |id: &Id| entries.iter().any(|entry| entry.publication == *id);
@@ -349,24 +356,29 @@ impl Catalog {
     /// Work on the store, on a thread that may wait for the disk.
     async fn stored<T: Send + 'static>(&self, work: impl FnOnce(&Store) -> Result<T> + Send + 'static) -> Result<T> {
         let store = self.store.clone();
-        tokio::task::spawn_blocking(move || work(&store)).await.context("storing")?
+        tokio::task::spawn_blocking(move || work(&store)).await.unwrap_or_else(|_| Err(interrupted()))
     }
 
     fn waiting(&self) -> MutexGuard<'_, HashMap<TemplateKey, Instant>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 }
 
 /// The templates in the galleries of a list.
-fn templates(list: &peer::Catalog) -> impl Iterator<Item = TemplateKey> {
+fn templates(list: &List) -> impl Iterator<Item = TemplateKey> {
     list.entries.iter().flat_map(|entry| entry.gallery.iter().map(|enrolled| (entry.publication, enrolled.template)))
 }
 
 /// The store cannot do what it should.
-fn fault(error: &anyhow::Error) -> Refusal {
-    Code::Internal.because(format!("{error:#}"))
+fn fault(error: &StoreError) -> Refusal {
+    Code::Internal.because(error.to_string())
+}
+
+/// A thread that worked on the store ended in a bug, or with the party.
+fn interrupted() -> StoreError {
+    StoreError::Refused("the work on the store was interrupted".into())
 }

@@ -78,7 +78,7 @@ impl Cell {
             Ok(Ok(request)) if peer == Role::P0 || request == PeerRequest::InService => {
                 return Some((request, send, recv));
             }
-            Ok(Ok(_)) => tracing::warn!(%peer, "asked for what only P0 may"),
+            Ok(Ok(_)) => tracing::warn!(%peer, "requested something that only P0 may request"),
             Ok(Err(error)) => {
                 tracing::warn!(%peer, "control stream: {error}");
                 // A peer that is gone does not need the refusal.

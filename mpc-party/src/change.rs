@@ -1,23 +1,27 @@
-//! Changing what is in service: the publisher asks all three parties, and a change is made that all three have checked and prepared.
+//! Changing what is in service: the publisher asks all three parties, and a change is made that all three have checked
+//! and prepared.
 //!
-//! Each party P_i holds the same list L, and its shares of what the change is about. The change has a session of its own.
+//! Each party P_i holds the same list L, and its shares of what the change is about. The change has a session of its
+//! own.
 //!
-//! 1. *Admission.* Each party checks by itself that the client may, that the request is new and that the change is possible, and computes the
-//!    next list from L and the request alone. P0 proposes the change to P1 and P2, which match it with the client's own request (as for a question,
-//!    see [`crate::admission`]).
-//! 2. *Hello*, 1 round. P1 and P2 forget, on disk, what they had prepared before. Each two parties compare digests of L and of the next list.
-//! 3. A model's shares are [compared](mpc_core::inference::secure::Weights::compare) between their holders. (A template comes from
-//!    a session that was checked.)
-//! 4. *Seen*, 1 round: each party tells both others that it has got this far. P1 and P2 then write the next list to their disks as prepared.
+//! 1. *Admission.* Each party checks by itself that the client may, that the request is new and that the change is
+//!    possible, and computes the next list from L and the request alone. P0 proposes the change to P1 and P2, which
+//!    match it with the client's own request (as for a question, see [`crate::admission`]).
+//! 2. *Hello*, 1 round. P1 and P2 forget, on disk, what they had prepared before. Each two parties compare digests of L
+//!    and of the next list.
+//! 3. A model's shares are [compared](mpc_core::inference::secure::Weights::compare) between their holders. (A template
+//!    comes from a session that was checked.)
+//! 4. *Seen*, 1 round: each party tells both others that it has got this far. P1 and P2 then write the next list to
+//!    their disks as prepared.
 //! 5. *Prepared*, 1 round: each party tells both others that it has done so.
-//! 6. P0 writes the next list to its disk: from now on the change is made. It tells P1 and P2 ([`crate::agreement`]), which take over what they have
-//!    prepared, and answers the publisher; they do so when they have it.
+//! 6. P0 writes the next list to its disk: from now on the change is made. It tells P1 and P2 ([`crate::agreement`]),
+//!    which take over what they have prepared, and answers the publisher; they do so when they have it.
 //!
-//! A party that dies before 6 has the old list, and so have all; one that dies later hears of the new one when it is back, and has it prepared, and
-//! the shares for it. Sessions of a model that leaves run to their end.
+//! A party that dies before 6 has the old list, and so have all; one that dies later hears of the new one when it is
+//! back, and has it prepared, and the shares for it. Sessions of a model that leaves run to their end.
 //!
-//! P0 alone says when, and whether, a prepared change is made; it cannot say which. That two honest parties never take over different lists
-//! of one revision follows from 2, 4 and 5: `docs/protocols.md`, "What is in service".
+//! P0 alone says when, and whether, a prepared change is made; it cannot say which. That two honest parties never take
+//! over different lists of one revision follows from 2, 4 and 5: `docs/protocols.md`, "What is in service".
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -155,8 +159,8 @@ impl Changes {
         }
     }
 
-    /// Steps 1 to 5: all three mean the same change of the same list, hold shares of the same weights, and P1 and P2 have
-    /// prepared the next list. At P0 the caller holds [`Catalog::change`].
+    /// Steps 1 to 5: all three mean the same change of the same list, hold shares of the same weights, and P1 and P2
+    /// have prepared the next list. At P0 the caller holds [`Catalog::change`].
     async fn agree(self: &Arc<Self>, requested: &Arc<Requested>) -> Result<Agreed, Ended> {
         // Before anybody waits for the others.
         self.catalog.after(requested.tenant(), &requested.action)?;
@@ -221,5 +225,5 @@ fn pass(link: &mut Link) -> mpc_core::Result<()> {
 }
 
 fn aborted(reason: impl std::fmt::Display) -> mpc_core::Error {
-    mpc_core::Error::Aborted(format!("{reason:#}"))
+    mpc_core::Error::Aborted(reason.to_string())
 }

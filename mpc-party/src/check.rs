@@ -1,6 +1,5 @@
-//! `check`: everything that keeps a party from serving, looked at from its machine, whether or not it runs.
+//! `check`: examines, from the party's own machine, everything that can keep it from serving, whether or not it runs.
 
-use anyhow::Result;
 use mpc_core::Role;
 use mpc_core::network::certificate::date;
 use mpc_core::network::check::{Level, Report};
@@ -9,11 +8,12 @@ use mpc_core::network::identity::Identity;
 use mpc_core::wire::cluster::{Cluster, PartyEntry};
 
 use crate::config::Config;
+use crate::error::Result;
 use crate::operator::reachable;
 
 const FILES: &str = "files";
 
-/// Looks at the files of this party, at the party itself, and at its peers.
+/// Examines the files of this party, the party itself, and its peers.
 ///
 /// # Errors
 /// The operating system gives no socket or thread.

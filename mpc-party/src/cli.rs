@@ -5,16 +5,16 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use mpc_core::wire::message::{Reply, Request, Task};
 use serde_json::json;
 
 use crate::check::check;
 use crate::config::Config;
+use crate::error::{Error, Result};
 use crate::health::Health;
 use crate::keys::{self, Certificate};
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreError};
 use crate::{health, operator, telemetry};
 
 /// One of the three servers that answer questions about recordings and pictures without seeing them.
@@ -33,37 +33,37 @@ Three organisations run one party each:
 
 Exit codes: 0 done or healthy   1 internal error or unhealthy   2 usage or bad configuration   3 degraded";
 
-/// `health` of a party that serves, but not everything.
+/// The exit code of `health` for a party that serves, but not everything.
 const DEGRADED: u8 = 3;
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make this party's key and certificate and the key that its share store is sealed with
     ///
-    /// The key is for ever, and its fingerprint is what others know this party by. The certificate ends and is made anew, by the same
-    /// key, when `init` runs within 30 days of its end.
+    /// The key never expires, and others know this party by its fingerprint. The certificate expires; `init` renews it,
+    /// for the same key, when it runs within 30 days of the expiry.
     #[command(after_help = "Existing keys are kept: run it again to see the fingerprint.")]
     Init {
-        /// Folder for the keys; made if it is not there
+        /// Folder for the keys; created if it does not exist
         #[arg(long, value_name = "DIR", default_value = ".")]
         dir: PathBuf,
         #[command(flatten)]
         certificate: Certificate,
-        /// Make a new certificate for the key that is there, and nothing else
+        /// Renew the certificate of the existing key, and do nothing else
         #[arg(long)]
         renew: bool,
-        /// With --renew: only if the certificate ends within 30 days, for a timer
+        /// With --renew: renew only if the certificate expires within 30 days, for use by a timer
         #[arg(long, requires = "renew")]
         if_due: bool,
     },
-    /// Replace this party's key by another one, without an interruption
+    /// Replace this party's key without an interruption
     Rotate {
         /// Folder with the keys; the next ones go into the folder `next` in it
         #[arg(long, value_name = "DIR", default_value = ".")]
         dir: PathBuf,
         #[command(flatten)]
         certificate: Certificate,
-        /// Put the next key into place, and the old one into the folder `previous`
+        /// Install the next key, and move the old one into the folder `previous`
         #[arg(long)]
         finish: bool,
     },
@@ -74,10 +74,11 @@ enum Command {
         #[arg(long, value_name = "FILE", default_value = "party.toml")]
         config: PathBuf,
     },
-    /// Look after the share store: check it, back it up, restore it
+    /// Maintain the share store: verify it, back it up, restore it
     #[command(subcommand)]
     Store(StoreCommand),
-    /// Look at everything that keeps this party from serving: its files, itself if it runs, its peers and the lines to them
+    /// Check everything that can keep this party from serving: its files, itself if it runs, its peers and the lines to
+    /// them
     ///
     /// Exits with 0 if there is no problem, with 1 if there is one, with 2 if the configuration cannot be used.
     Check {
@@ -88,10 +89,10 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Ask the party on this machine how it is
+    /// Report the health of the party on this machine
     ///
-    /// Exits with 0 if it serves everything in service, with 1 if it serves no new requests or does not answer, with 3 if it serves but
-    /// a model is damaged or older than at the others, or templates are missing.
+    /// Exits with 0 if it serves everything in service, with 1 if it serves no new requests or does not answer, with 3
+    /// if it serves but a model is damaged or older than at the others, or templates are missing.
     Health {
         /// Configuration file of that party
         #[arg(long, value_name = "FILE", default_value = "party.toml")]
@@ -99,7 +100,7 @@ enum Command {
         /// Print one JSON object
         #[arg(long)]
         json: bool,
-        /// Exit with 0 as long as new requests are served, for whoever restarts what is unhealthy
+        /// Exit with 0 as long as new requests are served, for a supervisor that restarts an unhealthy party
         #[arg(long)]
         ready: bool,
     },
@@ -107,8 +108,9 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum StoreCommand {
-    /// Read every record: do all seals hold, are all shares whole, is everything in service there? Exit code 1 if not
-    #[command(after_help = "Works while the party serves, and while it does not.")]
+    /// Read every record: check that all seals hold, all shares are whole and everything in service is there; exit code
+    /// 1 if not
+    #[command(after_help = "Works whether or not the party serves.")]
     Verify {
         /// Configuration file of that party
         #[arg(long, value_name = "FILE", default_value = "party.toml")]
@@ -126,7 +128,7 @@ apart, and neither where another party's backup lies.")]
         #[arg(long, value_name = "FILE", default_value = "party.toml")]
         config: PathBuf,
     },
-    /// Put a backup in the place of the store, which is kept beside it; stop the party first
+    /// Replace the store by a backup and keep the old store beside it; stop the party first
     #[command(after_help = "\
 What was published after the backup is missing then: the party says so when it is started and connected, and publishing
 those models again repairs it.")]
@@ -148,12 +150,13 @@ impl StoreCommand {
     }
 }
 
-/// Runs a command line, the program's name first, and prints what there is to say.
+/// Runs a command line, which begins with the program's name, and prints the result or the error.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help goes to standard output, a mistake to standard error; where neither can be written, the code says it.
+            // Help goes to standard output, a mistake to standard error; where neither can be written, the code says
+            // it.
             drop(error.print());
             return ExitCode::from(error.exit_code() as u8);
         }
@@ -184,9 +187,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     ended.unwrap_or_else(|error| {
         // Where standard error is closed, the exit code remains.
-        drop(writeln!(anstream::stderr(), "mpc-party: {error:#}"));
-        let system = error.chain().any(|cause| matches!(cause.downcast_ref(), Some(mpc_core::Error::System { .. })));
-        ExitCode::from(if system { 1 } else { code })
+        drop(writeln!(anstream::stderr(), "mpc-party: {error}"));
+        ExitCode::from(match error {
+            Error::Core(mpc_core::Error::System { .. })
+            | Error::Store(StoreError::Core(mpc_core::Error::System { .. })) => 1,
+            _ => code,
+        })
     })
 }
 
@@ -203,15 +209,15 @@ fn report_check(config: &Config, json: bool) -> Result<ExitCode> {
     } else {
         report.to_string()
     };
-    write!(anstream::stdout(), "{text}").context("standard output")?;
+    write!(anstream::stdout(), "{text}").map_err(Error::system("standard output"))?;
     Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// On the database itself, or through the party that has it open.
+/// Works on the database itself, or through the party that has it open.
 fn tend_store(config: &Config, command: &StoreCommand) -> Result<()> {
     let through_the_party = |task| match operator::ask(config, Request::Operate(task))? {
         Reply::Operated { lines } => Ok(lines),
-        other => bail!("it answered another question: {other:?}"),
+        other => Err(Error::Asked(format!("the party answered another question: {other:?}"))),
     };
     let lines = match command {
         StoreCommand::Verify { .. } => match Store::open_if_free(&config.data, &config.store_key()?)? {
@@ -221,8 +227,10 @@ fn tend_store(config: &Config, command: &StoreCommand) -> Result<()> {
         StoreCommand::Backup { to, .. } => match Store::open_if_free(&config.data, &config.store_key()?)? {
             Some(store) => store.backup(to).map(|()| vec![format!("wrote {}", to.display())])?,
             None => {
-                let to = std::path::absolute(to).with_context(|| to.display().to_string())?;
-                through_the_party(Task::Backup { to: to.to_str().context("a path that is not Unicode")?.into() })?
+                let to = std::path::absolute(to).map_err(Error::system(to.display().to_string()))?;
+                let to = to.into_os_string().into_string();
+                let to = to.map_err(|to| Error::Setting(format!("{}: not Unicode", to.display())))?;
+                through_the_party(Task::Backup { to })?
             }
         },
         StoreCommand::Restore { from, .. } => {
@@ -231,7 +239,7 @@ fn tend_store(config: &Config, command: &StoreCommand) -> Result<()> {
             kept.into_iter().chain([format!("restored {}", from.display())]).collect()
         }
     };
-    lines.iter().try_for_each(|line| writeln!(anstream::stdout(), "{line}")).context("standard output")
+    lines.iter().try_for_each(|line| writeln!(anstream::stdout(), "{line}")).map_err(Error::system("standard output"))
 }
 
 fn report_health(config: &Config, json: bool, ready: bool) -> Result<ExitCode> {
@@ -253,7 +261,7 @@ fn report_health(config: &Config, json: bool, ready: bool) -> Result<ExitCode> {
     } else {
         health::describe(&status)
     };
-    writeln!(anstream::stdout(), "{line}").context("standard output")?;
+    writeln!(anstream::stdout(), "{line}").map_err(Error::system("standard output"))?;
     Ok(match health {
         Health::Healthy => ExitCode::SUCCESS,
         Health::Degraded if ready => ExitCode::SUCCESS,

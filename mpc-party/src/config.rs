@@ -1,7 +1,7 @@
-//! `party.toml`: what an operator decides. Defaults, then the file, then `MPC_PARTY_...` variables of the environment.
+//! `party.toml`, the operator's settings: defaults, then the file, then `MPC_PARTY_...` variables of the environment.
 //!
 //! A variable is the key in capitals with `__` between levels: `MPC_PARTY_LIMITS__SESSIONS=4` sets `limits.sessions`.
-//! A key that is not listed here is refused, wherever it stands.
+//! An unknown key is refused, wherever it stands.
 
 mod clients;
 mod limits;
@@ -11,7 +11,6 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
 use config::{Environment, File, FileFormat};
 use garde::Validate;
 use mpc_core::Role;
@@ -22,13 +21,14 @@ use serde::Deserialize;
 pub use self::clients::{Client, ClientLimits, Right};
 pub use self::limits::Limits;
 pub use self::operations::{Audit, Telemetry};
+use crate::error::{Error, Result};
 use crate::store::StoreKey;
 
 /// Everything that an operator decides. Paths are relative to the folder of the file.
 #[derive(Debug, Clone, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where it was read from.
+    /// The file that it was read from.
     #[serde(skip)]
     #[garde(skip)]
     file: PathBuf,
@@ -58,19 +58,19 @@ pub struct Config {
     #[serde(default)]
     #[garde(skip)]
     parties: Vec<PartyEntry>,
-    /// Who may come in.
+    /// The clients that may come in.
     #[serde(default)]
     #[garde(dive)]
     pub clients: Vec<Client>,
-    /// Let everybody classify, whatever the key. For demonstrations.
+    /// Let any client ask questions, whatever its key. For demonstrations.
     #[serde(default)]
     #[garde(skip)]
     pub open_to_any_client: bool,
-    /// What the party insists on.
+    /// The security that the party insists on.
     #[serde(default)]
     #[garde(skip)]
     pub security: Security,
-    /// What the party takes on.
+    /// The load that the party takes on.
     #[serde(default)]
     #[garde(dive)]
     pub limits: Limits,
@@ -78,22 +78,22 @@ pub struct Config {
     #[serde(default)]
     #[garde(skip)]
     pub telemetry: Telemetry,
-    /// Who asked for what.
+    /// The audit log.
     #[serde(default)]
     #[garde(skip)]
     pub audit: Audit,
-    /// What the party says.
+    /// The log.
     #[serde(default)]
     #[garde(skip)]
     pub log: Log,
 }
 
-/// What the party insists on.
+/// The security that the party insists on.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Security {
-    /// The weakest security that it takes part in. With `passive`, clients choose; `active` refuses questions that a
-    /// deviating server could answer wrongly.
+    /// The weakest security that the party takes part in. With `passive`, clients choose; `active` refuses questions
+    /// that a deviating server could answer wrongly.
     pub minimum: Mode,
 }
 
@@ -103,11 +103,11 @@ impl Default for Security {
     }
 }
 
-/// What the party writes to standard error.
+/// The log on standard error.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
-    /// For people or for machines.
+    /// Lines for people or for machines.
     pub format: LogFormat,
     /// `error`, `warn`, `info`, `debug` or `trace`, also by module: `info,quinn=warn`.
     pub level: String,
@@ -119,7 +119,7 @@ impl Default for Log {
     }
 }
 
-/// How a log line looks.
+/// The form of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
@@ -133,24 +133,22 @@ impl Config {
     /// Reads a file and the environment, and checks them.
     ///
     /// # Errors
-    /// One line that names the file and the key.
+    /// [`Error::Config`], which names the file and the key.
     pub fn load(path: &Path) -> Result<Self> {
         Self::load_with(path, None)
     }
 
     /// As [`Config::load`], with other variables than those of the process.
     fn load_with(path: &Path, environment: Option<HashMap<String, String>>) -> Result<Self> {
-        let what = || format!("configuration {}", path.display());
+        let wrong = |reason: String| Error::Config { file: path.to_owned(), reason };
         let variables = Environment::with_prefix("MPC_PARTY").prefix_separator("_").separator("__").source(environment);
         let sources = config::Config::builder()
             .add_source(File::from(path).format(FileFormat::Toml))
             .add_source(variables)
             .build();
-        let mut config: Self = sources.and_then(config::Config::try_deserialize).with_context(what)?;
-        config
-            .validate()
-            .map_err(|report| anyhow::anyhow!(report.to_string().trim().replace('\n', "; ")))
-            .with_context(what)?;
+        let read = sources.and_then(config::Config::try_deserialize);
+        let mut config: Self = read.map_err(|error| wrong(error.to_string()))?;
+        config.validate().map_err(|report| wrong(report.to_string().trim().replace('\n', "; ")))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         for relative in [&mut config.identity, &mut config.data]
             .into_iter()
@@ -159,7 +157,7 @@ impl Config {
         {
             *relative = folder.join(&relative);
         }
-        config.check_clients().with_context(what)?;
+        config.check_clients().map_err(wrong)?;
         config.file = path.to_owned();
         Ok(config)
     }
@@ -172,7 +170,7 @@ impl Config {
         Self::load(&self.file)
     }
 
-    /// Takes over who may come in. Whether that has changed.
+    /// Takes over the clients of another configuration; whether they have changed.
     pub(crate) fn replace_clients(&mut self, new: &Self) -> bool {
         let per_client = new.limits.client;
         let same = self.clients == new.clients
@@ -205,13 +203,13 @@ impl Config {
     /// The key that the store is sealed with.
     ///
     /// # Errors
-    /// There is none, or others can read its file.
+    /// There is no key, or others can read its file.
     pub fn store_key(&self) -> Result<StoreKey> {
         match &self.store_key {
             Some(key) => Ok(key.clone()),
             None => {
                 let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-                StoreKey::find(credentials.as_deref(), &self.identity)
+                Ok(StoreKey::find(credentials.as_deref(), &self.identity)?)
             }
         }
     }
@@ -219,28 +217,32 @@ impl Config {
     /// The three parties.
     ///
     /// # Errors
-    /// The file cannot be read, or what it says is no cluster.
+    /// The file cannot be read, or does not describe a cluster.
     pub fn cluster(&self) -> Result<Cluster> {
         match (&self.cluster, self.parties.is_empty()) {
             (Some(path), true) => Ok(Cluster::load(path)?),
             (None, false) => {
                 let cluster = Cluster { parties: self.parties.clone() };
-                cluster.validate().map_err(|e| anyhow::anyhow!("parties: {e}"))?;
+                cluster.validate().map_err(|e| Error::Setting(format!("parties: {e}")))?;
                 Ok(cluster)
             }
-            _ => bail!("name the three parties: either `cluster`, a file, or three `[[parties]]`"),
+            _ => {
+                let reason = "name the three parties: either `cluster`, a file, or three `[[parties]]`";
+                Err(Error::Setting(reason.into()))
+            }
         }
     }
 
-    fn check_clients(&self) -> Result<()> {
+    fn check_clients(&self) -> Result<(), String> {
         if self.clients.is_empty() && !self.open_to_any_client {
-            bail!("clients: nobody may ask; list the fingerprint that `mpc-client init` prints");
+            return Err("clients: nobody may ask; list the fingerprint that `mpc-client init` prints".into());
         }
         let mut known = HashMap::new();
         for client in &self.clients {
             for fingerprint in &client.fingerprints {
                 if let Some(other) = known.insert(fingerprint, &client.name) {
-                    bail!("clients: {other:?} and {:?} have the same key {fingerprint}; list it once", client.name);
+                    let both = format!("{other:?} and {:?}", client.name);
+                    return Err(format!("clients: {both} have the same key {fingerprint}; list it once"));
                 }
             }
         }
@@ -312,7 +314,7 @@ mod tests {
     #[test]
     fn errors_name_the_key() {
         let refused = |text: &str, environment: &[(&str, &str)], expected: &[&str]| {
-            let error = format!("{:#}", load(text, environment).unwrap_err());
+            let error = load(text, environment).unwrap_err().to_string();
             assert!(expected.iter().all(|word| error.contains(word)) && error.contains("party.toml"), "{error}");
             assert!(!error.contains('\n'), "one line: {error}");
         };

@@ -36,7 +36,7 @@ impl From<Refusal> for Ended {
 impl Ended {
     /// Failed for this reason.
     pub(crate) fn failed(reason: impl fmt::Display) -> Self {
-        Self::Failed(format!("{reason:#}"))
+        Self::Failed(reason.to_string())
     }
 
     /// Failed because of a bug here.

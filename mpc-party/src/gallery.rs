@@ -2,31 +2,30 @@
 
 use std::collections::HashMap;
 
-use anyhow::Result;
 use mpc_core::inference::head::Templates;
 use mpc_core::session::{Id, Mode};
 use mpc_core::sharing::ArithmeticShare;
 use mpc_core::wire::message::{Code, Refusal};
-use mpc_core::wire::peer::{Catalog, Enrolled, Entry, gallery_digest, gallery_name};
+use mpc_core::wire::peer::{Catalog as List, Enrolled, Entry, gallery_digest, gallery_name};
 
 use crate::model::not_in_service;
-use crate::store::{Store, Template};
+use crate::store::{Result, Store, Template};
 
 /// Who is enrolled with one publication, and this party's shares of the templates.
 pub(crate) struct Gallery {
-    /// What the client names in a question about it.
+    /// The digest that a client names in a question about the gallery.
     pub(crate) digest: Id,
-    /// By place.
+    /// The persons, by place.
     pub(crate) enrolled: Vec<Enrolled>,
-    /// By place; none where the store lacks the template.
+    /// The templates, by place; none where the store lacks one.
     rows: Vec<Option<Template>>,
-    /// The same, as they are compared with; none where the store lacks one.
+    /// The templates in the form that sessions compare with; none where the store lacks any.
     pub(crate) templates: Option<Templates>,
 }
 
 impl Gallery {
-    /// The gallery of an entry, whose templates have `size` elements. What `before` has is not read again. A template that is
-    /// not in the store, or damaged there, is lacking, and no error.
+    /// The gallery of an entry, whose templates have `size` elements. What `before` has is not read again. A template
+    /// that is not in the store, or damaged there, is lacking, and no error.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -54,7 +53,7 @@ impl Gallery {
         self.rows.iter().zip(0..).filter_map(|(row, place)| row.is_none().then_some(place)).collect()
     }
 
-    /// What is wrong with it, if anything, and what to do.
+    /// The problem with the gallery, if there is one, and what to do about it.
     pub(crate) fn problem(&self) -> Option<String> {
         const NAMED: usize = 3;
         let lacking = self.lacking();
@@ -86,17 +85,18 @@ impl Gallery {
     }
 }
 
-/// The list with one more person in the gallery of `publication`, or as it is where the very same template is there already.
+/// The list with one more person in the gallery of `publication`, or as it is where the very same template is there
+/// already.
 ///
 /// # Errors
 /// The name is taken or not possible, or there are `most` persons already.
 pub(crate) fn with_person(
-    list: &Catalog,
+    list: &List,
     publication: &Id,
     person: &str,
     template: Id,
     most: usize,
-) -> Result<Catalog, Refusal> {
+) -> Result<List, Refusal> {
     let mut gallery = gallery(list, publication)?;
     if !gallery_name(person) {
         let reason = "a name has 1 to 64 bytes, no control characters and no spaces at its ends";
@@ -121,7 +121,7 @@ pub(crate) fn with_person(
 ///
 /// # Errors
 /// There is no such person.
-pub(crate) fn without_person(list: &Catalog, publication: &Id, person: &str) -> Result<Catalog, Refusal> {
+pub(crate) fn without_person(list: &List, publication: &Id, person: &str) -> Result<List, Refusal> {
     let mut gallery = gallery(list, publication)?;
     let before = gallery.len();
     gallery.retain(|enrolled| enrolled.person != person);
@@ -132,11 +132,11 @@ pub(crate) fn without_person(list: &Catalog, publication: &Id, person: &str) -> 
 }
 
 /// The next list, which is none where no more changes can be counted.
-pub(crate) fn counted(next: mpc_core::Result<Catalog>) -> Result<Catalog, Refusal> {
+pub(crate) fn counted(next: mpc_core::Result<List>) -> Result<List, Refusal> {
     next.map_err(|error| Code::Full.because(error.to_string()))
 }
 
-fn gallery(list: &Catalog, publication: &Id) -> Result<Vec<Enrolled>, Refusal> {
+fn gallery(list: &List, publication: &Id) -> Result<Vec<Enrolled>, Refusal> {
     let entry = list.entries.iter().find(|entry| entry.publication == *publication);
     Ok(entry.ok_or_else(not_in_service)?.gallery.clone())
 }
@@ -155,7 +155,7 @@ mod tests {
         let component = Tensor::from_elem(&[2][..], 7);
         let template = ArithmeticShare::new(component.clone(), component);
         let enrolled = |person: &str, template| Enrolled { person: person.into(), template: [template; 32] };
-        let list = Catalog::default().with("a", "face", Some([1; 32])).unwrap();
+        let list = List::default().with("a", "face", Some([1; 32])).unwrap();
         store.keep_template(&([1; 32], [1; 32]), &template, &[]).unwrap();
         store.keep_old_template(&([1; 32], [2; 32]), &template).unwrap();
         let gallery = |persons: Vec<Enrolled>, before: Option<&Gallery>| {

@@ -1,27 +1,28 @@
-//! How a running party is.
+//! The health of a running party.
 
-use anyhow::{Result, bail};
 use mpc_core::Role;
 use mpc_core::wire::message::{Reply, Request, Status};
 use serde::Serialize;
 
 use crate::config::Config;
+use crate::error::{Error, Result};
 use crate::operator;
 
-/// Whether a party serves.
+/// The health of a party.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Health {
     /// New requests are served, and everything in service is.
     Healthy,
-    /// New requests are served, but not all that is in service: a model is damaged or older than at the others, or templates are missing.
+    /// New requests are served, but not all that is in service: a model is damaged or older than at the others, or
+    /// templates are missing.
     Degraded,
     /// New requests are not served.
     NotReady,
 }
 
 impl Health {
-    /// What a party that says this of itself is.
+    /// The health of a party with this status.
     pub(crate) fn of(status: &Status) -> Self {
         let ready = status.peers == [true; 2] && status.not_ready.is_empty();
         match (ready, status.problems.is_empty()) {
@@ -32,14 +33,14 @@ impl Health {
     }
 }
 
-/// What the party that this configuration describes says of itself.
+/// The status of the running party that this configuration describes.
 ///
 /// # Errors
-/// It does not answer.
+/// The party does not answer.
 pub(crate) fn ask(config: &Config) -> Result<Status> {
     match operator::ask(config, Request::Status)? {
         Reply::Status(status) => Ok(status),
-        _ => bail!("it answered another question"),
+        _ => Err(Error::asked("the party answered another question")),
     }
 }
 

@@ -1,16 +1,16 @@
-//! `init` and `rotate`: the keys of a party, and what its operator does with them.
+//! `init` and `rotate`: makes and replaces the keys of a party, and prints the operator's next steps.
 
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
 use mpc_core::network::certificate::date;
 use mpc_core::network::identity::TLS_CERTIFICATE_FILE;
 use mpc_core::network::keys::{self, Made};
 
+use crate::error::{Error, Result};
 use crate::store::{DATABASE_FILE, KEY_FILE, StoreKey};
 
-/// What an operator says of a certificate.
+/// The options for a certificate.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Certificate {
     /// Name in the certificate, for people
@@ -22,7 +22,7 @@ pub(crate) struct Certificate {
     days: u32,
 }
 
-/// Makes what the folder lacks, and says what to do next.
+/// Makes the keys that the folder lacks, and prints the next steps.
 pub(crate) fn init(dir: &Path, certificate: &Certificate) -> Result<()> {
     let store_key = dir.join(KEY_FILE);
     if !store_key.exists() {
@@ -73,13 +73,12 @@ Once it serves it does not need identity.key, only renewals do: you may keep tha
     ))
 }
 
-/// Makes a new certificate for the key that is there, and nothing else: at once, or `if_due`.
+/// Renews the certificate of the existing key, and does nothing else: at once, or only `if_due`.
 pub(crate) fn renew(dir: &Path, certificate: &Certificate, if_due: bool) -> Result<()> {
-    ensure!(
-        dir.join(TLS_CERTIFICATE_FILE).exists(),
-        "{}: there is no certificate to renew; make one with the key first",
-        dir.display()
-    );
+    if !dir.join(TLS_CERTIFICATE_FILE).exists() {
+        let dir = dir.display();
+        return Err(Error::Keys(format!("{dir}: there is no certificate to renew; make one with the key first")));
+    }
     let made = keys::init(dir, &certificate.name, certificate.days, !if_due)?;
     let (fingerprint, ends) = (made.identity.fingerprint(), ends(&made));
     match made.certificate {
@@ -90,16 +89,16 @@ pub(crate) fn renew(dir: &Path, certificate: &Certificate, if_due: bool) -> Resu
     }
 }
 
-/// A store whose key is elsewhere gets no other one: the party could not open it.
+/// Refuses to make a new key beside a store that is sealed with another one: the party could not open it.
 fn refuse_beside_store(dir: &Path) -> Result<()> {
     let stores = [dir.join("data").join(DATABASE_FILE), dir.join(DATABASE_FILE)];
     let Some(store) = stores.iter().find(|store| store.exists()) else { return Ok(()) };
-    bail!(
+    Err(Error::Keys(format!(
         "{} is sealed with a key that is not in {}: put {KEY_FILE} back, or move the store away for a new one. A renewal of the \
          certificate needs neither",
         store.display(),
         dir.display()
-    )
+    )))
 }
 
 /// Makes the identity that will follow this one.
@@ -142,5 +141,5 @@ fn ends(made: &Made) -> String {
 }
 
 fn say(text: &str) -> Result<()> {
-    writeln!(anstream::stdout(), "{text}").context("standard output")
+    writeln!(anstream::stdout(), "{text}").map_err(Error::system("standard output"))
 }

@@ -13,6 +13,7 @@ pub mod config;
 mod conversation;
 mod counted;
 mod ended;
+mod error;
 mod evaluate;
 mod evaluation;
 mod gallery;
@@ -32,4 +33,5 @@ mod telemetry;
 mod upload;
 
 pub use config::Config;
+pub use error::{Error, Result};
 pub use serve::{Server, serve};

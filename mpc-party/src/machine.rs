@@ -1,4 +1,4 @@
-//! What the operating system says about memory; nothing where it is not Linux.
+//! The memory of the host and of this process, as Linux reports them; unknown elsewhere.
 
 use std::fs::read_to_string;
 
@@ -8,7 +8,7 @@ pub(crate) fn memory_mib() -> Option<u64> {
     Some(control_group().map_or(machine, |bytes| machine.min(bytes >> 20)))
 }
 
-/// What the process occupies now, in bytes.
+/// The resident memory of the process, in bytes.
 pub(crate) fn resident() -> Option<u64> {
     Some(kib_of("/proc/self/status", "VmRSS:")? << 10)
 }

@@ -16,7 +16,7 @@ pub(crate) struct Description {
     text: String,
     /// The graph as it was published.
     encoded: Vec<u8>,
-    /// What is declared about it.
+    /// The declarations of its publisher.
     pub(crate) manifest: Manifest,
     /// What is evaluated.
     pub(crate) graph: Graph,

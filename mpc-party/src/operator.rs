@@ -3,7 +3,6 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
 use mpc_core::network::endpoint::{self, Io};
 use mpc_core::network::identity::Identity;
 use mpc_core::network::reach::reach;
@@ -13,14 +12,15 @@ use mpc_core::wire::message::{MAX_CONTROL, Purpose, Refusal, Reply, Request, Ver
 use tokio::time::timeout;
 
 use crate::config::Config;
+use crate::error::{Error, Result};
 
 /// A party that is up is connected to within this time.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// What the party that this configuration describes replies.
+/// The reply of the running party that this configuration describes.
 ///
 /// # Errors
-/// It does not answer, or refuses.
+/// The party does not answer, or refuses.
 pub(crate) fn ask(config: &Config, request: Request) -> Result<Reply> {
     let identity = Identity::load(&config.identity)?;
     let address = reachable(config.listen);
@@ -32,13 +32,14 @@ pub(crate) fn ask(config: &Config, request: Request) -> Result<Reply> {
     let io = Io::start()?;
     io.handle().block_on(async {
         let endpoint = endpoint::caller()?;
-        let connection = reach(&endpoint, &identity, Purpose::Ask, &entry, CONNECT).await?;
-        let (mut send, mut recv) = connection.open_bi().await?;
-        stream::send(&mut send, &Versioned::new(request)).await?;
+        let connection = reach(&endpoint, &identity, Purpose::Ask, &entry, CONNECT).await.map_err(Error::asked)?;
+        let (mut send, mut recv) = connection.open_bi().await.map_err(Error::asked)?;
+        stream::send(&mut send, &Versioned::new(request)).await.map_err(Error::asked)?;
         let limit = config.limits.session_timeout();
         let reply = timeout(limit, stream::receive(&mut recv, MAX_CONTROL)).await;
-        match reply.with_context(|| format!("no answer from {address} within {limit:?}"))?? {
-            Reply::Refused(Refusal { reason, .. }) | Reply::Failed { reason } => bail!("{reason}"),
+        let reply = reply.map_err(|_| Error::Asked(format!("no answer from {address} within {limit:?}")))?;
+        match reply.map_err(Error::asked)? {
+            Reply::Refused(Refusal { reason, .. }) | Reply::Failed { reason } => Err(Error::Asked(reason)),
             reply => Ok(reply),
         }
     })

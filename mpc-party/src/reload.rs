@@ -1,18 +1,19 @@
-//! New settings for a party that runs: who may come in, who the others are, and what it shows of itself.
+//! Applies new settings to a running party: its clients, the cluster, and its own identity.
 //!
 //! Nothing that runs is touched. Whatever is wrong with the new settings, the old ones stay as a whole.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
 use mpc_core::network::certificate::date;
 use mpc_core::network::identity::Identity;
 use mpc_core::network::mesh::Mesh;
+use parking_lot::{Mutex, MutexGuard};
 use tracing::{error, info, warn};
 
 use crate::access::Access;
 use crate::config::Config;
+use crate::error::{Error, Result};
 use crate::telemetry::Telemetry;
 
 /// How often an operator is reminded of a certificate that ends.
@@ -36,17 +37,20 @@ impl Settings {
         self.telemetry.reopen_audit();
         let read = self.lock().reread();
         if let Err(error) = read.and_then(|config| self.apply(&config)) {
-            error!("could not reload, the old settings stay: {error:#}");
+            error!("could not reload, the old settings stay: {error}");
         }
     }
 
-    /// Goes on with the clients, the cluster and the identity of another configuration. Its other settings take a restart.
+    /// Goes on with the clients, the cluster and the identity of another configuration. Its other settings take a
+    /// restart.
     ///
     /// # Errors
     /// What is wrong with it; then everything stays as it was.
     pub(crate) fn apply(&self, config: &Config) -> Result<()> {
         let mut running = self.lock();
-        ensure!(config.role() == running.role(), "role: a party cannot become another one; restart it");
+        if config.role() != running.role() {
+            return Err(Error::Setting("role: a party cannot become another one; restart it".into()));
+        }
         let identity = Arc::new(Identity::load(&config.identity)?);
         let (before, cluster) = (self.mesh.identity(), config.cluster()?);
         let parties = self.mesh.cluster() != cluster;
@@ -77,7 +81,7 @@ impl Settings {
     }
 
     fn lock(&self) -> MutexGuard<'_, Config> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        self.running.lock()
     }
 }
 

@@ -4,7 +4,6 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
 use mpc_core::Role;
 use mpc_core::network::endpoint::Io;
 use mpc_core::network::identity::Identity;
@@ -22,6 +21,7 @@ use crate::catalog::Catalog;
 use crate::cell::Cell;
 use crate::change::Changes;
 use crate::config::Config;
+use crate::error::{Error, Result};
 use crate::evaluate::Evaluations;
 use crate::intake::Intake;
 use crate::lines::Lines;
@@ -53,12 +53,13 @@ impl Server {
     /// Whatever keeps the party from serving, with the file or key to look at.
     pub fn start(config: &Config) -> Result<Self> {
         let (role, limits) = (config.role(), &config.limits);
-        let identity = Identity::load(&config.identity).context("run `mpc-party init` first")?;
+        let identity = Identity::load(&config.identity);
+        let identity = identity.map_err(|e| Error::Keys(format!("run `mpc-party init` first: {e}")))?;
         let cluster = config.cluster()?;
         let catalog = Arc::new(Catalog::open(Store::open(&config.data, &config.store_key()?)?, limits)?);
         let telemetry = Arc::new(Telemetry::start(role, &config.audit)?);
         let socket = UdpSocket::bind(config.listen);
-        let socket = socket.with_context(|| format!("cannot listen on {} (listen)", config.listen))?;
+        let socket = socket.map_err(Error::system(format!("cannot listen on {} (listen)", config.listen)))?;
         keep_freed_memory();
         without_core_dumps()?;
         let io = Io::start()?;
@@ -141,7 +142,8 @@ impl Server {
         Ok(self.mesh.local_address()?)
     }
 
-    /// Goes on with the clients, the cluster and the identity of another configuration. Its other settings take a restart.
+    /// Goes on with the clients, the cluster and the identity of another configuration. Its other settings take a
+    /// restart.
     ///
     /// # Errors
     /// What is wrong with it; then everything stays as it was.
@@ -194,7 +196,7 @@ impl Server {
 pub fn serve(config: &Config) -> Result<()> {
     let server = Server::start(config)?;
     let handle = server.io.handle().clone();
-    handle.block_on(told_to_stop(&server)).context("cannot wait for signals")?;
+    handle.block_on(told_to_stop(&server)).map_err(Error::system("cannot wait for signals"))?;
     handle.block_on(async {
         tokio::select! {
             () = server.drain() => {}
@@ -205,8 +207,8 @@ pub fn serve(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Has the kernel write no memory to the disk when this process crashes: it holds shares and keys. On other systems than Unix
-/// there is nothing to switch off.
+/// Has the kernel write no memory to the disk when this process crashes: it holds shares and keys. On other systems
+/// than Unix there is nothing to switch off.
 ///
 /// # Errors
 /// Where the system does not let a process lower its own limit.
@@ -215,7 +217,7 @@ fn without_core_dumps() -> Result<()> {
     {
         use rustix::process::{Resource, Rlimit, setrlimit};
         let none = Rlimit { current: Some(0), maximum: Some(0) };
-        setrlimit(Resource::Core, none).context("cannot switch off core dumps")?;
+        setrlimit(Resource::Core, none).map_err(Error::system("cannot switch off core dumps"))?;
     }
     Ok(())
 }

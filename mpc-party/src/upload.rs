@@ -1,5 +1,5 @@
-//! Uploading a share of a model. Each chunk is stored as it arrives, so that an interrupted upload resumes where it was;
-//! nothing enters service by it.
+//! Uploading a share of a model. Each chunk is stored as it arrives, so that an interrupted upload resumes where it
+//! was; nothing enters service by it.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,28 +3,11 @@
 #[cfg(test)]
 mod common;
 
-use common::{Client, Conversation, Parties, TestModel, run, send_input};
+use common::{
+    Client, Conversation, LABELS, Parties, SAMPLES, TestModel, entry, everywhere, identities, run, send_input,
+};
 use mpc_core::Role::{self, P0, P1, P2};
-use mpc_core::network::identity::Identity;
-use mpc_core::session::Id;
 use mpc_core::wire::message::{Action, Change, Code, Evaluate, Refusal, Reply, Request, Stamp, Task};
-
-const SAMPLES: [[f64; 4]; 3] = [[1.5, 0.25, -1.0, 0.0], [-0.5, -0.25, -1.0, 2.0], [0.0, 0.125, 0.25, -2.0]];
-const LABELS: [u64; 3] = [0, 1, 2];
-
-/// An entry of `[[clients]]`, and further keys of it.
-fn entry(identity: &Identity, more: &str) -> String {
-    let fingerprint = identity.fingerprint();
-    format!("[[clients]]\nname = \"{}\"\nfingerprints = [\"{fingerprint}\"]\n{more}\n", &fingerprint.to_string()[..20])
-}
-
-fn identities<const N: usize>() -> [Identity; N] {
-    std::array::from_fn(|i| Identity::generate(&format!("client {i}")).expect("a plain name"))
-}
-
-fn everywhere(publications: &[Id]) -> [Vec<Id>; 3] {
-    [(); 3].map(|()| publications.to_vec())
-}
 
 /// The refusal of one party.
 async fn refusal(client: &Client, role: Role, request: Request) -> Refusal {

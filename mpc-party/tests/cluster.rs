@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod common;
 
-use common::{Parties, TestModel, program, run, send_input};
+use common::{LABELS, Parties, SAMPLES, TestModel, program, run, send_input};
 use mpc_core::Role::{self, P0, P1, P2};
 use mpc_core::error::Step;
 use mpc_core::network::identity::Identity;
@@ -11,8 +11,6 @@ use mpc_core::network::stream;
 use mpc_core::session::Mode;
 use mpc_core::wire::message::{Action, Code, Evaluate, PROTOCOL_VERSION, Refusal, Reply, Request, Versioned};
 
-const SAMPLES: [[f64; 4]; 3] = [[1.5, 0.25, -1.0, 0.0], [-0.5, -0.25, -1.0, 2.0], [0.0, 0.125, 0.25, -2.0]];
-const LABELS: [u64; 3] = [0, 1, 2];
 const STRICT: &str = "[security]\nminimum = \"active\"";
 
 #[test]

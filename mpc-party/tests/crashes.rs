@@ -1,5 +1,5 @@
-//! kill -9 at random instants of publishing: afterwards all three serve the old model or the new one, the same everywhere,
-//! and publishing again finishes the work.
+//! kill -9 at random instants of publishing: afterwards all three serve the old model or the new one, the same
+//! everywhere, and publishing again finishes the work.
 //!
 //! `MPC_CRASHES` is the number of instants (10 unless set), `MPC_SEED` repeats a run.
 
@@ -9,11 +9,9 @@ mod common;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{Client, Parties, TestModel, run_within};
+use common::{Client, Parties, SAMPLES, TestModel, run_within};
 use mpc_core::Role;
 use mpc_core::session::Id;
-
-const SAMPLES: [[f64; 4]; 3] = [[1.5, 0.25, -1.0, 0.0], [-0.5, -0.25, -1.0, 2.0], [0.0, 0.125, 0.25, -2.0]];
 
 /// Steele, Lea and Flood's SplitMix64: enough to choose instants and victims.
 struct Random(u64);

@@ -1,5 +1,6 @@
-//! One party lies about what is in service, or about who is who: neither honest party believes it, and no client is answered from the
-//! lie. A store whose list was replaced makes an honest program say a lie; a [`Liar`] says lies that no program of ours would.
+//! One party lies about what is in service, or about who is who: neither honest party believes it, and no client is
+//! answered from the lie. A store whose list was replaced makes an honest program say a lie; a [`Liar`] says lies that
+//! no program of ours would.
 
 #[cfg(test)]
 mod common;
@@ -7,7 +8,7 @@ mod common;
 use std::time::Duration;
 
 use common::liar::Liar;
-use common::{Client, Conversation, Parties, TestModel, run_within};
+use common::{Client, Conversation, Parties, TestModel, identities, run_within};
 use mpc_core::Role::{self, P0, P1, P2};
 use mpc_core::network::identity::Identity;
 use mpc_core::session::Id;
@@ -195,7 +196,8 @@ fn p0_cannot_lead_the_followers_apart() {
         let client = parties.call(&operator).await;
         let (no_ann, no_guest) = (without(&list, "ann"), without(&list, "guest"));
 
-        // A client, who may be with P0, asks each follower for another change; P0 plays the absent one's part as well as it can.
+        // A client, who may be with P0, asks each follower for another change; P0 plays the absent one's part as well
+        // as it can.
         let changes = [remove(&model, "ann"), remove(&model, "guest")];
         let mut asked = [
             client.ask(P1, &Request::Change(changes[0].clone())).await,
@@ -216,7 +218,8 @@ fn p0_cannot_lead_the_followers_apart() {
         assert_eq!(p0.tell(P1, &no_ann).await.unwrap(), list);
         assert_eq!(p0.tell(P2, &no_guest).await.unwrap(), list);
 
-        // A change that all mean, whose last round P0 does not finish: both have prepared it, and P0 tells one of them only.
+        // A change that all mean, whose last round P0 does not finish: both have prepared it, and P0 tells one of them
+        // only.
         let change = remove(&model, "ann");
         let [mut p1, _p2] = ask(&client, [P1, P2], &change).await;
         let session = p0.admit(&change, &operator).await;
@@ -362,8 +365,4 @@ fn p0_shows_the_random_number_that_it_has_committed_to() {
         }
         assert_eq!(p0.tell(P1, &without(&list, "ann")).await.unwrap(), list);
     });
-}
-
-fn identities<const N: usize>() -> [Identity; N] {
-    std::array::from_fn(|i| Identity::generate(&format!("client {i}")).expect("a plain name"))
 }

@@ -1,12 +1,11 @@
-//! Persons are enrolled at all three parties or at none, found again after a restart, and seen by their tenant alone; a store that
-//! lacks a template says so instead of finding somebody else.
+//! Persons are enrolled at all three parties or at none, found again after a restart, and seen by their tenant alone; a
+//! store that lacks a template says so instead of finding somebody else.
 
 #[cfg(test)]
 mod common;
 
-use common::{Client, Parties, TestModel, run};
+use common::{Client, Parties, TestModel, entry, identities, run};
 use mpc_core::Role::{self, P0, P1, P2};
-use mpc_core::network::identity::Identity;
 use mpc_core::session::Mode;
 use mpc_core::wire::message::{Action, Code, Evaluate, Question, Reply, Request};
 
@@ -18,15 +17,6 @@ const EVE: [f64; 4] = [0.1, -1.5, 0.1, -1.0];
 fn twice(sample: [f64; 4]) -> [f64; 4] {
     // The fourth pixel is not part of the embedding.
     [sample[0] / 2.0, sample[1] / 2.0, sample[2] / 2.0, 1.0]
-}
-
-fn entry(identity: &Identity, more: &str) -> String {
-    let fingerprint = identity.fingerprint();
-    format!("[[clients]]\nname = \"{}\"\nfingerprints = [\"{fingerprint}\"]\n{more}\n", &fingerprint.to_string()[..20])
-}
-
-fn identities<const N: usize>() -> [Identity; N] {
-    std::array::from_fn(|i| Identity::generate(&format!("client {i}")).expect("a plain name"))
 }
 
 /// Enrols a person; the number of the change.
@@ -193,7 +183,8 @@ fn a_store_that_lacks_a_template_says_so_and_finds_nobody() {
             parties.until_operator(victim, |status| status.revision == revision && lacks(&status.problems)).await;
             let client = parties.connect(&operator).await;
             refused(find(&client, &model, &[BOB]).await, Code::Incomplete);
-            // All parties still tell who is enrolled, and the victim whom it lacks: removing and enrolling again repairs it.
+            // All parties still tell who is enrolled, and the victim whom it lacks: removing and enrolling again
+            // repairs it.
             let seen = client.gallery(&model).await.unwrap();
             assert_eq!(seen.persons, ["ann", "bob"]);
             assert_eq!(seen.lacking, Role::ALL.map(|role| if role == victim { vec![1] } else { Vec::new() }));

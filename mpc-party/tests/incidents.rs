@@ -1,4 +1,5 @@
-//! Every row of the incident table of `docs/operating.md`, played: what is seen, what is done about it, and that it helps.
+//! Every row of the incident table of `docs/operating.md`, played: what is seen, what is done about it, and that it
+//! helps.
 //!
 //! | what is seen | test |
 //! |---|---|
@@ -16,47 +17,12 @@ mod common;
 
 use std::process::Command;
 
-use common::{Client, Parties, TestModel, finish, program, run, send_input};
+use common::{LABELS, Parties, SAMPLES, TestModel, answered, edit, finish, metric, program, run, send_input};
 use mpc_core::Role::{self, P0, P1, P2};
 use mpc_core::error::Step;
 use mpc_core::network::identity::Identity;
 use mpc_core::session::Id;
 use mpc_core::wire::message::{Code, Reply, Request};
-use mpc_party::Config;
-use mpc_party::store::Store;
-
-const SAMPLES: [[f64; 4]; 2] = [[1.5, 0.25, -1.0, 0.0], [-0.5, -0.25, -1.0, 2.0]];
-const LABELS: [u64; 2] = [0, 1];
-
-/// The store of a party that does not run.
-fn store(parties: &Parties, role: Role) -> Store {
-    let config = Config::load(&parties.config(role)).expect("a good configuration");
-    Store::open(&config.data, &config.store_key().expect("a key")).expect("its store")
-}
-
-/// Changes the configuration of a party.
-fn edit(parties: &Parties, role: Role, from: &str, to: &str) {
-    let text = std::fs::read_to_string(parties.config(role)).expect("party.toml is read");
-    assert!(text.contains(from), "{from} in {text}");
-    std::fs::write(parties.config(role), text.replace(from, to)).expect("party.toml is written");
-}
-
-/// The value of a series in a party's metrics, once it is there.
-fn metric(parties: &Parties, role: Role, series: &str) -> Option<f64> {
-    let (_, text) = parties.http(role, "GET /metrics");
-    text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
-}
-
-/// Whether the client is answered, as often as it takes until connections that are being replaced are.
-async fn answered(client: &Client, model: &TestModel) {
-    loop {
-        match client.classify(model, &SAMPLES).await {
-            Ok(labels) => return assert_eq!(labels, LABELS),
-            Err(Reply::Refused(_) | Reply::Failed { .. }) => {}
-            Err(other) => panic!("{other:?}"),
-        }
-    }
-}
 
 fn hex(id: &Id) -> String {
     id.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -103,7 +69,7 @@ fn a_deviation_is_logged_with_its_session_and_check() {
         parties.connect(&parties.publisher).await.publish(&model).await;
         Role::ALL.into_iter().for_each(|role| parties.kill(role));
         // P1 serves other weights than those that it was given.
-        let dishonest = store(&parties, P1);
+        let dishonest = parties.open_store(P1);
         let (_, mut share) = dishonest.read(&model.publication).unwrap();
         *share.last_mut().unwrap() ^= 1;
         dishonest.append(&model.publication, 0, &share).unwrap();
@@ -234,7 +200,7 @@ fn a_damaged_model_degrades_a_party_and_publishing_again_repairs_it() {
         publisher.publish(&model).await;
         publisher.publish(&other).await;
         parties.kill(P1);
-        let damaged = store(&parties, P1);
+        let damaged = parties.open_store(P1);
         let (_, share) = damaged.read(&model.publication).unwrap();
         damaged.append(&model.publication, 0, &share[..share.len() - 1]).unwrap();
         drop(damaged);
@@ -327,7 +293,7 @@ fn a_flood_is_counted_not_logged_and_ends_when_the_client_is_limited_or_removed(
         // Limited: what cannot be read counts too.
         let client = parties.client.fingerprint().to_string();
         let listed = format!("fingerprints = [\"{client}\"]");
-        edit(&parties, P0, &listed, &format!("{listed}\nrequests_per_minute = 5"));
+        edit(&parties.config(P0), &listed, &format!("{listed}\nrequests_per_minute = 5"));
         parties.hang_up(P0);
         loop {
             let mut conversation = flooding.open(P0).await;
@@ -338,7 +304,7 @@ fn a_flood_is_counted_not_logged_and_ends_when_the_client_is_limited_or_removed(
         }
         // Removed.
         let nobody = Identity::generate("nobody").unwrap().fingerprint().to_string();
-        edit(&parties, P0, &client, &nobody);
+        edit(&parties.config(P0), &client, &nobody);
         parties.hang_up(P0);
         let closed = flooding.connections[0].closed().await.to_string();
         assert!(closed.contains("does not know the key"), "{closed}");

@@ -3,18 +3,10 @@
 #[cfg(test)]
 mod common;
 
-use common::{Client, Parties, TestModel, run};
+use common::{Client, LABELS, Parties, SAMPLES, TestModel, everywhere, run};
 use mpc_core::Role::{self, P0, P1, P2};
-use mpc_core::session::Id;
 use mpc_core::wire::message::{Action, Change, Code, Reply, Request, Stamp};
 use mpc_core::wire::share::encode_dealt;
-
-const SAMPLES: [[f64; 4]; 3] = [[1.5, 0.25, -1.0, 0.0], [-0.5, -0.25, -1.0, 2.0], [0.0, 0.125, 0.25, -2.0]];
-const LABELS: [u64; 3] = [0, 1, 2];
-
-fn everywhere(publications: &[Id]) -> [Vec<Id>; 3] {
-    [(); 3].map(|()| publications.to_vec())
-}
 
 fn activate(model: &TestModel) -> Action {
     Action::Activate { publication: model.publication, forget_gallery: false }

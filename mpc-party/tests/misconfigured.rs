@@ -6,13 +6,10 @@ mod common;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use common::{Parties, TestModel, program, run};
+use common::{LABELS, Parties, SAMPLES, TestModel, program, run};
 use mpc_core::Role::{self, P0, P1, P2};
 use mpc_core::network::identity::Identity;
 use mpc_core::wire::cluster::Cluster;
-
-const SAMPLES: [[f64; 4]; 2] = [[1.5, 0.25, -1.0, 0.0], [-0.5, -0.25, -1.0, 2.0]];
-const LABELS: [u64; 2] = [0, 1];
 
 /// Asks until a command about a party says a text; all that it says.
 async fn until_said(parties: &Parties, role: Role, command: &str, text: &str) -> String {

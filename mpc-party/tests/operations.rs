@@ -5,29 +5,13 @@ mod common;
 
 use std::path::Path;
 
-use common::{Client, Conversation, Parties, TestModel, finish, run, send_input};
+use common::{
+    Client, Conversation, LABELS, Parties, SAMPLES, TestModel, finish, metric, run, send_input, until_metric,
+};
 use mpc_core::Role::{self, P0, P1, P2};
 use mpc_core::network::identity::Identity;
 use mpc_core::wire::message::{Code, Reply, Request};
 use serde_json::Value;
-
-const SAMPLES: [[f64; 4]; 2] = [[1.5, 0.25, -1.0, 0.0], [-0.5, -0.25, -1.0, 2.0]];
-const LABELS: [u64; 2] = [0, 1];
-
-/// The value of a series in a party's metrics, once it is there.
-fn metric(parties: &Parties, role: Role, series: &str) -> Option<f64> {
-    let (status, text) = parties.http(role, "GET /metrics");
-    assert_eq!(status, 200);
-    let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
-    Some(value.parse().expect("a number"))
-}
-
-/// Waits for a value, while the conversations of the test go on.
-async fn until_metric(parties: &Parties, role: Role, series: &str, wished: f64) {
-    while metric(parties, role, series) != Some(wished) {
-        tokio::task::yield_now().await;
-    }
-}
 
 fn audit(parties: &Parties, role: Role, file: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(parties.config(role).with_file_name(file)).expect("an audit log");
@@ -116,7 +100,7 @@ fn metrics_health_and_the_audit_log_tell_what_happened() {
         (&line["party"], &line["principal"], &line["model"]),
         (&"P1".into(), &"client".into(), &"pixels".into())
     );
-    assert_eq!((&line["inputs"], &line["windows"], &line["security"]), (&2.into(), &2.into(), &"active".into()));
+    assert_eq!((&line["inputs"], &line["windows"], &line["security"]), (&3.into(), &3.into(), &"active".into()));
     assert_eq!(line["fingerprint"], parties.client.fingerprint().to_string());
     assert_eq!(line["publication"], "01".repeat(32));
     assert_eq!(line["session"].as_str().unwrap().len(), 64);

@@ -6,37 +6,17 @@ mod common;
 use std::path::Path;
 use std::process::Command;
 
-use common::{Client, Parties, TestModel, program, run, send_input};
+use common::{LABELS, Parties, SAMPLES, TestModel, answered, edit, program, run, send_input};
 use mpc_core::Role::{self, P1};
 use mpc_core::network::identity::Identity;
 use mpc_core::wire::cluster::Cluster;
 use mpc_core::wire::message::{Code, Refusal, Reply, Request};
-
-const SAMPLES: [[f64; 4]; 3] = [[1.5, 0.25, -1.0, 0.0], [-0.5, -0.25, -1.0, 2.0], [0.0, 0.125, 0.25, -2.0]];
-const LABELS: [u64; 3] = [0, 1, 2];
-
-fn edit(file: &Path, from: &str, to: &str) {
-    let text = std::fs::read_to_string(file).expect("a file");
-    assert!(text.contains(from), "{from} in {text}");
-    std::fs::write(file, text.replace(from, to)).expect("a file");
-}
 
 /// Runs `mpc-party` with a folder.
 fn keys(arguments: &[&str], dir: &Path) -> String {
     let output = Command::new(program()).args(arguments).arg("--dir").arg(dir).output().expect("the program");
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).expect("text")
-}
-
-/// Asks until there is an answer: a session that starts while a connection is replaced ends at once, with the advice to ask again.
-async fn answered(client: &Client, model: &TestModel) {
-    loop {
-        match client.classify(model, &SAMPLES).await {
-            Ok(labels) => return assert_eq!(labels, LABELS),
-            Err(Reply::Refused(_) | Reply::Failed { .. }) => {}
-            Err(other) => panic!("{other:?}"),
-        }
-    }
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! Where the request that a client sent to P1 or P2 meets P0's proposal of it, whichever comes first.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mpc_core::Role;
 use mpc_core::session::Id;
 use mpc_core::wire::message::{Code, Refusal};
 use mpc_core::wire::peer::{Propose, Verdict};
+use parking_lot::{Mutex, MutexGuard};
 use quinn::{RecvStream, SendStream};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -142,7 +142,7 @@ impl Matching {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Ticket, Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock()
     }
 }
 

@@ -44,7 +44,8 @@ impl Admission {
         }
         let nonces = [nonce, p1.nonce, p2.nonce];
         let commit = Decision::Commit { nonces, conditions };
-        // Where one is lost, the other one hears of the session all the same, and then from the lines that the first is gone.
+        // Where one is lost, the other one hears of the session all the same, and then from the lines that the first is
+        // gone.
         let (told, too) = tokio::join!(p1.decide(&commit), p2.decide(&commit));
         told.and(too)?;
         let session = session_id(&propose.digest, &propose.client, &nonces);

@@ -1,19 +1,20 @@
-//! What comes next: the list after a change, and the one that is prepared until it is known whether the change was made.
+//! What comes next: the list after a change, and the one that is prepared until it is known whether the change was
+//! made.
 
-use anyhow::Result;
 use mpc_core::model::Manifest;
 use mpc_core::session::Id;
 use mpc_core::wire::message::{Action, Code, Refusal};
-use mpc_core::wire::peer;
+use mpc_core::wire::peer::{Catalog as List, Entry};
 use tokio::sync::{MutexGuard, oneshot};
 
 use super::{Catalog, fault};
 use crate::gallery::{counted, with_person, without_person};
 use crate::model::not_in_service;
+use crate::store::Result;
 
 /// A list that this party will take over when P0 says that the change is made.
 pub(super) struct Prepared {
-    pub(super) list: peer::Catalog,
+    pub(super) list: List,
     /// Tells whoever waits for the change; nobody does after a restart.
     pub(super) made: Option<oneshot::Sender<()>>,
 }
@@ -24,12 +25,12 @@ impl Catalog {
         self.changing.lock().await
     }
 
-    /// The list after an action of this tenant, which is the one in service where nothing is left to do. It follows from that list and the
-    /// action alone, so that all three parties come to the same.
+    /// The list after an action of this tenant, which is the one in service where nothing is left to do. It follows
+    /// from that list and the action alone, so that all three parties come to the same.
     ///
     /// # Errors
     /// The action is not possible here: no such publication or model, or no room.
-    pub(crate) fn after(&self, tenant: &str, action: &Action) -> Result<peer::Catalog, Refusal> {
+    pub(crate) fn after(&self, tenant: &str, action: &Action) -> Result<List, Refusal> {
         let list = self.agreed();
         match action {
             Action::Activate { publication, forget_gallery } => {
@@ -71,12 +72,13 @@ impl Catalog {
         }
     }
 
-    /// Will take over `next` when P0 says so, whatever happens to this process; the receiver hears of it, or that another list has come. The
-    /// caller holds [`Catalog::change`], has checked the change, and has heard of both others that they mean the same.
+    /// Will take over `next` when P0 says so, whatever happens to this process; the receiver hears of it, or that
+    /// another list has come. The caller holds [`Catalog::change`], has checked the change, and has heard of both
+    /// others that they mean the same.
     ///
     /// # Errors
     /// The store cannot be written; nothing is prepared.
-    pub(crate) fn prepare(&self, next: peer::Catalog) -> Result<oneshot::Receiver<()>> {
+    pub(crate) fn prepare(&self, next: List) -> Result<oneshot::Receiver<()>> {
         self.store.set_prepared(Some(&next))?;
         let (made, is_made) = oneshot::channel();
         self.lock().prepared = Some(Prepared { list: next, made: Some(made) });
@@ -96,24 +98,24 @@ impl Catalog {
     }
 
     /// Whether this very list is prepared.
-    pub(crate) fn is_prepared(&self, list: &peer::Catalog) -> bool {
+    pub(crate) fn is_prepared(&self, list: &List) -> bool {
         self.lock().prepared.as_ref().is_some_and(|prepared| prepared.list == *list)
     }
 }
 
 /// That a publication on the list is this tenant's.
-fn own(list: &peer::Catalog, tenant: &str, publication: &Id) -> Result<(), Refusal> {
-    let own = |entry: &peer::Entry| entry.tenant == tenant && entry.publication == *publication;
+fn own(list: &List, tenant: &str, publication: &Id) -> Result<(), Refusal> {
+    let own = |entry: &Entry| entry.tenant == tenant && entry.publication == *publication;
     if list.entries.iter().any(own) { Ok(()) } else { Err(not_in_service()) }
 }
 
 /// A tenant's model of that name.
-fn in_service<'a>(list: &'a peer::Catalog, tenant: &str, model: &str) -> Option<&'a peer::Entry> {
+fn in_service<'a>(list: &'a List, tenant: &str, model: &str) -> Option<&'a Entry> {
     list.entries.iter().find(|entry| entry.tenant == tenant && entry.model == model)
 }
 
 /// A model leaves service together with its gallery only if its publisher says so.
-fn may_forget(list: &peer::Catalog, tenant: &str, model: &str, forget_gallery: bool) -> Result<(), Refusal> {
+fn may_forget(list: &List, tenant: &str, model: &str, forget_gallery: bool) -> Result<(), Refusal> {
     let enrolled = in_service(list, tenant, model).map_or(0, |entry| entry.gallery.len());
     let s = if enrolled == 1 { "" } else { "s" };
     if enrolled == 0 || forget_gallery {

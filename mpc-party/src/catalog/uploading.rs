@@ -1,11 +1,11 @@
 //! Uploads that go on.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
-use anyhow::Result;
 use mpc_core::session::Id;
 
 use super::Catalog;
+use crate::store::Result;
 
 /// An upload that goes on. What has arrived stays when it is dropped.
 pub(crate) struct Uploading {
@@ -55,6 +55,6 @@ impl Uploading {
 
 impl Drop for Uploading {
     fn drop(&mut self) {
-        self.catalog.uploading.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        self.catalog.uploading.lock().remove(&self.id);
     }
 }

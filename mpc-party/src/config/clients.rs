@@ -1,4 +1,4 @@
-//! `[[clients]]` and `[limits.client]`: who may come in, and how much of the party each may use.
+//! `[[clients]]` and `[limits.client]`: the clients that may come in, and the share of the party that each may use.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use garde::Validate;
 use mpc_core::network::identity::Fingerprint;
 use serde::Deserialize;
 
-/// Somebody whose key is known.
+/// A client whose key is known.
 #[derive(Debug, Clone, PartialEq, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct Client {
@@ -20,17 +20,17 @@ pub struct Client {
     #[serde(default = "Client::default_tenant")]
     #[garde(length(min = 1, max = 100))]
     pub tenant: String,
-    /// What it may do.
+    /// The client's rights.
     #[serde(default = "Client::default_rights")]
     #[garde(skip)]
     pub may: Vec<Right>,
-    /// Instead of [`ClientLimits::requests_per_minute`].
+    /// Overrides [`ClientLimits::requests_per_minute`].
     #[garde(range(min = 1))]
     requests_per_minute: Option<u32>,
-    /// Instead of [`ClientLimits::concurrent`].
+    /// Overrides [`ClientLimits::concurrent`].
     #[garde(range(min = 1, max = 4_096))]
     concurrent: Option<usize>,
-    /// Instead of [`ClientLimits::input_mib`].
+    /// Overrides [`ClientLimits::input_mib`].
     #[garde(range(min = 1, max = 4_096))]
     input_mib: Option<usize>,
 }
@@ -47,7 +47,7 @@ impl Client {
         vec![Right::Classify]
     }
 
-    /// How much it may do, where its own entry does not say with `otherwise`.
+    /// The client's limits: those of its own entry, and `otherwise` for the rest.
     pub(crate) fn limits(&self, otherwise: &ClientLimits) -> ClientLimits {
         ClientLimits {
             requests_per_minute: self.requests_per_minute.unwrap_or(otherwise.requests_per_minute),
@@ -57,15 +57,15 @@ impl Client {
     }
 }
 
-/// Something that a client may or may not do.
+/// A right that a client may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Right {
-    /// Ask questions, and which models there are.
+    /// Ask questions, and list the models.
     Classify,
     /// Upload models, put them into service and take them out.
     Publish,
-    /// Add to and remove from what questions are compared with.
+    /// Enrol persons in galleries and remove them.
     Enrol,
 }
 
@@ -79,7 +79,7 @@ impl fmt::Display for Right {
     }
 }
 
-/// How much one client may do.
+/// The limits of one client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Validate)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClientLimits {

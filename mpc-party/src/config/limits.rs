@@ -1,4 +1,4 @@
-//! `[limits]`: what a party takes on.
+//! `[limits]`: the load that a party takes on.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::clients::ClientLimits;
 use crate::machine;
 
-/// What the party takes on at once.
+/// The load that the party takes on at once.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Validate)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
@@ -25,8 +25,8 @@ pub struct Limits {
     /// Nobody waits longer than so many seconds for a peer's or a client's next message.
     #[garde(range(min = 1, max = 3_600))]
     wait_s: u64,
-    /// A party that is told to stop waits so many seconds for the requests that it has taken on; `session_timeout_s` unless
-    /// it is said.
+    /// A party that is told to stop waits so many seconds for the requests that it has taken on; `session_timeout_s` by
+    /// default.
     #[garde(inner(range(max = 86_400)))]
     drain_s: Option<u64>,
     /// Windows (samples) in one request.
@@ -35,8 +35,8 @@ pub struct Limits {
     /// What one session may need while it is computed, in MiB, by an estimate from above; the weights are not counted.
     #[garde(range(min = 16, max = 1_048_576))]
     pub session_mib: u64,
-    /// What all admitted sessions may need together, in MiB, by the same estimate. Three quarters of the memory that the
-    /// process may use, where that is known.
+    /// What all admitted sessions may need together, in MiB, by the same estimate. Three quarters of the memory that
+    /// the process may use, where that is known.
     #[garde(range(min = 16, max = 16_777_216))]
     pub memory_mib: u64,
     /// Weight share of one model, in MiB per component.
@@ -48,7 +48,7 @@ pub struct Limits {
     /// Persons enrolled with one model.
     #[garde(range(min = 1, max = MAX_GALLERY))]
     pub templates: usize,
-    /// What each client may do, where its own entry says nothing else.
+    /// The limits of each client whose own entry does not override them.
     #[garde(dive)]
     pub client: ClientLimits,
 }
@@ -78,7 +78,7 @@ impl Limits {
         Duration::from_secs(self.session_timeout_s)
     }
 
-    /// Longest wait for somebody's next message.
+    /// Longest wait for a peer's or a client's next message.
     pub fn wait(&self) -> Duration {
         Duration::from_secs(self.wait_s)
     }

@@ -1,4 +1,4 @@
-//! What the party tells its operator: metrics, traces, the audit log.
+//! `[telemetry]` and `[audit]`: metrics, traces and the audit log.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,20 +9,20 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Telemetry {
-    /// Address and TCP port of `/metrics`, `/healthz` and `/readyz`, over HTTP and open to whoever reaches it; without it,
-    /// nothing is served.
+    /// Address and TCP port of `/metrics`, `/healthz` and `/readyz`, over HTTP and open to whoever reaches it; without
+    /// it, nothing is served.
     pub listen: Option<SocketAddr>,
-    /// Where an OpenTelemetry collector takes traces, OTLP over HTTP: `http://127.0.0.1:4318/v1/traces`. Needs a program built
-    /// with the feature `otel`.
+    /// Where an OpenTelemetry collector takes traces, OTLP over HTTP: `http://127.0.0.1:4318/v1/traces`. Needs a
+    /// program built with the feature `otel`.
     pub otlp: Option<String>,
 }
 
-/// Who asked for what, for those who must be able to tell.
+/// The audit log: the requests of each client, for operators who must account for them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Audit {
     /// The file, one JSON object a line; without it, none is written.
     pub file: Option<PathBuf>,
-    /// Take on no request while the file cannot be written.
+    /// Refuse new requests while the file cannot be written.
     pub required: bool,
 }

@@ -1,20 +1,20 @@
-//! Backup, restore and verification of a store. A backup is a database of its own with the same sealed records: it needs the same
-//! key, and is as secret as the store.
+//! Backup, restore and verification of a store. A backup is a database of its own with the same sealed records: it
+//! needs the same key, and is as secret as the store.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
 use mpc_core::session::Id;
 use mpc_core::wire::message::short;
-use mpc_core::wire::peer::Catalog;
-use redb::{Database, ReadableDatabase, ReadableTable};
+use mpc_core::wire::peer::Catalog as List;
 
-use super::{CATALOG, CHECK, CHUNKS, DATABASE_FILE, HEADERS, Store, StoreKey, TEMPLATES};
+use super::embedded::Embedded;
+use super::error::{Result, StoreError};
+use super::{DATABASE_FILE, Store, StoreKey};
 
-/// What a verification has found.
+/// The findings of a verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verification {
-    /// Changes of what is in service so far; the other two parties' stores should say the same.
+    /// The revision of the list of what is in service; the other two parties' stores should have the same.
     pub revision: u64,
     /// One line for each model in service and each upload that is not.
     pub lines: Vec<String>,
@@ -28,7 +28,9 @@ impl Verification {
     /// # Errors
     /// The problems, in one line.
     pub fn into_lines(self) -> Result<Vec<String>> {
-        ensure!(self.problems.is_empty(), "{}", self.problems.join("; "));
+        if !self.problems.is_empty() {
+            return Err(StoreError::Refused(self.problems.join("; ")));
+        }
         Ok([vec![format!("what is in service, after change {}:", self.revision)], self.lines].concat())
     }
 }
@@ -39,13 +41,16 @@ impl Store {
     /// # Errors
     /// The file exists, or cannot be written; then nothing is left of it.
     pub fn backup(&self, to: &Path) -> Result<()> {
-        ensure!(!to.exists(), "{} exists already; choose another name", to.display());
+        if to.exists() {
+            return Err(StoreError::Refused(format!("{} exists already; choose another name", to.display())));
+        }
         let part = beside(to, "part");
-        let written = self.with(|from| copy(from, &part));
-        let written = written.and_then(|()| Ok(std::fs::rename(&part, to)?));
+        let what = format!("cannot write the backup {}", to.display());
+        let written = self.backend.copy(&part).map_err(StoreError::file(&*what));
+        let written = written.and_then(|()| std::fs::rename(&part, to).map_err(StoreError::file(what)));
         // Where it was renamed there is nothing left to remove.
         drop(std::fs::remove_file(&part));
-        written.with_context(|| format!("cannot write the backup {}", to.display()))
+        written
     }
 
     /// Reads every record: whether all seals hold, all shares are whole, and everything in service is there.
@@ -53,7 +58,7 @@ impl Store {
     /// # Errors
     /// The database cannot be read at all.
     pub fn verify(&self) -> Result<Verification> {
-        let catalog = self.catalog().context("restore a backup of this store (mpc-party store restore)")?;
+        let catalog = self.catalog()?;
         let mut report = Verification { revision: catalog.revision, lines: Vec::new(), problems: Vec::new() };
         for entry in &catalog.entries {
             let (name, id) = (format!("{}/{}", entry.tenant, entry.model), entry.publication);
@@ -62,7 +67,7 @@ impl Store {
                     report.lines.push(format!("{name}: publication {}, {} bytes, in service", short(&id), share.len()));
                 }
                 Ok(_) => report.problems.push(lost(&name, &id, "the share is not complete")),
-                Err(error) => report.problems.push(lost(&name, &id, &format!("{error:#}"))),
+                Err(error) => report.problems.push(lost(&name, &id, &format!("{error}"))),
             }
             let keys: Vec<_> = entry.gallery.iter().map(|enrolled| (id, enrolled.template)).collect();
             let read = entry.gallery.iter().zip(self.read_templates(&keys)?);
@@ -71,7 +76,7 @@ impl Store {
                 [] if keys.is_empty() => {}
                 [] => report.lines.push(format!("{name}: {} persons enrolled", keys.len())),
                 [(person, error), ..] => report.problems.push(format!(
-                    "{name}: the templates of {} of {} persons enrolled ({person:?}: {error:#}); restore a later backup of this store, \
+                    "{name}: the templates of {} of {} persons enrolled ({person:?}: {error}); restore a later backup of this store, \
                      or have them removed and enrolled again",
                     lacking.len(),
                     keys.len()
@@ -84,65 +89,54 @@ impl Store {
                     let state = if header.complete { "uploaded, not in service" } else { "upload not complete" };
                     report.lines.push(format!("publication {} of {}: {state}", short(&id), header.tenant));
                 }
-                Err(error) => report.problems.push(format!("publication {}: {error:#}", short(&id))),
+                Err(error) => report.problems.push(format!("publication {}: {error}", short(&id))),
             }
         }
         Ok(report)
     }
 }
 
-/// Puts a backup in the place of the store in `dir`, which no process may have open. The store that was there is kept beside it.
-/// Where that is, if there was one.
+/// Puts a backup in the place of the store in `dir`, which no process may have open. The store that was there is kept
+/// beside it. Where that is, if there was one.
 ///
 /// # Errors
 /// The backup is damaged or sealed with another key; then nothing is changed.
 pub fn restore(from: &Path, dir: &Path, key: &StoreKey) -> Result<Option<PathBuf>> {
-    ensure!(from.is_file(), "there is no backup {}", from.display());
+    if !from.is_file() {
+        return Err(StoreError::Refused(format!("there is no backup {}", from.display())));
+    }
     let (path, part) = (dir.join(DATABASE_FILE), dir.join("restored.part"));
-    std::fs::create_dir_all(dir).with_context(|| format!("cannot make the folder {}", dir.display()))?;
+    std::fs::create_dir_all(dir).map_err(StoreError::file(format!("cannot make the folder {}", dir.display())))?;
     if path.exists() {
         // Fails where a process has it open.
-        drop(Database::open(&path).with_context(|| format!("{}: stop the party first", path.display()))?);
+        drop(Embedded::open(&path)?);
     }
-    std::fs::copy(from, &part).with_context(|| format!("cannot copy {} to {}", from.display(), part.display()))?;
-    let file = part.clone();
-    let checked = Store::open_with(part.clone(), Box::new(move || Database::open(&file)), key).and_then(|store| {
-        let problems = store.verify()?.problems;
-        ensure!(problems.is_empty(), "the backup is damaged: {}", problems.join("; "));
-        Ok(())
-    });
-    checked.inspect_err(|_| drop(std::fs::remove_file(&part)))?;
+    let what = format!("cannot copy {} to {}", from.display(), part.display());
+    std::fs::copy(from, &part).map_err(StoreError::file(what))?;
+    check(&part, key).inspect_err(|_| drop(std::fs::remove_file(&part)))?;
     let kept = path.exists().then(|| free_name(&path));
     if let Some(kept) = &kept {
-        std::fs::rename(&path, kept).with_context(|| format!("cannot move {} away", path.display()))?;
+        std::fs::rename(&path, kept).map_err(StoreError::file(format!("cannot move {} away", path.display())))?;
     }
-    std::fs::rename(&part, &path).with_context(|| format!("cannot put {} into place", path.display()))?;
+    std::fs::rename(&part, &path).map_err(StoreError::file(format!("cannot put {} into place", path.display())))?;
     Ok(kept)
+}
+
+/// Refuses a backup that is damaged or sealed with another key.
+fn check(backup: &Path, key: &StoreKey) -> Result<()> {
+    let problems = Store::with(Box::new(Embedded::open(backup)?), backup, key)?.verify()?.problems;
+    if !problems.is_empty() {
+        return Err(StoreError::Refused(format!("the backup is damaged: {}", problems.join("; "))));
+    }
+    Ok(())
 }
 
 fn lost(name: &str, id: &Id, why: &str) -> String {
     format!("{name}: publication {}: {why}; publish the model again, or restore a backup of this store", short(id))
 }
 
-fn in_service(catalog: &Catalog, id: &Id) -> bool {
+fn in_service(catalog: &List, id: &Id) -> bool {
     catalog.entries.iter().any(|entry| entry.publication == *id)
-}
-
-/// Copies every record of one snapshot into a new database.
-fn copy(from: &Database, to: &Path) -> Result<()> {
-    let (source, database) = (from.begin_read()?, Database::create(to)?);
-    let target = database.begin_write()?;
-    macro_rules! copy_table {
-        ($($table:expr),*) => {$({
-            let mut copied = target.open_table($table)?;
-            for record in source.open_table($table)?.iter()? {
-                let (key, value) = record?;
-                copied.insert(key.value(), value.value())?;
-            }
-        })*};
-    }
-    copy_table!(CHECK, CATALOG, HEADERS, CHUNKS, TEMPLATES);
-    Ok(target.commit()?)
 }
 
 fn beside(path: &Path, extension: &str) -> PathBuf {

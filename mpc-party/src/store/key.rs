@@ -4,9 +4,10 @@ use std::fmt;
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, ensure};
 use serde::Deserialize;
 use zeroize::Zeroizing;
+
+use super::error::{Result, StoreError};
 
 /// File name of the key in the identity's folder: 64 hexadecimal digits, readable by its owner alone.
 pub const KEY_FILE: &str = "store.key";
@@ -18,6 +19,9 @@ pub struct StoreKey(pub(super) Zeroizing<[u8; 32]>);
 
 impl StoreKey {
     /// A fresh key from the operating system.
+    ///
+    /// # Errors
+    /// [`StoreError::Core`] where the system gives no random numbers.
     pub fn fresh() -> Result<Self> {
         let mut key = Zeroizing::new([0; 32]);
         mpc_core::random::fill(&mut *key)?;
@@ -25,6 +29,9 @@ impl StoreKey {
     }
 
     /// Writes the key to a new file that only its owner can read.
+    ///
+    /// # Errors
+    /// [`StoreError::File`], also where the file is there already.
     pub fn save(&self, path: &Path) -> Result<()> {
         let mut options = std::fs::OpenOptions::new();
         options.write(true).create_new(true);
@@ -35,11 +42,11 @@ impl StoreKey {
             file.write_all(hex.as_bytes())?;
             file.sync_all()
         });
-        written.with_context(|| format!("cannot write the store key {}", path.display()))
+        written.map_err(StoreError::file(format!("cannot write the store key {}", path.display())))
     }
 
-    /// The key that the service manager hands over in its folder of `credentials` (systemd: `LoadCredential=store.key:...`), or
-    /// else the one in the identity's folder.
+    /// The key that the service manager hands over in its folder of `credentials` (systemd:
+    /// `LoadCredential=store.key:...`), or else the one in the identity's folder.
     ///
     /// # Errors
     /// As [`StoreKey::load`].
@@ -51,21 +58,28 @@ impl StoreKey {
         }
     }
 
-    /// Reads what [`StoreKey::save`] wrote; a file that others can read is refused.
+    /// Reads what [`StoreKey::save`] wrote.
+    ///
+    /// # Errors
+    /// [`StoreError::File`]; [`StoreError::Refused`] where others can read the file.
     pub fn load(path: &Path) -> Result<Self> {
         #[cfg(unix)]
         {
             use std::os::unix::fs::MetadataExt;
-            let mode = std::fs::metadata(path).with_context(|| format!("store key {}", path.display()))?.mode();
-            ensure!(mode & 0o077 == 0, "store key {0}: others can read it; run `chmod 600 {0}`", path.display());
+            let file = path.display();
+            let known = std::fs::metadata(path).map_err(StoreError::file(format!("store key {file}")))?;
+            if known.mode() & 0o077 != 0 {
+                let reason = format!("store key {file}: others can read it; run `chmod 600 {file}`");
+                return Err(StoreError::Refused(reason));
+            }
         }
         Self::read(path)
     }
 
     fn read(path: &Path) -> Result<Self> {
-        let what = || format!("store key {}", path.display());
-        let text = std::fs::read_to_string(path).with_context(what)?;
-        Self::try_from(text).map_err(|reason| anyhow!("{}: {reason}", what()))
+        let what = format!("store key {}", path.display());
+        let text = std::fs::read_to_string(path).map_err(StoreError::file(&*what))?;
+        Self::try_from(text).map_err(StoreError::file(what))
     }
 }
 

@@ -1,31 +1,34 @@
-//! What a party keeps: its shares of models and of enrolled templates, and which of them are in service. A redb database whose every value is
-//! sealed.
+//! What a party keeps: its shares of models and of enrolled templates, and which of them are in service. Every value is
+//! sealed; a [`ShareStore`] keeps the sealed records.
 //!
 //! A publication is *begun*, grows chunk by chunk and is *complete* when its share is whole. Which complete ones are in
-//! service is one record, the [`Catalog`], so that every change of it happens at one instant or not at all. Each write is
-//! durable before it returns, and a process that is killed at any instant finds the state before or after it.
+//! service is one record, the [`Catalog`](List), so that every change of it happens at one instant or not at all. Each
+//! write is durable before it returns, and a process that is killed at any instant finds the state before or after it.
 
 mod archive;
+mod backend;
+mod embedded;
+mod error;
 mod key;
+mod lists;
 mod seal;
 mod templates;
 
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
 
-use anyhow::{Context, Result, bail, ensure};
 use mpc_core::session::Id;
 use mpc_core::wire::codec;
-use mpc_core::wire::peer::Catalog;
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-pub use archive::{Verification, restore};
-pub use key::{KEY_FILE, StoreKey};
-use seal::{Name, Seal};
-pub use templates::{Template, TemplateKey};
+pub use self::archive::{Verification, restore};
+pub use self::backend::{Batch, Record, ShareStore, Snapshot};
+use self::embedded::Embedded;
+pub use self::error::{Result, StoreError};
+pub use self::key::{KEY_FILE, StoreKey};
+use self::seal::Seal;
+pub use self::templates::{Template, TemplateKey};
 
 /// File name of the database.
 pub const DATABASE_FILE: &str = "shares.redb";
@@ -36,17 +39,10 @@ pub const CHUNK: usize = 1 << 20;
 /// MiB that must be left on the disk besides a share.
 const SPARE_MIB: u64 = 16;
 
-const CHECK: TableDefinition<(), &[u8]> = TableDefinition::new("check");
-const CATALOG: TableDefinition<(), &[u8]> = TableDefinition::new("catalog");
-const PREPARED: TableDefinition<(), &[u8]> = TableDefinition::new("prepared");
-const HEADERS: TableDefinition<Id, &[u8]> = TableDefinition::new("headers");
-const CHUNKS: TableDefinition<(Id, u32), &[u8]> = TableDefinition::new("chunks");
-const TEMPLATES: TableDefinition<TemplateKey, &[u8]> = TableDefinition::new("templates");
-
-/// What is said of a publication.
+/// The description of a publication.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
-    /// Whose it is.
+    /// The tenant that owns it.
     pub tenant: String,
     /// The manifest, TOML.
     pub manifest: String,
@@ -74,15 +70,10 @@ impl Header {
     }
 }
 
-type Opener = Box<dyn Fn() -> Result<Database, DatabaseError> + Send + Sync>;
-
-/// The database and the key to it.
+/// The records and the key that they are sealed with.
 pub struct Store {
     path: PathBuf,
-    /// Opens the database once more.
-    opener: Opener,
-    /// Absent where it could not be opened again after an error of the disk.
-    database: RwLock<Option<Database>>,
+    backend: Box<dyn ShareStore>,
     seal: Seal,
 }
 
@@ -90,15 +81,15 @@ impl Store {
     /// Opens the database in `dir`, or makes one.
     ///
     /// # Errors
-    /// The folder cannot be used, another process has the database open, or the key is not the one it was made with.
+    /// [`StoreError::File`] where the folder cannot be used, [`StoreError::InUse`], [`StoreError::WrongKey`].
     pub fn open(dir: &Path, key: &StoreKey) -> Result<Self> {
         let path = dir.join(DATABASE_FILE);
-        std::fs::create_dir_all(dir).with_context(|| format!("cannot make the folder {} (data)", dir.display()))?;
+        let what = format!("cannot make the folder {} (data)", dir.display());
+        std::fs::create_dir_all(dir).map_err(StoreError::file(what))?;
         if !path.exists() {
-            make(&path, key).with_context(|| format!("cannot make the share store {}", path.display()))?;
+            make(&path, key)?;
         }
-        let file = path.clone();
-        Self::open_with(path, Box::new(move || Database::open(&file)), key)
+        Self::with(Box::new(Embedded::open(&path)?), &path, key)
     }
 
     /// As [`Store::open`], or nothing where another process has the database open.
@@ -107,61 +98,74 @@ impl Store {
     /// As there.
     pub fn open_if_free(dir: &Path, key: &StoreKey) -> Result<Option<Self>> {
         match Self::open(dir, key) {
-            Err(error) if matches!(error.downcast_ref(), Some(DatabaseError::DatabaseAlreadyOpen)) => Ok(None),
+            Err(StoreError::InUse(_)) => Ok(None),
             opened => opened.map(Some),
         }
     }
 
-    fn open_with(path: PathBuf, opener: Opener, key: &StoreKey) -> Result<Self> {
-        let what = || format!("cannot open the share store {}", path.display());
-        let database = RwLock::new(Some(opener().with_context(what)?));
-        let store = Self { path: path.clone(), opener, database, seal: Seal::new(key) };
-        store.check_key().with_context(what)?;
+    /// Seals the records of a backend, which messages call `path`, with a key.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongKey`] where its records are sealed with another one.
+    pub fn with(backend: Box<dyn ShareStore>, path: &Path, key: &StoreKey) -> Result<Self> {
+        let store = Self { path: path.to_owned(), backend, seal: Seal::new(key) };
+        let known = store.backend.snapshot()?.get(Record::Check)?;
+        match known {
+            Some(sealed) => {
+                let known = store.seal.unseal(Record::Check, &sealed);
+                known.map_err(|_| StoreError::WrongKey(path.to_owned()))?;
+            }
+            None => store.put(Record::Check, b"", Batch::default())?,
+        }
         Ok(store)
     }
 
-    /// Begins an upload, or goes on with one of the same share. How many bytes are there already, whole chunks of it. A share that
-    /// should be whole and cannot be read is damaged: it begins anew.
+    /// Begins an upload, or goes on with one of the same share. How many bytes are there already, whole chunks of it. A
+    /// share that should be whole and cannot be read is damaged: it begins anew.
+    ///
+    /// # Errors
+    /// The store cannot be written.
     pub fn begin(&self, id: &Id, header: &Header) -> Result<u64> {
-        let readable = self.read(id).is_ok();
-        self.write(|transaction| {
-            let mut headers = transaction.open_table(HEADERS)?;
-            let known = headers.get(id)?.and_then(|sealed| self.header(id, sealed.value()).ok());
-            if let Some(known) = known.filter(|known| known.same_share(header)) {
-                let have = stored(transaction, id)?.min(known.length);
-                if have < known.length || readable {
-                    return Ok(have);
-                }
-            }
-            forget_chunks(transaction, id)?;
-            let sealed = self.seal.seal(Name::Header(id), &codec::encode(header)?)?;
-            headers.insert(id, &sealed[..])?;
-            Ok(0)
-        })
+        if let Some(have) = self.stored(id, header)? {
+            return Ok(have);
+        }
+        let anew = Batch { remove_chunks: vec![*id], ..Batch::default() };
+        self.put(Record::Header(*id), &codec::encode(header)?, anew)?;
+        Ok(0)
+    }
+
+    /// How many bytes of the very share that `header` announces are there, if it may go on.
+    fn stored(&self, id: &Id, header: &Header) -> Result<Option<u64>> {
+        let snapshot = self.backend.snapshot()?;
+        let sealed = snapshot.get(Record::Header(*id))?;
+        let known = sealed.and_then(|sealed| self.header(id, &sealed).ok());
+        let Some(known) = known.filter(|known| known.same_share(header)) else { return Ok(None) };
+        let have = (u64::from(snapshot.chunks(id)?) * CHUNK as u64).min(known.length);
+        Ok((have < known.length || self.read(id).is_ok()).then_some(have))
     }
 
     /// Whether a share of so many bytes fits the disk, with some room to spare.
     ///
     /// # Errors
-    /// It does not; how much there is.
-    pub fn check_room(&self, bytes: u64) -> Result<(), String> {
-        let (needed, free) = ((bytes + bytes / 8).div_ceil(1 << 20) + SPARE_MIB, free_mib(&self.path));
+    /// [`StoreError::Refused`] says how much room there is.
+    pub fn check_room(&self, bytes: u64) -> Result<()> {
+        let needed = (bytes + bytes / 8).div_ceil(1 << 20) + SPARE_MIB;
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        match free {
-            Some(free) if free < needed => {
-                Err(format!("the disk of {} (data) has {free} MiB left, {needed} MiB are needed", folder.display()))
-            }
+        match self.backend.free_mib() {
+            Some(free) if free < needed => Err(StoreError::Refused(format!(
+                "the disk of {} (data) has {free} MiB left, {needed} MiB are needed",
+                folder.display()
+            ))),
             _ => Ok(()),
         }
     }
 
     /// Stores the chunk of a share that begins at `index` times [`CHUNK`] bytes.
+    ///
+    /// # Errors
+    /// The store cannot be written.
     pub fn append(&self, id: &Id, index: u32, chunk: &[u8]) -> Result<()> {
-        let sealed = self.seal.seal(Name::Chunk(id, index), chunk)?;
-        self.write(|transaction| {
-            transaction.open_table(CHUNKS)?.insert((*id, index), &sealed[..])?;
-            Ok(())
-        })
+        self.put(Record::Chunk(*id, index), chunk, Batch::default())
     }
 
     /// Marks a publication as complete, if its share is what was announced.
@@ -172,205 +176,94 @@ impl Store {
         let (header, share) = self.read(id)?;
         if Sha256::digest(&share)[..] != header.digest {
             self.remove(&[*id])?;
-            bail!("the share that arrived is not the one that was announced; upload it again");
+            let reason = "the share that arrived is not the one that was announced; upload it again";
+            return Err(StoreError::Refused(reason.into()));
         }
-        let sealed = self.seal.seal(Name::Header(id), &codec::encode(&Header { complete: true, ..header })?)?;
-        self.write(|transaction| {
-            transaction.open_table(HEADERS)?.insert(id, &sealed[..])?;
-            Ok(())
-        })
+        let complete = Header { complete: true, ..header };
+        self.put(Record::Header(*id), &codec::encode(&complete)?, Batch::default())
     }
 
     /// A publication and its dealt share.
     ///
     /// # Errors
-    /// It is not there, or a record of it was changed by somebody without the key.
+    /// [`StoreError::Missing`]; [`StoreError::Damaged`].
     pub fn read(&self, id: &Id) -> Result<(Header, Zeroizing<Vec<u8>>)> {
-        self.with(|database| {
-            let transaction = database.begin_read()?;
-            let sealed = transaction.open_table(HEADERS)?.get(id)?.context("this publication is not stored here")?;
-            let header = self.header(id, sealed.value())?;
-            let table = transaction.open_table(CHUNKS)?;
-            let mut share = Zeroizing::new(Vec::new());
-            for index in 0..header.chunks() {
-                let sealed = table.get((*id, index))?.with_context(|| format!("chunk {index} of the share is gone"))?;
-                share.extend_from_slice(&self.seal.unseal(Name::Chunk(id, index), sealed.value())?);
-            }
-            ensure!(share.len() as u64 == header.length, "the share has {} bytes of {}", share.len(), header.length);
-            Ok((header, share))
-        })
+        let snapshot = self.backend.snapshot()?;
+        let sealed = snapshot.get(Record::Header(*id))?;
+        let sealed = sealed.ok_or_else(|| StoreError::Missing("this publication is not stored here".into()))?;
+        let header = self.header(id, &sealed)?;
+        let mut share = Zeroizing::new(Vec::new());
+        for index in 0..header.chunks() {
+            let chunk = Record::Chunk(*id, index);
+            let sealed = snapshot.get(chunk)?;
+            let sealed = sealed.ok_or_else(|| StoreError::Missing(format!("chunk {index} of the share is gone")))?;
+            share.extend_from_slice(&self.seal.unseal(chunk, &sealed)?);
+        }
+        if share.len() as u64 != header.length {
+            let (have, length) = (share.len(), header.length);
+            return Err(StoreError::Missing(format!("the share has {have} bytes of {length}")));
+        }
+        Ok((header, share))
     }
 
     /// Every publication that is complete or begun; one whose record is damaged has an error in its place.
+    ///
+    /// # Errors
+    /// The store cannot be read.
     pub fn headers(&self) -> Result<Vec<(Id, Result<Header>)>> {
-        self.with(|database| {
-            let table = database.begin_read()?.open_table(HEADERS)?;
-            let entries = table.iter()?.map(|entry| {
-                let (id, sealed) = entry?;
-                Ok((id.value(), self.header(&id.value(), sealed.value())))
-            });
-            entries.collect()
-        })
+        let snapshot = self.backend.snapshot()?;
+        let ids = snapshot.headers()?.into_iter();
+        let headers = ids.filter_map(|id| match snapshot.get(Record::Header(id)) {
+            Ok(sealed) => Some(Ok((id, self.header(&id, &sealed?)))),
+            Err(error) => Some(Err(error)),
+        });
+        headers.collect()
     }
 
-    /// Whether it can be read.
+    /// Whether the store can be read.
     pub fn is_usable(&self) -> bool {
-        self.with(|database| Ok(database.begin_read()?.open_table(CHECK).map(drop)?)).is_ok()
-    }
-
-    /// What is in service.
-    ///
-    /// # Errors
-    /// The record was changed by somebody without the key.
-    pub fn catalog(&self) -> Result<Catalog> {
-        self.with(|database| {
-            let table = database.begin_read()?.open_table(CATALOG)?;
-            let Some(sealed) = table.get(())? else { return Ok(Catalog::default()) };
-            let what = "the record of what is in service";
-            Ok(codec::decode(&self.seal.unseal(Name::Catalog, sealed.value()).context(what)?)?)
-        })
-    }
-
-    /// Replaces what is in service, and forgets publications and templates, in one step.
-    pub fn set_catalog(&self, catalog: &Catalog, forget: &[Id], templates: &[TemplateKey]) -> Result<()> {
-        let sealed = self.seal.seal(Name::Catalog, &codec::encode(catalog)?)?;
-        self.write(|transaction| {
-            transaction.open_table(CATALOG)?.insert((), &sealed[..])?;
-            forget_templates(transaction, templates)?;
-            self.forget(transaction, forget)
-        })
-    }
-
-    /// The list that may follow the one in service, as it was [set](Store::set_prepared) last. A backup does not have it.
-    ///
-    /// # Errors
-    /// The record was changed by somebody without the key.
-    pub fn prepared(&self) -> Result<Option<Catalog>> {
-        self.with(|database| {
-            let table = database.begin_read()?.open_table(PREPARED)?;
-            let Some(sealed) = table.get(())? else { return Ok(None) };
-            let what = "the record of what may follow what is in service";
-            Ok(Some(codec::decode(&self.seal.unseal(Name::Prepared, sealed.value()).context(what)?)?))
-        })
-    }
-
-    /// Replaces the list that may follow the one in service.
-    pub fn set_prepared(&self, next: Option<&Catalog>) -> Result<()> {
-        let sealed = next.map(|next| self.seal.seal(Name::Prepared, &codec::encode(next)?)).transpose()?;
-        self.write(|transaction| {
-            let mut table = transaction.open_table(PREPARED)?;
-            match sealed {
-                Some(sealed) => table.insert((), &sealed[..])?.map(drop),
-                None => table.remove(())?.map(drop),
-            };
-            Ok(())
-        })
+        self.backend.snapshot().is_ok()
     }
 
     /// Forgets publications.
+    ///
+    /// # Errors
+    /// The store cannot be written.
     pub fn remove(&self, ids: &[Id]) -> Result<()> {
-        self.write(|transaction| self.forget(transaction, ids))
-    }
-
-    fn forget(&self, transaction: &WriteTransaction, ids: &[Id]) -> Result<()> {
-        for id in ids {
-            transaction.open_table(HEADERS)?.remove(id)?;
-            forget_chunks(transaction, id)?;
-        }
-        Ok(())
-    }
-
-    /// Makes the tables, and checks the key.
-    fn check_key(&self) -> Result<()> {
-        self.write(|transaction| {
-            transaction.open_table(CATALOG)?;
-            transaction.open_table(PREPARED)?;
-            transaction.open_table(HEADERS)?;
-            transaction.open_table(CHUNKS)?;
-            transaction.open_table(TEMPLATES)?;
-            let mut check = transaction.open_table(CHECK)?;
-            let known = check.get(())?.map(|sealed| self.seal.unseal(Name::Check, sealed.value()).map(drop));
-            match known {
-                Some(known) => known.context("the store key is not the one that this database was made with"),
-                None => {
-                    check.insert((), &self.seal.seal(Name::Check, b"")?[..])?;
-                    Ok(())
-                }
-            }
-        })
+        self.backend.write(&forget(ids)).map(drop)
     }
 
     fn header(&self, id: &Id, sealed: &[u8]) -> Result<Header> {
-        Ok(codec::decode(&self.seal.unseal(Name::Header(id), sealed)?)?)
+        Ok(codec::decode(&self.seal.unseal(Record::Header(*id), sealed)?)?)
     }
 
-    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T>) -> Result<T> {
-        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        work(database.as_ref().context("the share store could not be opened again after an error of the disk")?)
+    /// Seals and writes a record, in one step with the rest of a batch.
+    fn put(&self, record: Record, value: &[u8], batch: Batch) -> Result<()> {
+        self.swap(record, value, batch).map(drop)
     }
 
-    /// One transaction: all of it, durable, or nothing.
-    fn write<T>(&self, change: impl FnOnce(&WriteTransaction) -> Result<T>) -> Result<T> {
-        let written = self.with(|database| {
-            let transaction = database.begin_write()?;
-            let result = change(&transaction)?;
-            transaction.commit()?;
-            Ok(result)
-        });
-        written.inspect_err(|_| self.reopen()).with_context(|| format!("share store {}", self.path.display()))
+    /// As [`Store::put`]; whether the batch was applied.
+    fn swap(&self, record: Record, value: &[u8], mut batch: Batch) -> Result<bool> {
+        batch.put.push((record, self.seal.seal(&seal::name(record), value)?));
+        self.backend.write(&batch)
     }
+}
 
-    /// After an error of the disk the database takes no more writes until it is opened anew: a full disk may have room again.
-    fn reopen(&self) {
-        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
-        *database = None;
-        match (self.opener)() {
-            Ok(opened) => *database = Some(opened),
-            Err(error) => tracing::error!(path = %self.path.display(), "cannot open the share store again: {error}"),
-        }
-    }
+/// The batch that forgets publications.
+fn forget(ids: &[Id]) -> Batch {
+    let remove = ids.iter().map(|id| Record::Header(*id)).collect();
+    Batch { remove, remove_chunks: ids.to_vec(), ..Batch::default() }
 }
 
 /// Makes a new database under another name first: one that is killed while it is being made is not one yet.
 fn make(path: &Path, key: &StoreKey) -> Result<()> {
     let part = path.with_extension("part");
+    let what = || format!("cannot make the share store {}", path.display());
     if part.exists() {
-        std::fs::remove_file(&part)?;
+        std::fs::remove_file(&part).map_err(StoreError::file(what()))?;
     }
-    let file = part.clone();
-    drop(Store::open_with(part.clone(), Box::new(move || Database::create(&file)), key)?);
-    Ok(std::fs::rename(part, path)?)
-}
-
-/// MiB that the disk of a file has left, where that can be known.
-#[cfg(unix)]
-fn free_mib(path: &Path) -> Option<u64> {
-    let disk = rustix::fs::statvfs(path).ok()?;
-    Some((disk.f_bavail.saturating_mul(disk.f_frsize)) >> 20)
-}
-
-#[cfg(not(unix))]
-fn free_mib(_: &Path) -> Option<u64> {
-    None
-}
-
-/// Bytes in the chunks from the first one on.
-fn stored(transaction: &WriteTransaction, id: &Id) -> Result<u64> {
-    let chunks = transaction.open_table(CHUNKS)?;
-    let there = chunks.range((*id, 0)..=(*id, u32::MAX))?.take_while(Result::is_ok).count();
-    Ok((there * CHUNK) as u64)
-}
-
-fn forget_chunks(transaction: &WriteTransaction, id: &Id) -> Result<()> {
-    Ok(transaction.open_table(CHUNKS)?.retain_in((*id, 0)..=(*id, u32::MAX), |_, _| false)?)
-}
-
-fn forget_templates(transaction: &WriteTransaction, keys: &[TemplateKey]) -> Result<()> {
-    let mut table = transaction.open_table(TEMPLATES)?;
-    for key in keys {
-        table.remove(key)?;
-    }
-    Ok(())
+    drop(Store::with(Box::new(Embedded::create(&part)?), &part, key)?);
+    std::fs::rename(part, path).map_err(StoreError::file(what()))
 }
 
 #[cfg(test)]

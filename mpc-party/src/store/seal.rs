@@ -1,47 +1,43 @@
 //! Sealing: XChaCha20-Poly1305 under the store's key, behind a random nonce of 24 bytes. The name of the record is the
 //! associated data, so that nobody without the key can change a record or put one in the place of another.
 
-use anyhow::{Context, Result, anyhow};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use mpc_core::session::Id;
 use zeroize::Zeroizing;
 
 use super::TemplateKey;
+use super::backend::Record;
+use super::error::{Result, StoreError};
 use super::key::StoreKey;
 
 const NONCE: usize = 24;
 
-/// What a sealed record is.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Name<'a> {
-    /// A constant that tells whether the key is the right one.
-    Check,
-    /// What is in service.
-    Catalog,
-    /// What may follow it.
-    Prepared,
-    /// What is said of a publication.
-    Header(&'a Id),
-    /// A piece of its share.
-    Chunk(&'a Id, u32),
-    /// A template that was computed with it.
-    Template(&'a TemplateKey),
-    /// A template of a version that also enrolled with passive security.
-    OldTemplate(&'a TemplateKey),
+/// The name that a record is sealed under.
+pub(super) fn name(record: Record) -> Vec<u8> {
+    match record {
+        Record::Check => b"check".to_vec(),
+        Record::Catalog => b"catalog".to_vec(),
+        Record::Prepared => b"prepared".to_vec(),
+        Record::Header(id) => [b"header/", &id[..]].concat(),
+        Record::Template((id, template)) => [b"checked template/", &id[..], &template].concat(),
+        Record::Chunk(id, index) => [b"chunk/", &id[..], &index.to_le_bytes()].concat(),
+    }
 }
 
-impl Name<'_> {
-    fn bytes(self) -> Vec<u8> {
-        match self {
-            Self::Check => b"check".to_vec(),
-            Self::Catalog => b"catalog".to_vec(),
-            Self::Prepared => b"prepared".to_vec(),
-            Self::Header(id) => [b"header/", &id[..]].concat(),
-            Self::Template((id, template)) => [b"checked template/", &id[..], template].concat(),
-            Self::OldTemplate((id, template)) => [b"template/", &id[..], template].concat(),
-            Self::Chunk(id, index) => [b"chunk/", &id[..], &index.to_le_bytes()].concat(),
-        }
+/// The name of a template of a version that also enrolled with passive security.
+pub(super) fn old_template_name((id, template): &TemplateKey) -> Vec<u8> {
+    [b"template/", &id[..], template].concat()
+}
+
+/// A record, for people.
+fn describe(record: Record) -> String {
+    match record {
+        Record::Check => "the record that tells the key".into(),
+        Record::Catalog => "restore a backup (mpc-party store restore): the record of what is in service".into(),
+        Record::Prepared => "the record of what may follow what is in service".into(),
+        Record::Header(_) => "the record of this publication".into(),
+        Record::Chunk(_, index) => format!("chunk {index} of the share"),
+        Record::Template(_) => "the template".into(),
     }
 }
 
@@ -52,20 +48,21 @@ impl Seal {
         Self(XChaCha20Poly1305::new((&*key.0).into()))
     }
 
-    pub(super) fn seal(&self, name: Name<'_>, value: &[u8]) -> Result<Vec<u8>> {
-        let mut sealed = vec![0; NONCE];
-        mpc_core::random::fill(&mut sealed)?;
-        let nonce = XNonce::try_from(&sealed[..]).context("a nonce has 24 bytes")?;
-        let body = self.0.encrypt(&nonce, Payload { msg: value, aad: &name.bytes() });
-        sealed.extend(body.map_err(|_| anyhow!("a record too large to be sealed"))?);
-        Ok(sealed)
+    pub(super) fn seal(&self, name: &[u8], value: &[u8]) -> Result<Vec<u8>> {
+        let mut nonce = XNonce::default();
+        mpc_core::random::fill(&mut nonce)?;
+        let body = self.0.encrypt(&nonce, Payload { msg: value, aad: name });
+        let body = body.map_err(|_| StoreError::Refused("a record too large to be sealed".into()))?;
+        Ok([&nonce[..], &body].concat())
     }
 
-    pub(super) fn unseal(&self, name: Name<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
-        let damaged = || anyhow!("a record does not match its seal: another key, or the file was changed");
-        let (nonce, body) = sealed.split_at_checked(NONCE).ok_or_else(damaged)?;
-        let nonce = XNonce::try_from(nonce).map_err(|_| damaged())?;
-        let value = self.0.decrypt(&nonce, Payload { msg: body, aad: &name.bytes() });
-        value.map(Zeroizing::new).map_err(|_| damaged())
+    pub(super) fn unseal(&self, record: Record, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+        self.unseal_as(&name(record), sealed).ok_or_else(|| StoreError::Damaged(describe(record)))
+    }
+
+    pub(super) fn unseal_as(&self, name: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (nonce, body) = sealed.split_at_checked(NONCE)?;
+        let nonce = XNonce::try_from(nonce).ok()?;
+        self.0.decrypt(&nonce, Payload { msg: body, aad: name }).map(Zeroizing::new).ok()
     }
 }

@@ -1,16 +1,16 @@
 //! Templates: small shares, each computed by a session and kept until a change makes it part of a gallery, or for good.
 
-use anyhow::{Context, Result};
 use mpc_core::ring::Tensor;
 use mpc_core::session::Id;
 use mpc_core::sharing::ArithmeticShare;
 use mpc_core::wire::codec;
-use redb::{ReadableDatabase, ReadableTable};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::seal::Name;
-use super::{Store, TEMPLATES};
+use super::Store;
+use super::backend::{Batch, Record, Snapshot};
+use super::error::{Result, StoreError};
+use super::seal::old_template_name;
 
 /// A publication of a model, and the session that has computed a template with it.
 pub type TemplateKey = (Id, Id);
@@ -26,72 +26,75 @@ pub struct Template {
 
 /// Both components of a template.
 #[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
-struct Record {
+struct Components {
     own: Vec<u64>,
     next: Vec<u64>,
 }
 
+impl From<&ArithmeticShare> for Components {
+    fn from(template: &ArithmeticShare) -> Self {
+        let words = |component: &Tensor<u64>| component.iter().copied().collect();
+        Self { own: words(template.own()), next: words(template.next()) }
+    }
+}
+
 impl Store {
     /// Keeps a template, and forgets others, in one step.
+    ///
+    /// # Errors
+    /// The store cannot be written.
     pub fn keep_template(&self, key: &TemplateKey, template: &ArithmeticShare, forget: &[TemplateKey]) -> Result<()> {
-        self.keep_as(Name::Template(key), key, template, forget)
+        let remove = forget.iter().map(|key| Record::Template(*key)).collect();
+        let components = codec::encode(&Components::from(template))?;
+        self.put(Record::Template(*key), &components, Batch { remove, ..Batch::default() })
     }
 
     /// As an older version did.
     #[cfg(test)]
     pub(crate) fn keep_old_template(&self, key: &TemplateKey, template: &ArithmeticShare) -> Result<()> {
-        self.keep_as(Name::OldTemplate(key), key, template, &[])
+        let sealed = self.seal.seal(&old_template_name(key), &codec::encode(&Components::from(template))?)?;
+        let put = vec![(Record::Template(*key), sealed)];
+        self.backend.write(&Batch { put, ..Batch::default() }).map(drop)
     }
 
-    fn keep_as(
-        &self,
-        name: Name<'_>,
-        key: &TemplateKey,
-        template: &ArithmeticShare,
-        forget: &[TemplateKey],
-    ) -> Result<()> {
-        let words = |component: &Tensor<u64>| component.iter().copied().collect();
-        let record = Record { own: words(template.own()), next: words(template.next()) };
-        let sealed = self.seal.seal(name, &codec::encode(&record)?)?;
-        self.write(|transaction| {
-            transaction.open_table(TEMPLATES)?.insert(key, &sealed[..])?;
-            super::forget_templates(transaction, forget)
-        })
-    }
-
-    /// Templates, in the order of their keys; an error in the place of one that is not there, or was changed by somebody without the
-    /// key.
+    /// Templates, in the order of their keys; an error in the place of one that is not there, or was changed by
+    /// somebody without the key.
     ///
     /// # Errors
-    /// The database cannot be read.
+    /// The store cannot be read.
     pub fn read_templates(&self, keys: &[TemplateKey]) -> Result<Vec<Result<Template>>> {
-        self.with(|database| {
-            let table = database.begin_read()?.open_table(TEMPLATES)?;
-            let read = |key: &TemplateKey| {
-                let sealed = table.get(key)?.context("a template is not stored here")?;
-                let known = self.seal.unseal(Name::Template(key), sealed.value());
-                let checked = known.is_ok();
-                let record = known.or_else(|_| self.seal.unseal(Name::OldTemplate(key), sealed.value()))?;
-                let record: Record = codec::decode(&record)?;
-                let component = |words: &[u64]| Tensor::from_shape_vec(&[words.len()][..], words.to_vec());
-                let share = ArithmeticShare::new(component(&record.own)?, component(&record.next)?);
-                Ok(Template { share, checked })
-            };
-            Ok(keys.iter().map(read).collect())
-        })
+        let snapshot = self.backend.snapshot()?;
+        Ok(keys.iter().map(|key| self.read_template(&*snapshot, key)).collect())
+    }
+
+    fn read_template(&self, snapshot: &dyn Snapshot, key: &TemplateKey) -> Result<Template> {
+        let sealed = snapshot.get(Record::Template(*key))?;
+        let sealed = sealed.ok_or_else(|| StoreError::Missing("a template is not stored here".into()))?;
+        let known = self.seal.unseal(Record::Template(*key), &sealed);
+        let checked = known.is_ok();
+        let old = |damaged| self.seal.unseal_as(&old_template_name(key), &sealed).ok_or(damaged);
+        let Components { own, next } = &codec::decode(&known.or_else(old)?)?;
+        let component = |words: &[u64]| {
+            let tensor = Tensor::from_shape_vec(&[words.len()][..], words.to_vec());
+            tensor.map_err(|error| StoreError::Refused(error.to_string()))
+        };
+        let share = ArithmeticShare::new(component(own)?, component(next)?);
+        Ok(Template { share, checked })
     }
 
     /// The keys of all templates.
+    ///
+    /// # Errors
+    /// The store cannot be read.
     pub fn template_keys(&self) -> Result<Vec<TemplateKey>> {
-        self.with(|database| {
-            let table = database.begin_read()?.open_table(TEMPLATES)?;
-            let keys = table.iter()?.map(|entry| Ok(entry?.0.value()));
-            keys.collect()
-        })
+        self.backend.snapshot()?.templates()
     }
 
     /// Whether a template is there.
+    ///
+    /// # Errors
+    /// The store cannot be read.
     pub fn has_template(&self, key: &TemplateKey) -> Result<bool> {
-        self.with(|database| Ok(database.begin_read()?.open_table(TEMPLATES)?.get(key)?.is_some()))
+        Ok(self.backend.snapshot()?.get(Record::Template(*key))?.is_some())
     }
 }

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use mpc_core::ring::Tensor;
 use mpc_core::sharing::ArithmeticShare;
-use redb::StorageBackend;
+use mpc_core::wire::peer::Catalog;
 use redb::backends::InMemoryBackend;
+use redb::{Database, StorageBackend};
 
 use super::*;
 
@@ -34,6 +35,16 @@ fn upload(store: &Store, id: &Id, share: &[u8]) -> Result<()> {
         store.append(id, index as u32, chunk)?;
     }
     store.complete(id)
+}
+
+/// A record as it lies in the store.
+fn sealed(store: &Store, record: Record) -> Vec<u8> {
+    store.backend.snapshot().unwrap().get(record).unwrap().expect("there")
+}
+
+/// Puts bytes in the place of a record.
+fn put_unsealed(store: &Store, record: Record, bytes: Vec<u8>) {
+    assert!(store.backend.write(&Batch { put: vec![(record, bytes)], ..Batch::default() }).unwrap());
 }
 
 fn served(id: Id) -> Catalog {
@@ -81,7 +92,10 @@ fn a_change_of_what_is_in_service_is_one_step() {
     store.set_catalog(&served(ID), &[], &[]).unwrap();
     upload(&store, &[8; 32], b"second").unwrap();
     let next = served(ID).with("clinic", "digits", Some([8; 32])).unwrap();
-    store.set_catalog(&next, &[ID], &[]).unwrap();
+    let conflict = store.replace_catalog(0, &next, &[ID], &[]);
+    assert!(matches!(conflict, Err(StoreError::Conflict { expected: 0, found: 1 })), "{conflict:?}");
+    assert_eq!(store.catalog().unwrap(), served(ID));
+    store.replace_catalog(1, &next, &[ID], &[]).unwrap();
     drop(store);
     let store = Store::open(dir.path(), &key).unwrap();
     assert_eq!(store.catalog().unwrap(), next);
@@ -95,24 +109,16 @@ fn sealed_and_tied_to_the_key_and_the_name() {
     upload(&store, &ID, &[0xa5; 1000]).unwrap();
     upload(&store, &[8; 32], &[0xa6; 1000]).unwrap();
     store.set_catalog(&served(ID), &[], &[]).unwrap();
-    let put = |table: TableDefinition<Id, &[u8]>, id: Id, from: Id| {
-        store.write(|transaction| {
-            let mut table = transaction.open_table(table)?;
-            let other = table.get(from)?.expect("there").value().to_vec();
-            table.insert(id, &other[..])?;
-            Ok(())
-        })
-    };
-    put(HEADERS, ID, [8; 32]).unwrap();
-    assert!(format!("{:#}", store.read(&ID).unwrap_err()).contains("seal"), "the record of another publication");
+    put_unsealed(&store, Record::Header(ID), sealed(&store, Record::Header([8; 32])));
+    assert!(matches!(store.read(&ID), Err(StoreError::Damaged(_))), "the record of another publication");
     let report = store.verify().unwrap();
     assert!(report.problems.iter().any(|line| line.contains("clinic/digits")), "{report:?}");
     drop(store);
 
     let bytes = std::fs::read(dir.path().join(DATABASE_FILE)).unwrap();
     assert!(!bytes.windows(16).any(|window| window == [0xa5; 16]), "the share is not in the file");
-    let error = Store::open(dir.path(), &StoreKey::fresh().unwrap()).err().unwrap();
-    assert!(format!("{error:#}").contains("store key"), "{error:#}");
+    let other = Store::open(dir.path(), &StoreKey::fresh().unwrap());
+    assert!(matches!(other, Err(StoreError::WrongKey(_))));
 }
 
 #[test]
@@ -125,7 +131,7 @@ fn a_backup_is_restored_and_a_damaged_one_is_refused() {
     let backup = other.path().join("backup");
     store.backup(&backup).unwrap();
     assert!(store.backup(&backup).is_err(), "never overwritten");
-    assert!(restore(&backup, dir.path(), &key).unwrap_err().to_string().contains("stop the party"));
+    assert!(matches!(restore(&backup, dir.path(), &key), Err(StoreError::InUse(_))));
     store.set_catalog(&Catalog { revision: 2, entries: Vec::new() }, &[ID], &[]).unwrap();
     drop(store);
 
@@ -184,13 +190,15 @@ fn a_full_disk_is_an_error_and_loses_nothing() {
     let room = Arc::new(AtomicU64::new(u64::MAX));
     let disk = Disk { memory: Arc::default(), room: room.clone() };
     let opener = move || Database::builder().create_with_backend(disk.clone());
-    let store = Store::open_with("disk".into(), Box::new(opener), &StoreKey::fresh().unwrap()).unwrap();
+    let path = Path::new("disk");
+    let backend = Embedded::open_with(path, Box::new(opener)).unwrap();
+    let store = Store::with(Box::new(backend), path, &StoreKey::fresh().unwrap()).unwrap();
     upload(&store, &ID, &share(100_000)).unwrap();
     store.set_catalog(&served(ID), &[], &[]).unwrap();
     room.store(6 << 20, Ordering::Relaxed);
     let large = share(20 << 20);
     let error = upload(&store, &[8; 32], &large).unwrap_err();
-    assert!(format!("{error:#}").to_lowercase().contains("no storage space"), "{error:#}");
+    assert!(format!("{error}").to_lowercase().contains("no storage space"), "{error}");
     assert_eq!(store.catalog().unwrap(), served(ID));
     assert_eq!(*store.read(&ID).unwrap().1, share(100_000));
     let have = store.begin(&[8; 32], &header(&large)).unwrap();
@@ -222,19 +230,11 @@ fn templates_are_kept_sealed_and_forgotten_with_the_list_that_they_leave() {
     store.keep_template(&first, &template(100), &[]).unwrap();
 
     // One record in the place of another does not match its name.
-    let sealed = |key: &TemplateKey| {
-        store
-            .with(|database| Ok(database.begin_read()?.open_table(TEMPLATES)?.get(key)?.unwrap().value().to_vec()))
-            .unwrap()
-    };
-    let (of_first, of_second) = (sealed(&first), sealed(&second));
-    let put = |key: &TemplateKey, record: &[u8]| {
-        store.write(|transaction| Ok(transaction.open_table(TEMPLATES)?.insert(key, record).map(drop)?)).unwrap();
-    };
-    put(&first, &of_second);
-    assert!(store.read_templates(&[first]).unwrap()[0].as_ref().unwrap_err().to_string().contains("seal"));
+    let [of_first, of_second] = [first, second].map(|key| sealed(&store, Record::Template(key)));
+    put_unsealed(&store, Record::Template(first), of_second);
+    assert!(matches!(store.read_templates(&[first]).unwrap()[0], Err(StoreError::Damaged(_))));
     assert!(store.read_templates(&[second]).unwrap()[0].is_ok());
-    put(&first, &of_first);
+    put_unsealed(&store, Record::Template(first), of_first);
 
     let backup = dir.path().join("backup");
     store.backup(&backup).unwrap();
@@ -244,4 +244,19 @@ fn templates_are_kept_sealed_and_forgotten_with_the_list_that_they_leave() {
     drop(store);
     restore(&backup, dir.path(), &key).unwrap();
     assert_eq!(Store::open(dir.path(), &key).unwrap().template_keys().unwrap(), [first, second]);
+}
+
+#[test]
+fn a_record_that_changed_meanwhile_is_not_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), &StoreKey::fresh().unwrap()).unwrap();
+    let write = |only_if, value: &[u8]| {
+        let put = vec![(Record::Prepared, value.to_vec())];
+        store.backend.write(&Batch { only_if: Some((Record::Prepared, only_if)), put, ..Batch::default() }).unwrap()
+    };
+    assert!(!write(Some(vec![1]), &[2]), "there is none yet");
+    assert!(write(None, &[1]));
+    assert!(!write(None, &[3]), "there is one");
+    assert!(write(Some(vec![1]), &[2]));
+    assert_eq!(sealed(&store, Record::Prepared), [2]);
 }

@@ -1,7 +1,7 @@
 //! The audit log: one JSON object a line, for every request that ended and every caller that was turned away.
 //!
 //! A thread of its own writes, so that a slow disk never holds up the I/O thread. What cannot be written is tried again
-//! every second; the lines behind it wait, [`WAITING`] of them, and what comes then is lost and counted.
+//! every second; up to [`WAITING`] further lines wait meanwhile, and lines beyond those are lost and counted.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -13,36 +13,36 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
 use prometheus_client::metrics::counter::Counter;
 use serde::Serialize;
 
 use super::{Kind, Outcome};
+use crate::error::{Error, Result};
 
-/// Lines that wait for a disk that does not take them.
+/// Most lines that wait for a full or broken disk.
 const WAITING: usize = 4096;
 
 /// Pause before another attempt.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What a line says. Names, sizes and times; never what was asked or answered.
+/// A line: names, sizes and times, never inputs or answers.
 #[derive(Debug, Serialize)]
 pub(crate) struct Line<'a> {
     /// RFC 3339, UTC, milliseconds.
     pub(crate) time: String,
     /// This party.
     pub(crate) party: &'a str,
-    /// What was asked for.
+    /// The kind of request.
     pub(crate) action: Kind,
-    /// Who asked, as the configuration names it.
+    /// The client's name in the configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) principal: Option<&'a str>,
-    /// Whose models it sees.
+    /// The client's tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tenant: Option<&'a str>,
     /// The caller's key.
     pub(crate) fingerprint: String,
-    /// Where a caller that was turned away came from.
+    /// The address of a caller that was turned away.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) address: Option<String>,
     #[serde(flatten)]
@@ -52,7 +52,7 @@ pub(crate) struct Line<'a> {
     /// The code of a refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) code: Option<&'a str>,
-    /// Why it did not go well.
+    /// Why the request was refused or failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<&'a str>,
     /// How many lines like this one were left out before it, in a flood.
@@ -88,7 +88,8 @@ impl Audit {
     /// # Errors
     /// It cannot be opened, or the operating system gives no thread.
     pub(crate) fn start(path: &Path, required: bool, lost: Counter) -> Result<Self> {
-        let file = open(path).with_context(|| format!("cannot write the audit log {} (audit.file)", path.display()))?;
+        let what = format!("cannot write the audit log {} (audit.file)", path.display());
+        let file = open(path).map_err(Error::system(&*what))?;
         let fails = Arc::new(AtomicBool::new(false));
         let (orders, inbox) = sync_channel(WAITING);
         let writer = Writer {
@@ -99,7 +100,8 @@ impl Audit {
             fails: fails.clone(),
             lost: lost.clone(),
         };
-        let thread = std::thread::Builder::new().name("audit".into()).spawn(move || writer.run(&inbox))?;
+        let thread = std::thread::Builder::new().name("audit".into()).spawn(move || writer.run(&inbox));
+        let thread = thread.map_err(Error::system(what))?;
         Ok(Self { orders: Some(orders), thread: Some(thread), fails, required, lost })
     }
 
@@ -114,7 +116,7 @@ impl Audit {
         }
     }
 
-    /// Opens the file anew, after somebody has moved it away.
+    /// Reopens the file after somebody has moved it away.
     pub(crate) fn reopen(&self) {
         if self.order(Order::Reopen).is_none() {
             tracing::warn!("the audit log is behind and was not opened anew; ask again");
@@ -150,7 +152,7 @@ impl Drop for Audit {
 struct Writer {
     path: PathBuf,
     file: File,
-    /// Lines that are not written yet, and how much of the first one is.
+    /// Lines that are not written yet; `written` bytes of the first one are.
     pending: VecDeque<Vec<u8>>,
     written: usize,
     fails: Arc<AtomicBool>,

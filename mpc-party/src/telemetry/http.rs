@@ -1,11 +1,10 @@
-//! `/metrics`, `/healthz` and `/readyz` over HTTP, on a thread of its own: whoever asks never holds up the I/O thread.
+//! `/metrics`, `/healthz` and `/readyz` over HTTP, on a thread of its own: scrapes never hold up the I/O thread.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE};
@@ -21,11 +20,12 @@ use tokio::time::timeout;
 
 use super::Telemetry;
 use super::snapshot::Snapshot;
+use crate::error::{Error, Result};
 
 /// A connection serves one request and ends within this time.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Within this time, an I/O thread that lives gets round to a task.
+/// A live I/O thread runs a new task within this time.
 const ALIVE: Duration = Duration::from_secs(2);
 
 /// Most connections at a time; further ones wait in the kernel.
@@ -41,23 +41,24 @@ pub(crate) struct Exporter {
 }
 
 impl Exporter {
-    /// Listens; `snapshot` reads the figures of a moment, and `io` is the runtime that must be alive for the party to be.
+    /// Listens; `snapshot` reads the figures of a moment, and `io` is the runtime that must be alive for the party to
+    /// be.
     ///
     /// # Errors
-    /// The address cannot be had.
+    /// The address is not available.
     pub(crate) fn start(
         listen: SocketAddr,
         telemetry: Arc<Telemetry>,
         snapshot: impl Fn() -> Snapshot + Send + Sync + 'static,
         io: Handle,
     ) -> Result<Self> {
-        let what = || format!("cannot listen on {listen} (telemetry.listen)");
-        let listener = TcpListener::bind(listen).with_context(what)?;
-        listener.set_nonblocking(true).with_context(what)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().with_context(what)?;
+        let failed = |e: std::io::Error| Error::system(format!("cannot listen on {listen} (telemetry.listen)"))(e);
+        let listener = TcpListener::bind(listen).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let listener = {
             let _runtime = runtime.enter();
-            tokio::net::TcpListener::from_std(listener).with_context(what)?
+            tokio::net::TcpListener::from_std(listener).map_err(failed)?
         };
         let pages =
             Arc::new(Pages { registry: telemetry.metrics.registry(), telemetry, snapshot: Box::new(snapshot), io });
@@ -70,7 +71,7 @@ impl Exporter {
                 }
             });
         };
-        let thread = std::thread::Builder::new().name("telemetry".into()).spawn(run).with_context(what)?;
+        let thread = std::thread::Builder::new().name("telemetry".into()).spawn(run).map_err(failed)?;
         Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
 }
@@ -104,14 +105,14 @@ async fn serve(listener: tokio::net::TcpListener, pages: Arc<Pages>) {
                 .keep_alive(false)
                 .max_buf_size(16 << 10)
                 .serve_connection(TokioIo::new(connection), service);
-            // Whoever is too slow or breaks off gets no answer.
+            // A caller that is too slow or disconnects gets no answer.
             drop(timeout(DEADLINE, served).await);
             drop(place);
         });
     }
 }
 
-/// What is served.
+/// The pages that are served.
 struct Pages {
     registry: Registry,
     telemetry: Arc<Telemetry>,

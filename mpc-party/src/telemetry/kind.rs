@@ -8,12 +8,12 @@ use serde::{Serialize, Serializer};
 
 use crate::ended::Ended;
 
-/// What was asked for.
+/// The kind of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
-    /// Nobody has read it, or nobody can.
+    /// A request that was not read, or cannot be.
     Unreadable,
-    /// A connection of somebody whose key is not listed.
+    /// A connection of a caller whose key is not listed.
     Connect,
     Status,
     Models,
@@ -29,7 +29,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Of a request.
+    /// The kind of a request.
     pub(crate) fn of(request: &Request) -> Self {
         match request {
             Request::Status => Self::Status,
@@ -48,7 +48,7 @@ impl Kind {
         }
     }
 
-    /// The name.
+    /// The name in metrics and in the audit log.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Unreadable => "unreadable",
@@ -75,12 +75,12 @@ pub(crate) enum Outcome {
     Refused,
     Failed,
     Cheating,
-    /// Whoever asked was gone first.
+    /// The caller left first.
     Left,
 }
 
 impl Outcome {
-    /// Of a conversation.
+    /// The outcome of a conversation.
     pub(crate) fn of(ended: &Result<(), Ended>) -> Self {
         match ended {
             Ok(()) => Self::Ok,
@@ -91,7 +91,7 @@ impl Outcome {
         }
     }
 
-    /// The name.
+    /// The name in metrics and in the audit log.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",

@@ -1,26 +1,26 @@
 //! The log on standard error, and traces beside it.
 
-use anyhow::{Context, Result, anyhow};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry};
 
 use crate::config::{Config, LogFormat};
+use crate::error::{Error, Result};
 
-/// A log that was started; to be kept until the process ends, when the last traces are sent.
+/// A running log. Keep it until the process ends: it sends the last traces when it is dropped.
 pub(crate) struct Log {
     #[cfg(feature = "otel")]
     _traces: Option<super::traces::Traces>,
 }
 
 impl Log {
-    /// Starts it for the process, once.
+    /// Starts the log of the process, once.
     ///
     /// # Errors
     /// The key of the configuration that is wrong.
     pub(crate) fn start(config: &Config) -> Result<Self> {
         let level = &config.log.level;
-        let filter = EnvFilter::try_new(level).with_context(|| format!("log.level {level:?}"))?;
+        let filter = EnvFilter::try_new(level).map_err(|e| Error::Setting(format!("log.level {level:?}: {e}")))?;
         let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
         let lines: Box<dyn Layer<Registry> + Send + Sync> = match config.log.format {
             LogFormat::Json => lines.json().with_current_span(true).boxed(),
@@ -30,7 +30,7 @@ impl Log {
             }
         };
         let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter));
-        let failed = |e| anyhow!("cannot start the log: {e}");
+        let failed = Error::system("cannot start the log");
 
         #[cfg(feature = "otel")]
         {
@@ -41,10 +41,11 @@ impl Log {
         }
         #[cfg(not(feature = "otel"))]
         {
-            anyhow::ensure!(
-                config.telemetry.otlp.is_none(),
-                "telemetry.otlp is set, but this program sends no traces: build it with `--features otel`, or remove the key"
-            );
+            if config.telemetry.otlp.is_some() {
+                let reason = "telemetry.otlp is set, but this program sends no traces: build it with `--features otel`, or remove \
+                              the key";
+                return Err(Error::Setting(reason.into()));
+            }
             subscriber.try_init().map_err(failed)?;
             Ok(Self {})
         }

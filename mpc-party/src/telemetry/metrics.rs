@@ -1,15 +1,15 @@
-//! What is counted, under which name. The names and labels are listed in `docs/operating.md`.
+//! The metrics and their names. `docs/operating.md` lists the names and labels.
 //!
 //! Labels have few values: kinds, outcomes, steps and peers are fixed, and a model is named only once it was found in
-//! service, the first [`MAX_MODELS`] of them. Who asks is in the audit log, never in a label.
+//! service, the first [`MAX_MODELS`] of them. The client is named in the audit log, never in a label.
 
 use std::collections::HashSet;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mpc_core::session::Meter;
 use mpc_core::wire::message::{Code, PROTOCOL_VERSION};
+use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -90,7 +90,7 @@ impl Phase {
     }
 }
 
-/// What makes a party turn a request away that it could serve at another time.
+/// The limit for which a party turns away a request that it could serve at another time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Limit {
     /// `limits.waiting`.
@@ -175,17 +175,17 @@ impl Metrics {
         metrics
     }
 
-    /// A request of this kind ended so.
+    /// Counts a request that ended.
     pub(crate) fn request_ended(&self, kind: Kind, outcome: Outcome) {
         self.requests.get_or_create(&RequestEnded { kind, outcome }).inc();
     }
 
-    /// A request was refused with this code.
+    /// Counts a refusal by its code.
     pub(crate) fn refused(&self, code: Code) {
         self.refusals.get_or_create(&OfCode { code: code.name() }).inc();
     }
 
-    /// An evaluation with this model ended so, with its cost if it was answered.
+    /// Counts an evaluation that ended, with its cost if it was answered.
     pub(crate) fn session_ended(&self, model: &str, outcome: Outcome, took: Duration, meter: Option<Meter>) {
         let model = self.label(model);
         self.sessions.get_or_create(&SessionEnded { model: model.clone(), outcome }).inc();
@@ -196,23 +196,23 @@ impl Metrics {
         }
     }
 
-    /// A phase of a session with this model took so long.
+    /// Records the time of a phase of a session.
     pub(crate) fn phase(&self, model: &str, phase: Phase, took: Duration) {
         let step = phase.name();
         self.steps.get_or_create(&StepOfModel { model: self.label(model), step }).observe(took.as_secs_f64());
     }
 
-    /// A request was turned away.
+    /// Counts a request that a limit turned away.
     pub(crate) fn turned_away(&self, limit: Limit) {
         self.turned_away.get_or_create(&OfLimit { limit: limit.name() }).inc();
     }
 
-    /// A caller came whose key is not listed.
+    /// Counts a caller whose key is not listed.
     pub(crate) fn stranger(&self) {
         self.strangers.inc();
     }
 
-    /// Counts lines of the audit log that were lost.
+    /// The counter of lines that the audit log lost.
     pub(crate) fn audit_lost(&self) -> Counter {
         self.audit_lost.clone()
     }
@@ -288,7 +288,7 @@ impl Metrics {
     }
 
     fn label(&self, model: &str) -> String {
-        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut models = self.models.lock();
         if models.len() < MAX_MODELS && !models.contains(model) {
             models.insert(model.to_owned());
         }

@@ -13,7 +13,6 @@ mod traces;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::Result;
 use mpc_core::Role;
 use mpc_core::network::identity::Fingerprint;
 use mpc_core::network::quiet::Quiet;
@@ -29,6 +28,7 @@ use self::quiet::Cause;
 use crate::access::Who;
 use crate::config;
 use crate::ended::Ended;
+use crate::error::Result;
 
 /// Counters, log lines and the audit log of one party.
 pub(crate) struct Telemetry {
@@ -49,7 +49,8 @@ impl Telemetry {
         Ok(Self { metrics, audit, quiet: Quiet::default(), party: role.to_string() })
     }
 
-    /// Counts a request that has ended, and writes lines about it into the log and the audit log, unless it is one of a flood.
+    /// Counts a request that has ended, and writes lines about it into the log and the audit log, unless it is one of a
+    /// flood.
     pub(crate) fn ended(&self, record: &Record, who: &Who, result: &Result<(), Ended>) {
         // How many of its kind were left out before it, or none where it is left out itself.
         let left_out = match result {

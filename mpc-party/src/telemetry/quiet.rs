@@ -1,4 +1,5 @@
-//! Lines about requests that somebody could fill a disk with: of each client and cause, the first few of a minute are written.
+//! Keeps floods of requests from filling the disk with log lines: the first few lines of a minute are written for each
+//! client and cause, the rest are counted.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use super::{Outcome, Telemetry};
 use crate::access::Who;
 use crate::ended::Ended;
 
-/// What lines are counted by: there are as many as clients in the configuration, times the ways to end.
+/// The cause of a line. There are as many causes as clients in the configuration, times the ways to end.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Cause {
     client: String,
@@ -17,7 +18,7 @@ pub(crate) struct Cause {
 }
 
 impl Cause {
-    /// Of the end of a request.
+    /// The cause of a line about the end of a request.
     pub(crate) fn of(who: &Who, ended: &Result<(), Ended>) -> Self {
         let code = match ended {
             Err(Ended::Refused(refusal)) => Some(refusal.code.name()),
@@ -26,7 +27,7 @@ impl Cause {
         Self { client: who.name(), outcome: Outcome::of(ended).name(), code }
     }
 
-    /// Of callers whose keys are not listed.
+    /// The one cause of lines about callers whose keys are not listed.
     pub(crate) fn stranger() -> Self {
         Self { client: String::new(), outcome: Outcome::Refused.name(), code: Some("not-listed") }
     }

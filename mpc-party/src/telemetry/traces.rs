@@ -1,6 +1,5 @@
 //! Traces for an OpenTelemetry collector: a span for each request, and within it those of its steps.
 
-use anyhow::{Context, Result};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
@@ -13,6 +12,7 @@ use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::Config;
+use crate::error::{Error, Result};
 
 /// What sends the spans, from a thread of its own; dropped, it sends the last ones.
 pub(crate) struct Traces(SdkTracerProvider);
@@ -25,7 +25,7 @@ impl Traces {
     pub(crate) fn start(config: &Config) -> Result<Option<Self>> {
         let Some(address) = &config.telemetry.otlp else { return Ok(None) };
         let exporter = SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).with_endpoint(address);
-        let exporter = exporter.build().with_context(|| format!("telemetry.otlp {address:?}"))?;
+        let exporter = exporter.build().map_err(|e| Error::Setting(format!("telemetry.otlp {address:?}: {e}")))?;
         let party = KeyValue::new("service.instance.id", config.role().to_string());
         let resource = Resource::builder().with_service_name("mpc-party").with_attribute(party).build();
         Ok(Some(Self(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())))

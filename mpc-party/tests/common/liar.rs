@@ -92,7 +92,8 @@ impl Liar {
         Proposed { verdict: stream::receive(&mut recv, MAX_ENCODED).await.unwrap(), send }
     }
 
-    /// As P0: commits followers to a session with these random numbers in the places of the parties that are not among them.
+    /// As P0: commits followers to a session with these random numbers in the places of the parties that are not among
+    /// them.
     pub(crate) async fn commit(&self, followers: &mut [(Role, Proposed)], mut nonces: [Id; 3]) -> [Id; 3] {
         for (role, Proposed { verdict, .. }) in &*followers {
             let Verdict::Accept { nonce } = verdict else { panic!("{verdict:?}") };
@@ -146,8 +147,8 @@ impl Liar {
         }
     }
 
-    /// Takes part in a change for so many rounds behind the hello, in which it says to each peer that it leads from one list to
-    /// another; what ends it early.
+    /// Takes part in a change for so many rounds behind the hello, in which it says to each peer that it leads from one
+    /// list to another; what ends it early.
     pub(crate) async fn meet(
         &self,
         session: Id,

@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports, reason = "shared by the test programs, each of which uses a part")]
 
 mod client;
+mod fixtures;
 pub(crate) mod liar;
 mod model;
 
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 pub(crate) use client::{Client, Conversation, finish, output, send_input};
+pub(crate) use fixtures::{LABELS, SAMPLES, answered, edit, entry, everywhere, identities, metric, until_metric};
 pub(crate) use model::TestModel;
 use mpc_core::Role;
 use mpc_core::network::endpoint::{caller, peer_fingerprint, peer_validity};
@@ -125,7 +127,8 @@ impl Parties {
         self.open_store(role).set_catalog(list, &[], &[]).unwrap();
     }
 
-    fn open_store(&self, role: Role) -> Store {
+    /// The store of a party that does not run.
+    pub(crate) fn open_store(&self, role: Role) -> Store {
         let config = Config::load(&self.config(role)).unwrap();
         Store::open(&config.data, &config.store_key().unwrap()).unwrap()
     }
@@ -149,7 +152,8 @@ impl Parties {
         log
     }
 
-    /// What a command of `mpc-party` says about a party, both streams, and its exit code. Connections stay alive meanwhile.
+    /// What a command of `mpc-party` says about a party, both streams, and its exit code. Connections stay alive
+    /// meanwhile.
     pub(crate) async fn command(&self, role: Role, arguments: &[&str]) -> (String, i32) {
         let mut command = Command::new(program());
         command.args(arguments).arg("--config").arg(self.config(role));
@@ -297,8 +301,8 @@ impl Drop for Parties {
     }
 }
 
-/// A port that nobody has, over UDP and TCP. Not one that the system would give to whoever asks for any, as the clients of the
-/// tests do: until the party is there, it would be free to them.
+/// A port that nobody has, over UDP and TCP. Not one that the system would give to whoever asks for any, as the clients
+/// of the tests do: until the party is there, it would be free to them.
 fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = std::process::id().wrapping_mul(61) as u16;

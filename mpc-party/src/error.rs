@@ -1,0 +1,59 @@
+//! What keeps a party from serving, in kinds that a caller can act on.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::store::StoreError;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of a party. Printed, each says in one line what is wrong and which file or key to look at.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The configuration cannot be read, or one of its keys is wrong.
+    #[error("configuration {}: {reason}", file.display())]
+    Config {
+        /// The file.
+        file: PathBuf,
+        /// The key and what is wrong with it.
+        reason: String,
+    },
+    /// A setting does not suit the party that it is meant for.
+    #[error("{0}")]
+    Setting(String),
+    /// The keys of the party are not there, or there is a reason to leave them as they are.
+    #[error("{0}")]
+    Keys(String),
+    /// The share store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file, a key or the network, as `mpc-core` says.
+    #[error(transparent)]
+    Core(#[from] mpc_core::Error),
+    /// The operating system gives no address, file, thread or stream.
+    #[error("{what}: {reason}")]
+    System {
+        /// What was asked of it, with the key of the configuration where there is one.
+        what: String,
+        /// What it said.
+        reason: String,
+    },
+    /// The running party did not answer, or refused; the text is what it said.
+    #[error("{0}")]
+    Asked(String),
+}
+
+impl Error {
+    /// Makes a [`Error::System`] of what the operating system said.
+    pub(crate) fn system<E: fmt::Display>(what: impl Into<String>) -> impl FnOnce(E) -> Self {
+        let what = what.into();
+        move |error| Self::System { what, reason: error.to_string() }
+    }
+
+    /// Makes a [`Error::Asked`] of what a connection to the running party ended with.
+    pub(crate) fn asked(error: impl fmt::Display) -> Self {
+        Self::Asked(error.to_string())
+    }
+}

@@ -1,0 +1,63 @@
+//! What can go wrong with a store.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// The result of everything that a store does.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// An error of the share store. Printed, each says what to do; none contains a share or a key.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Another process has the store open.
+    #[error("the share store {} is open in another process; stop the party first", .0.display())]
+    InUse(PathBuf),
+    /// The store was made with another key.
+    #[error("cannot open the share store {}: the store key is not the one that it was made with", .0.display())]
+    WrongKey(PathBuf),
+    /// A record was changed by somebody without the key.
+    #[error("{0} does not match its seal: another key, or the file was changed")]
+    Damaged(String),
+    /// A record is not there.
+    #[error("{0}")]
+    Missing(String),
+    /// The list of what is in service is not the one that was to be replaced.
+    #[error("what is in service changed meanwhile: it is at change {found}, not {expected}")]
+    Conflict {
+        /// The revision that was to be replaced.
+        expected: u64,
+        /// The revision in the store.
+        found: u64,
+    },
+    /// The database cannot be read or written.
+    #[error("share store {}: {reason}", path.display())]
+    Database {
+        /// The database.
+        path: PathBuf,
+        /// What it said.
+        reason: String,
+    },
+    /// A file cannot be read or written.
+    #[error("{what}: {reason}")]
+    File {
+        /// What was being done, with the file.
+        what: String,
+        /// What the operating system said.
+        reason: String,
+    },
+    /// What was asked for is not possible; the text says why.
+    #[error("{0}")]
+    Refused(String),
+    /// Random numbers or the encoding of a record failed.
+    #[error(transparent)]
+    Core(#[from] mpc_core::Error),
+}
+
+impl StoreError {
+    /// Makes a [`StoreError::File`] of what the operating system said.
+    pub(crate) fn file<E: fmt::Display>(what: impl Into<String>) -> impl FnOnce(E) -> Self {
+        let what = what.into();
+        move |error| Self::File { what, reason: error.to_string() }
+    }
+}
