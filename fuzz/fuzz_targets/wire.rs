@@ -10,7 +10,7 @@ use mpc_core::wire::peer::{Catalog, Decision, PeerRequest, Verdict};
 use mpc_core::wire::stream;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// One message behind its length, as it comes from a stream.
+/// One message prefixed with its length, as it comes from a stream.
 fn message<T: Serialize + DeserializeOwned>(mut bytes: &[u8]) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     if let Ok(message) = runtime.block_on(stream::receive::<T>(&mut bytes, MAX_CONTROL)) {

@@ -14,10 +14,10 @@ use super::piecewise::Piecewise;
 /// Where exp is as good as zero.
 const LOWEST: f64 = -11.0;
 
-/// Where the intervals of the logistic function end, but for the signs.
+/// The magnitudes of the ends of the logistic function's intervals.
 const SIGMOID_ENDS: [f64; 5] = [10.0, 7.0, 4.375, 2.375, 0.875];
 
-/// Where those of tanh end.
+/// The magnitudes of the ends of tanh's intervals.
 const TANH_ENDS: [f64; 5] = [5.0, 3.0, 1.75, 0.9375, 0.3125];
 
 /// The largest `high`.
