@@ -10,7 +10,7 @@ use mpc_core::wire::message::{MAX_CONTROL, ModelInfo, Reply, Request, Versioned}
 use mpc_core::wire::peer::{Catalog, Decision, PeerRequest, Verdict};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// One message after its length, as it comes from a stream.
+/// One message prefixed with its length, as it comes from a stream.
 fn message<T: Serialize + DeserializeOwned>(bytes: &[u8]) {
     let Some((prefix, rest)) = bytes.split_first_chunk() else { return };
     let Ok(length) = frame::body_length(*prefix, MAX_CONTROL) else { return };

@@ -1,4 +1,4 @@
-//! What can go wrong, in kinds a caller can act on.
+//! The kinds of failure, each of which a caller can act on.
 //!
 //! No variant carries a share, a seed or a value derived from one: every text here may be shown to a
 //! peer, a client or a log.
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::role::Role;
 
-/// The result of everything in this crate that can fail.
+/// The result of every function in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error of the cryptography, the network between the parties or the model.
@@ -23,19 +23,19 @@ pub enum Error {
     Transport {
         /// The peer at the other end.
         peer: Role,
-        /// What was being done, for example `receive`.
+        /// The step that failed, for example `receive`.
         step: &'static str,
-        /// What the transport said.
+        /// The message of the transport.
         reason: String,
     },
-    /// A peer sent nothing for as long as we are willing to wait.
+    /// A peer sent nothing within the session's deadline.
     #[error("{peer} sent nothing for {waited:?} during {step}; it may be down, overloaded or cut off")]
     Timeout {
         /// The silent peer.
         peer: Role,
-        /// What was being done.
+        /// The step that waited.
         step: &'static str,
-        /// How long we waited.
+        /// How long this party waited.
         waited: Duration,
     },
     /// A peer sent bytes that do not fit the protocol: another length, another version, another session.
@@ -43,12 +43,12 @@ pub enum Error {
     Malformed {
         /// The peer that sent it.
         peer: Role,
-        /// What the protocol expects here.
+        /// What the protocol expects at this point.
         expected: String,
-        /// What came.
+        /// What the peer sent.
         got: String,
     },
-    /// A check failed. Somebody deviated; it cannot be known who.
+    /// A check failed: a party deviated. No party can tell which.
     #[error("a party deviated from the protocol (found in {step}); the session is destroyed")]
     Cheating {
         /// The check that failed.
@@ -67,7 +67,7 @@ pub enum Error {
         /// What is wrong and what to do.
         reason: String,
     },
-    /// A file cannot be read or written, or does not hold what it should.
+    /// A file cannot be read or written, or its content is not valid.
     #[error("{}: {reason}", path.display())]
     File {
         /// The file or folder.
@@ -78,7 +78,7 @@ pub enum Error {
     /// An argument, a field of a manifest or another public parameter is invalid.
     #[error("{what}: {reason}")]
     Invalid {
-        /// The thing that is invalid, for example a field.
+        /// The name of what is invalid, for example a field.
         what: String,
         /// What is wrong and what to do.
         reason: String,
@@ -86,27 +86,27 @@ pub enum Error {
     /// The other side speaks another version of the protocol.
     #[error("you speak version {theirs} of the protocol, this party speaks version {ours}; update the older one")]
     OtherVersion {
-        /// That of the sender.
+        /// The version of the sender.
         theirs: u16,
-        /// That of this program.
+        /// The version of this program.
         ours: u16,
     },
-    /// The operating system does not give what every program needs: random numbers, a thread, a socket, the time.
+    /// The operating system denies a resource that every program needs: random numbers, a thread, a socket, the time.
     #[error("the operating system gives no {what}: {reason}")]
     System {
-        /// What was asked of it.
+        /// The resource.
         what: &'static str,
-        /// What it said.
+        /// The message of the operating system.
         reason: String,
     },
 }
 
-/// The checks of a session, as the peers, the operators and the client hear of them.
+/// The checks of a session, as they are named to peers, operators and the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Step {
-    /// Both holders of each component of the model's weights hold the same; as the next one, in passive mode too.
+    /// Both holders of each component of the model's weights hold the same. Checked in passive mode too.
     Model,
-    /// Both holders of each component of the input hold the same.
+    /// Both holders of each component of the input hold the same. Checked in passive mode too.
     Input,
     /// Both copies of an opened component are the same.
     Opening,
@@ -123,7 +123,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// Every step; the position of one is its number on the wire.
+    /// Every step; its position is its number on the wire.
     pub const ALL: [Self; 8] = [
         Self::Model,
         Self::Input,

@@ -1,13 +1,13 @@
-//! What a protocol holds in its hands: a link and the security mode.
+//! The state a protocol runs on: a link and the security mode.
 
 mod verified;
 
 use crate::error::{Result, Step};
 use crate::kernel::Kernel;
 use crate::link::Link;
-use crate::link::in_parallel;
 use crate::link::open::open;
 use crate::link::round::{Pending, Round};
+use crate::link::worker::both;
 use crate::network::Network;
 use crate::prss::Prss;
 use crate::ring::{Domain, Tensor, Word};
@@ -116,21 +116,25 @@ impl Party {
     /// session's, which is verified as a whole.
     ///
     /// # Errors
-    /// The first piece's error, else the second's.
-    pub fn join<A, B: Send>(
+    /// The first piece's error, else the second's; but a detected cheat outranks the disconnect that it causes.
+    pub fn join<A, B: Send + 'static>(
         &mut self,
         first: impl FnOnce(&mut Party) -> Result<A>,
-        second: impl FnOnce(&mut Party) -> Result<B> + Send,
+        second: impl FnOnce(&mut Party) -> Result<B> + Send + 'static,
     ) -> Result<(A, B)> {
-        let link = self.link.lend()?;
+        let (link, worker) = self.link.lend()?;
         let before = [self.meter(), link.meter()];
         let mut child = Party { link, security: self.security.branch(), session: self.session.clone() };
-        let result = in_parallel(
-            || first(self).and_then(|a| self.link.flush().map(|()| a)).inspect_err(|e| self.link.abort(e)),
-            || second(&mut child).and_then(|b| child.link.flush().map(|()| b)).inspect_err(|e| child.link.abort(e)),
-        );
+        let second = worker.run(move || (child.piece(second), child));
+        let first = self.piece(first);
+        let (second, mut child) = second.wait();
         child.security.take().into_iter().for_each(|claim| self.security.record(claim));
-        self.link.take_back(child.link, before);
-        result
+        self.link.take_back((child.link, worker), before);
+        both(first, second)
+    }
+
+    /// Runs a piece to its end. It ends the session where it fails, so that what runs beside it does not wait in vain.
+    fn piece<T>(&mut self, piece: impl FnOnce(&mut Party) -> Result<T>) -> Result<T> {
+        piece(self).and_then(|value| self.link.flush().map(|()| value)).inspect_err(|e| self.link.abort(e))
     }
 }

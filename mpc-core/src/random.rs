@@ -2,10 +2,10 @@
 
 use crate::error::{Error, Result};
 
-/// Fills `bytes` with random ones.
+/// Fills `bytes` with random bytes.
 ///
 /// # Errors
-/// [`Error::System`] where the operating system gives none.
+/// [`Error::System`] where the operating system has none.
 pub fn fill(bytes: &mut [u8]) -> Result<()> {
     getrandom::fill(bytes).map_err(|e| Error::system("random numbers", e))
 }

@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Which of the three parties somebody is. `P0 -> P1 -> P2 -> P0` is the direction of [`Role::next`].
+/// One of the three parties. `P0 -> P1 -> P2 -> P0` is the direction of [`Role::next`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Role {
-    /// The party that orders the admission of sessions; otherwise a party like the others.
+    /// The first party; it also orders the admission of sessions.
     P0,
     /// The second party.
     P1,

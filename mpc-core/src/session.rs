@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// 32 bytes that name something: a session, a publication, a digest.
+/// 32 bytes that name a session or a publication, or are a digest.
 pub type Id = [u8; 32];
 
 /// Which adversary an answer is secure against; the stricter one is the greater.
@@ -11,10 +11,10 @@ pub type Id = [u8; 32];
 pub enum Mode {
     /// No party learns anything as long as all follow the protocol and at most one looks at what it sees.
     Passive,
-    /// One party may deviate in any way: it learns nothing, and the answer is right or there is none, but for a chance of 2^-41.
+    /// One party may deviate in any way. It learns nothing, and the answer is right or there is none, except with probability 2^-41.
     #[default]
     Active,
-    /// As active, with a chance of 2^-57.
+    /// As [`Mode::Active`], with probability 2^-57.
     Strict,
 }
 
@@ -118,7 +118,7 @@ impl Default for Conditions {
     }
 }
 
-/// What was found.
+/// What the parties have measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Measured {
     /// The lines.

@@ -8,16 +8,10 @@ use mpc_core::protocol::{argmax::argmax, pool, product, relu::relu};
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, Word};
 use mpc_core::security::{Active, Claim, Claimable, Operands, Parameters, Standard, Strict};
 use mpc_core::sharing::Share;
-use mpc_core::testing::{deal, mesh, party, run_verified};
+use mpc_core::testing::{deal, geometry, mesh, numbers, party, run_verified};
 use mpc_core::{Party, Role};
 use ndarray::IxDyn;
 use proptest::prelude::*;
-
-fn numbers<W: Word>(shape: &[usize], seed: u64) -> Tensor<W> {
-    let n: usize = shape.iter().product();
-    let data = (0..n as u64).map(|i| W::from_u64((i + seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 17)).collect();
-    Tensor::from_shape_vec(IxDyn(shape), data).expect("as many elements as the shape says")
-}
 
 /// A product that is off by `error` at position `at`, as a cheater can bring about in a reshare: its shares are consistent.
 #[derive(Debug, Clone, Copy)]
@@ -91,15 +85,12 @@ fn products<D: Domain, W: Claimable<D>>(n: usize, seed: u64) -> impl Fn(&mut Par
 
 fn conv(groups: usize, batch: usize, seed: u64) -> impl Fn(&mut Party) -> Result<()> + Sync {
     let geometry = ConvGeometry {
-        in_channels: 2 * groups,
-        out_channels: 3 * groups,
         groups,
-        input: [5, 7],
-        kernel: [2, 3],
         stride: [1, 2],
         dilation: [2, 1],
         pad_begin: [1, 0],
         pad_end: [0, 2],
+        ..geometry([2 * groups, 3 * groups], [5, 7], [2, 3])
     };
     let x: [Share<Arithmetic, u64>; 3] = deal(&numbers(&[batch, 2 * groups, 5, 7], seed));
     let w: [Share<Arithmetic, u64>; 3] = deal(&numbers(&[3 * groups, 2, 2, 3], seed + 1));
@@ -120,17 +111,8 @@ fn dense(batch: usize, inputs: usize, seed: u64) -> impl Fn(&mut Party) -> Resul
 
 /// As many channels as it takes for few positions to be a side of their own.
 fn wide_conv(seed: u64) -> impl Fn(&mut Party) -> Result<()> + Sync {
-    let geometry = ConvGeometry {
-        in_channels: 64,
-        out_channels: 3,
-        groups: 1,
-        input: [1, 9],
-        kernel: [1, 3],
-        stride: [1, 2],
-        dilation: [1, 1],
-        pad_begin: [0, 1],
-        pad_end: [0, 1],
-    };
+    let geometry =
+        ConvGeometry { stride: [1, 2], pad_begin: [0, 1], pad_end: [0, 1], ..geometry([64, 3], [1, 9], [1, 3]) };
     let x: [Share<Arithmetic, u64>; 3] = deal(&numbers(&[2, 64, 1, 9], seed));
     let w: [Share<Arithmetic, u64>; 3] = deal(&numbers(&[3, 64, 1, 3], seed + 1));
     move |party| {

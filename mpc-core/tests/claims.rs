@@ -9,8 +9,7 @@ use mpc_core::protocol::{argmax::argmax, pool, product, relu::relu};
 use mpc_core::ring::{Arithmetic, Domain, Tensor, Word};
 use mpc_core::security::{Claim, Operands};
 use mpc_core::sharing::{ArithmeticShare, Share, reconstruct};
-use mpc_core::testing::{Recorder, deal, mesh, party, run_parties};
-use ndarray::IxDyn;
+use mpc_core::testing::{self, Recorder, deal, geometry, mesh, party, run_parties};
 
 /// The claims of all three parties, claim by claim.
 fn claims_of(
@@ -82,10 +81,9 @@ fn count(claims: &[(&str, usize)], kind: &str) -> usize {
     claims.iter().filter(|(k, _)| *k == kind).map(|(_, n)| n).sum()
 }
 
+/// Numbers of 24 bits, with a sign.
 fn numbers(shape: &[usize]) -> Tensor<u64> {
-    let n: usize = shape.iter().product();
-    let data = (0..n as u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40).wrapping_sub(1 << 23)).collect();
-    Tensor::from_shape_vec(IxDyn(shape), data).expect("as many elements as the shape says")
+    testing::numbers::<u64>(shape, 0).mapv(|x| (x % (1 << 24)).wrapping_sub(1 << 23)).into_shared()
 }
 
 #[test]
@@ -102,17 +100,8 @@ fn linear_layers_make_one_claim_each() {
     let claims = claims_of(&[numbers(&[3, 4]), numbers(&[4, 5])], |p, s| product::matmul(p, &s[0], &s[1]).map(drop));
     assert_eq!(claims.iter().map(check).collect::<Vec<_>>(), [("matmul", 15)]);
 
-    let geometry = ConvGeometry {
-        in_channels: 2,
-        out_channels: 3,
-        groups: 1,
-        input: [1, 9],
-        kernel: [1, 3],
-        stride: [1, 2],
-        dilation: [1, 1],
-        pad_begin: [0, 1],
-        pad_end: [0, 1],
-    };
+    let geometry =
+        ConvGeometry { stride: [1, 2], pad_begin: [0, 1], pad_end: [0, 1], ..geometry([2, 3], [1, 9], [1, 3]) };
     let inputs = [numbers(&[2, 2, 1, 9]), numbers(&[3, 2, 1, 3])];
     let claims = claims_of(&inputs, |p, s| product::conv(p, &geometry, &s[0], &s[1]).map(drop));
     assert_eq!(claims.iter().map(check).collect::<Vec<_>>(), [("conv", 2 * 3 * 5)]);

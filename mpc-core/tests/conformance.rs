@@ -15,7 +15,7 @@ use mpc_core::model::{
 use mpc_core::ring::{Arithmetic, Boolean, Tensor, fixed};
 use mpc_core::session::Conditions;
 use mpc_core::sharing::{RangedShare, Share, reconstruct};
-use mpc_core::testing::{deal, deal_ranged, three_parties};
+use mpc_core::testing::{deal, deal_ranged, geometry, three_parties};
 use mpc_core::wire::codec;
 use ndarray::{ArrayD, IxDyn};
 use proptest::prelude::*;
@@ -28,17 +28,7 @@ const LABEL: Head<'_> = Head::Label { unknown: None };
 
 /// The convolution of the networks below: 3 x 3, padded to keep the size.
 fn same(in_channels: usize, out_channels: usize, size: usize) -> ConvGeometry {
-    ConvGeometry {
-        in_channels,
-        out_channels,
-        groups: 1,
-        input: [size; 2],
-        kernel: [3; 2],
-        stride: [1; 2],
-        dilation: [1; 2],
-        pad_begin: [1; 2],
-        pad_end: [1; 2],
-    }
+    ConvGeometry { pad_begin: [1; 2], pad_end: [1; 2], ..geometry([in_channels, out_channels], [size; 2], [3; 2]) }
 }
 
 /// A network under test with a source of weights and inputs.
@@ -380,17 +370,7 @@ fn a_clip_bounds_what_follows() {
 #[test]
 fn lenet() {
     let mut case = Case::new(7, &[1, 28, 28]);
-    let conv = |input: usize, in_channels, out_channels| ConvGeometry {
-        in_channels,
-        out_channels,
-        groups: 1,
-        input: [input; 2],
-        kernel: [5; 2],
-        stride: [1; 2],
-        dilation: [1; 2],
-        pad_begin: [0; 2],
-        pad_end: [0; 2],
-    };
+    let conv = |input: usize, in_channels, out_channels| geometry([in_channels, out_channels], [input; 2], [5; 2]);
     let half = |input: usize| FloatOp::MaxPool(MaxPool(pool([input; 2], [2; 2], [2; 2], [0; 2])));
     let relu = || FloatOp::Relu(Relu::default());
     let scaled = |case: &mut Case, shape: &[usize], fan_in: usize| {

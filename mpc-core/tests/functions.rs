@@ -7,11 +7,10 @@ use mpc_core::model::op::function::Exp;
 use mpc_core::protocol::piecewise::{Argument, Piecewise};
 use mpc_core::protocol::polynomial::polynomial;
 use mpc_core::protocol::power::{Exponent, Octaves, power};
-use mpc_core::ring::{Arithmetic, Tensor, fixed};
+use mpc_core::ring::{Arithmetic, fixed};
 use mpc_core::session::Mode;
-use mpc_core::sharing::{ArithmeticShare, reconstruct};
-use mpc_core::testing::{deal, parties, run_verified};
-use ndarray::IxDyn;
+use mpc_core::sharing::ArithmeticShare;
+use mpc_core::testing::{deal, parties, revealed, run_verified, tensor};
 use proptest::prelude::*;
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
@@ -32,12 +31,9 @@ fn run(
     x: &[i64],
     protocol: impl Fn(&mut Party, &ArithmeticShare) -> Result<ArithmeticShare> + Sync,
 ) -> Vec<i64> {
-    let x = Tensor::from_shape_vec(IxDyn(&[x.len()]), x.iter().map(|&x| x as u64).collect()).expect("a vector");
-    let dealt = deal::<Arithmetic, u64>(&x);
+    let dealt = deal::<Arithmetic, u64>(&tensor(&[x.len()], x.iter().map(|&x| x as u64).collect()));
     let run = |party: &mut Party| protocol(party, &dealt[party.role().index()]);
-    let results = run_verified(parties(1, mode), run, |_, y| Ok(y));
-    let results = results.map(|result| result.expect("an honest run succeeds"));
-    reconstruct(&results).expect("consistent shares").iter().map(|&y| y as i64).collect()
+    revealed(run_verified(parties(1, mode), run, |_, y| Ok(y))).iter().map(|&y| y as i64).collect()
 }
 
 /// The largest distance from `expected`, and where it is.

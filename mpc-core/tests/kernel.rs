@@ -2,6 +2,7 @@
 
 use mpc_core::kernel::{ConvGeometry, Kernel};
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Word};
+use mpc_core::testing;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
@@ -211,17 +212,7 @@ fn nothing_to_multiply() {
 
 #[test]
 fn geometries_that_are_refused() {
-    let valid = ConvGeometry {
-        in_channels: 4,
-        out_channels: 6,
-        groups: 2,
-        input: [1, 8],
-        kernel: [1, 3],
-        stride: [1, 1],
-        dilation: [1, 1],
-        pad_begin: [0, 0],
-        pad_end: [0, 0],
-    };
+    let valid = ConvGeometry { groups: 2, ..testing::geometry([4, 6], [1, 8], [1, 3]) };
     valid.validate().unwrap();
     let refused = |change: fn(&mut ConvGeometry), reason: &str| {
         let mut g = valid.clone();

@@ -4,7 +4,7 @@ use mpc_core::protocol::lift::lift;
 use mpc_core::ring::{Arithmetic, Tensor};
 use mpc_core::session::Meter;
 use mpc_core::sharing::{InputRange, RangedShare, reconstruct};
-use mpc_core::testing::{deal_ranged, three_parties};
+use mpc_core::testing::{deal_components, deal_ranged, three_parties};
 use proptest::prelude::*;
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
@@ -42,10 +42,10 @@ fn lifted(shares: &[RangedShare; 3]) -> Vec<i64> {
 /// The parties' shares of these components.
 fn dealt(k: u32, components: &[[u64; 3]]) -> [RangedShare; 3] {
     let component = |slot: usize| {
-        let words = components.iter().map(|components| components[slot % 3]).collect();
+        let words = components.iter().map(|components| components[slot]).collect();
         Tensor::from_shape_vec(&[components.len()][..], words).expect("one dimension")
     };
-    [0, 1, 2].map(|role| RangedShare::new(&component(role), &component(role + 1), range(k)))
+    deal_components(&[0, 1, 2].map(component), range(k))
 }
 
 #[test]

@@ -8,14 +8,9 @@ use mpc_core::protocol::{argmax::argmax, convert, open, pool, product, relu::rel
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, Word};
 use mpc_core::session::Mode;
 use mpc_core::sharing::{Share, reconstruct};
-use mpc_core::testing::{computed, deal, parties, run_verified, three_parties};
+use mpc_core::testing::{computed, deal, parties, run_verified, tensor, three_parties};
 use mpc_core::{Error, Party, session::Meter};
-use ndarray::IxDyn;
 use proptest::prelude::*;
-
-fn tensor<W: Word>(shape: &[usize], data: Vec<W>) -> Tensor<W> {
-    Tensor::from_shape_vec(IxDyn(shape), data).expect("as many elements as the shape says")
-}
 
 /// Runs a protocol on fresh shares of `inputs` and reconstructs; also what each party spent.
 fn run<D: Domain, W: Word, E: Domain, V: Word>(
@@ -250,11 +245,11 @@ fn a_value_of_another_session_is_neither_opened_nor_released() {
 fn a_branch_does_not_verify() {
     let ends = parties(8, Mode::Active).map(|mut party| {
         let [mut other, _, _] = parties(8, Mode::Active);
-        let swap = |branch: &mut Party| {
+        let swap = move |branch: &mut Party| {
             std::mem::swap(branch, &mut other);
-            Ok(())
+            Ok(other)
         };
-        party.join(|_| Ok(()), swap).map(|_| other.verify().map(drop))
+        party.join(|_| Ok(()), swap).map(|((), branch)| branch.verify().map(drop))
     });
     for end in ends {
         assert!(matches!(&end, Ok(Err(Error::Invalid { reason, .. })) if reason.contains("a branch")), "{end:?}");
@@ -353,13 +348,14 @@ fn joins_nest_and_keep_their_order() {
     let (y, meters) = run::<Arithmetic, u64, Arithmetic, u64>(12, &[x], |p, s| {
         let s = &s[0];
         let mut sum = s.clone();
-        let cube = |p: &mut Party| {
-            let square = product::mul(p, s, s)?;
-            product::mul(p, &square, s)
-        };
         for _ in 0..3 {
-            let (left, (middle, right)) =
-                p.join(|p| product::mul(p, s, s), |p| p.join(|p| product::mul(p, s, s), cube))?;
+            let (outer, inner) = (s.clone(), s.clone());
+            let square = move |p: &mut Party| product::mul(p, &outer, &outer);
+            let cube = move |p: &mut Party| {
+                let square = product::mul(p, &inner, &inner)?;
+                product::mul(p, &square, &inner)
+            };
+            let (left, (middle, right)) = p.join(|p| product::mul(p, s, s), |p| p.join(square, cube))?;
             sum = sum.add(&left).add(&middle).add(&right);
         }
         Ok(sum)

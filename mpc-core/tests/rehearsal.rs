@@ -12,24 +12,14 @@ use mpc_core::model::op::{MaxPool, Relu, Reshape};
 use mpc_core::model::{Declared, FloatGraph, FloatOp, Function, Graph, PoolGeometry, compile, encode_weights};
 use mpc_core::ring::{Arithmetic, fixed};
 use mpc_core::session::{Conditions, Measured, Meter, Mode};
-use mpc_core::testing::{deal, deal_ranged, parties, run_verified};
+use mpc_core::testing::{deal, deal_ranged, geometry, parties, run_verified};
 use mpc_core::{Party, Result};
 use ndarray::{ArrayD, IxDyn};
 
 /// Convolution, max-pool with a ReLU, functions, and labels.
 fn network() -> Result<(Graph, Vec<ArrayD<f64>>)> {
     let mut network = FloatGraph::new(&[1, 4, 6])?;
-    let geometry = ConvGeometry {
-        in_channels: 1,
-        out_channels: 3,
-        groups: 1,
-        input: [4, 6],
-        kernel: [3, 3],
-        stride: [1, 1],
-        dilation: [1, 1],
-        pad_begin: [1, 1],
-        pad_end: [1, 1],
-    };
+    let geometry = ConvGeometry { pad_begin: [1, 1], pad_end: [1, 1], ..geometry([1, 3], [4, 6], [3, 3]) };
     let taps = network.weight("taps", weights(&[3, 1, 3, 3]))?;
     let x = network.push("conv", FloatOp::Conv(geometry), &[0, taps])?;
     let x = network.push("relu", FloatOp::Relu(Relu::default()), &[x])?;

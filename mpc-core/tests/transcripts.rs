@@ -19,7 +19,7 @@ use mpc_core::protocol::{
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, Word};
 use mpc_core::security::Passive;
 use mpc_core::sharing::{InputRange, RangedShare, Share};
-use mpc_core::testing::{Hook, Tap, mesh, party, run_parties};
+use mpc_core::testing::{Hook, Tap, geometry, mesh, party, run_parties};
 use mpc_core::{Party, Role};
 use ndarray::IxDyn;
 
@@ -139,17 +139,7 @@ fn products() {
     assert_private("matmul", &words, &[32, 32], |p, s: &[Share<Arithmetic, u64>]| {
         product::matmul(p, &s[0], &s[1]).map(drop)
     });
-    let geometry = ConvGeometry {
-        in_channels: 8,
-        out_channels: 8,
-        groups: 1,
-        input: [8, 8],
-        kernel: [8, 8],
-        stride: [1, 1],
-        dilation: [1, 1],
-        pad_begin: [4, 4],
-        pad_end: [3, 3],
-    };
+    let geometry = ConvGeometry { pad_begin: [4, 4], pad_end: [3, 3], ..geometry([8, 8], [8, 8], [8, 8]) };
     assert_private("conv", &words, &[8, 8, 8, 8], |p, s: &[Share<Arithmetic, u64>]| {
         product::conv(p, &geometry, &s[0], &s[1]).map(drop)
     });

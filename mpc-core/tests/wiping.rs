@@ -18,7 +18,7 @@ use mpc_core::ring::{Arithmetic, Tensor, fixed};
 use mpc_core::session::{Conditions, Mode};
 use mpc_core::sharing::{Dealt, InputRange, RangedShare, Seed, share_from};
 use mpc_core::testing::traces::Marks;
-use mpc_core::testing::{deal, mesh};
+use mpc_core::testing::{deal, geometry, mesh};
 use mpc_core::wire::share::{decode_dealt, encode_dealt};
 use mpc_core::{Party, Role};
 use ndarray::{ArrayD, IxDyn};
@@ -91,17 +91,7 @@ fn model() -> (Graph, Vec<ArrayD<f64>>) {
     let mut weight = |shape: &[usize]| {
         ArrayD::from_shape_simple_fn(IxDyn(shape), || f64::from(rng.next_u32()) / f64::from(u32::MAX) - 0.5)
     };
-    let conv = ConvGeometry {
-        in_channels: 1,
-        out_channels: 4,
-        groups: 1,
-        input: [16; 2],
-        kernel: [3; 2],
-        stride: [1; 2],
-        dilation: [1; 2],
-        pad_begin: [1; 2],
-        pad_end: [1; 2],
-    };
+    let conv = ConvGeometry { pad_begin: [1; 2], pad_end: [1; 2], ..geometry([1, 4], [16; 2], [3; 2]) };
     let pool = PoolGeometry { input: [16; 2], kernel: [2; 2], stride: [2; 2], pad_begin: [0; 2], pad_end: [0; 2] };
     let build = || {
         let mut network = FloatGraph::new(&SHAPE[1..])?;

@@ -1,4 +1,4 @@
-//! Answers that are also published to a WebSocket, independently of the HTTP response.
+//! Publishes answers to a WebSocket, independently of the HTTP response.
 
 use std::io;
 use std::str::FromStr;

@@ -60,7 +60,7 @@ impl Templates {
         Self { digests: Digests::of([&columns]), columns }
     }
 
-    /// So many of nothing in particular: what a comparison costs does not depend on it.
+    /// `count` dummy templates: what a comparison costs does not depend on them.
     pub fn rehearsed(size: usize, count: usize) -> Self {
         let component = tensor(&[size], vec![1; size]);
         Self::new(size, &vec![Share::new(component.clone(), component); count])

@@ -1,5 +1,5 @@
 //! What an evaluation will cost, layer by layer, found out by doing it: three parties in this process evaluate the
-//! graph on shares of nothing in particular.
+//! graph on dummy shares.
 //!
 //! What parties send and compute does not depend on what they hold, so rounds and bytes are those of the real
 //! evaluation, checks of active security included, and so is the processor time but for the transport and the speed of

@@ -8,16 +8,16 @@ use crate::ring::{Domain, Word};
 /// Blocks of 64 words that are transposed side by side: as many words as a cache line of a plane has.
 const BLOCKS: usize = 8;
 
-/// So many planes are collected bit by bit faster than all 64 of a block are transposed.
+/// The most planes that are collected bit by bit faster than all 64 of a block are transposed.
 #[cfg(target_arch = "x86_64")]
 const FEW: usize = 4;
 
 impl Kernel {
     /// These bits of every word as planes of ceil(n / 64) words: bit j of word i of the first plane is bit `bits.start` of
-    /// element 64 i + j. Bits behind the last element are zero.
+    /// element 64 i + j. Bits past the last element are zero.
     ///
     /// # Panics
-    /// If the range ends behind the word.
+    /// If the range ends past the word.
     pub fn to_planes<W: Word>(self, words: &[W], bits: Range<usize>) -> Vec<u64> {
         assert!(bits.end <= W::BITS as usize);
         let per_plane = words.len().div_ceil(64);

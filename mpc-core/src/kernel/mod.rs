@@ -1,4 +1,4 @@
-//! Local compute, oblivious to what the numbers mean.
+//! Local computation on words, whatever they stand for.
 //!
 //! Every kernel exists in plain Rust and, on x86-64, for AVX2 and AVX-512; [`Kernel::detect`] chooses at run time, and
 //! the tests hold every variant against an independent reference. All take whole tensors as row-major slices, and

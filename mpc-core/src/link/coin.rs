@@ -1,6 +1,6 @@
-//! Public coins that nobody can foresee or steer.
+//! Public coins that no party can foresee or steer.
 //!
-//! Pj derives the component c_j = F(k_j) of a random sharing; P_{j+1} is the one who lacks it.
+//! Pj derives the component c_j = F(k_j) of a random sharing; P_{j+1} lacks it.
 //!
 //! 1. Pj sends c_j to P_{j+1}, **against** the direction of [`reshare`](super::reshare), after it has received every message
 //!    of the batch that the coin is for. The coin is a hash of c_0, c_1 and c_2.

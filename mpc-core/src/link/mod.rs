@@ -1,4 +1,4 @@
-//! One party's end of one branch of a session: role, network, keys, kernels, the bill, and the public transcript.
+//! One party's end of one branch of a session: role, network, keys, kernels, meter and public transcript.
 //!
 //! The instructions that talk are built on it: [`reshare`], [`open`] and the [`coin`].
 
@@ -6,18 +6,20 @@ pub mod coin;
 pub mod open;
 pub mod reshare;
 pub mod round;
+pub(crate) mod worker;
 
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result, Step};
-use crate::kernel::{Kernel, wipe_stack};
+use crate::kernel::Kernel;
 use crate::network::Network;
 use crate::prss::Prss;
 use crate::ring::Word;
 use crate::role::Role;
 use crate::session::{Branch, Meter};
+use worker::Worker;
 
-/// Everything that an instruction needs; see [`Party`](crate::party::Party) for what protocols use.
+/// The state that an instruction runs on; see [`Party`](crate::party::Party) for what protocols use.
 pub struct Link {
     network: Box<dyn Network>,
     prss: Prss,
@@ -25,9 +27,12 @@ pub struct Link {
     branch: Branch,
     meter: Meter,
     transcript: Sha256,
-    idle: Vec<Link>,
+    idle: Vec<Lent>,
     children: usize,
 }
+
+/// The end of a branch, and the thread that it runs in.
+pub(crate) type Lent = (Link, Worker);
 
 impl Link {
     /// The root of a session.
@@ -41,29 +46,30 @@ impl Link {
         Self { network, prss, kernel, branch, meter, transcript, idle: Vec::new(), children: 0 }
     }
 
-    /// The link of a branch for a piece that runs beside this one: one that is idle, or the next child.
-    pub(crate) fn lend(&mut self) -> Result<Link> {
-        if let Some(child) = self.idle.pop() {
-            return Ok(child);
+    /// The link and the thread of a branch, for a piece that runs beside this one: those of an idle branch, or of the next child.
+    pub(crate) fn lend(&mut self) -> Result<Lent> {
+        if let Some(idle) = self.idle.pop() {
+            return Ok(idle);
         }
+        let worker = Worker::start()?;
         let branch = self.branch.child(self.children);
         self.children += 1;
-        Ok(Self::at(self.network.branch(branch)?, self.prss.branch(branch), self.kernel, branch))
+        Ok((Self::at(self.network.branch(branch)?, self.prss.branch(branch), self.kernel, branch), worker))
     }
 
     /// Takes back a branch whose piece has ended, with what it has added since both meters stood at `before` (here, there):
     /// bytes add up, rounds count as the longer of the two, and its transcript becomes part of this one.
-    pub(crate) fn take_back(&mut self, branch: Link, before: [Meter; 2]) {
+    pub(crate) fn take_back(&mut self, (branch, worker): Lent, before: [Meter; 2]) {
         let (here, there) = (self.meter, branch.meter);
         let [rounds_here, rounds_there] = [here.rounds - before[0].rounds, there.rounds - before[1].rounds];
         self.meter.rounds += rounds_there.saturating_sub(rounds_here);
         self.meter.bytes_sent += there.bytes_sent - before[1].bytes_sent;
         let transcript = branch.transcript.clone().finalize();
         self.note(b"branch", &transcript);
-        self.idle.push(branch);
+        self.idle.push((branch, worker));
     }
 
-    /// Whether this is a session's own link, and not that of a branch.
+    /// Whether this is the link of a session's root branch.
     pub(crate) fn is_root(&self) -> bool {
         self.branch == Branch::ROOT
     }
@@ -78,7 +84,8 @@ impl Link {
         self.kernel
     }
 
-    /// Chooses other kernels than the best ones, for tests.
+    #[cfg(feature = "testing")]
+    /// Replaces the kernels that the machine runs best, for tests.
     pub fn set_kernel(&mut self, kernel: Kernel) {
         self.kernel = kernel;
     }
@@ -88,7 +95,7 @@ impl Link {
         &mut self.prss
     }
 
-    /// What was spent so far.
+    /// The rounds and bytes so far.
     pub fn meter(&self) -> Meter {
         self.meter
     }
@@ -105,7 +112,7 @@ impl Link {
     /// 64 bytes.
     ///
     /// # Errors
-    /// [`Error::Cheating`] with this step where a peer has another one.
+    /// [`Error::Cheating`] with this step where a peer has another transcript.
     pub fn compare_transcripts(&mut self, step: Step) -> Result<()> {
         let position = self.prss.position();
         self.note(&[step as u8], &position.to_le_bytes());
@@ -139,49 +146,5 @@ impl Link {
     /// Hands everything queued to the transport.
     pub fn flush(&mut self) -> Result<()> {
         self.network.flush()
-    }
-}
-
-/// Runs two pieces of a session at the same time; each ends the session where it fails, so that the other does not wait in vain.
-///
-/// # Errors
-/// The first piece's error, else the second's; but cheating that the second has found counts more than that the first lost a peer by it.
-/// Which of two checks that fail is told says nothing of secrets: `docs/argument.md`, Lemma 10.
-pub(crate) fn in_parallel<A, B: Send>(
-    first: impl FnOnce() -> Result<A>,
-    second: impl FnOnce() -> Result<B> + Send,
-) -> Result<(A, B)> {
-    let (a, b) = std::thread::scope(|scope| {
-        let running = scope.spawn(|| {
-            let b = second();
-            wipe_stack();
-            b
-        });
-        let a = first();
-        (a, running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    });
-    match (a, b) {
-        (Err(first), Err(cheating @ Error::Cheating { .. })) if !matches!(first, Error::Cheating { .. }) => {
-            Err(cheating)
-        }
-        (a, b) => Ok((a?, b?)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_two_errors_the_first_is_told_unless_only_the_second_is_cheating() {
-        let lost = || Error::Transport { peer: Role::P1, step: "receive", reason: "gone".into() };
-        let found = |step| Error::Cheating { step };
-        let told = |a: Result<()>, b: Result<()>| in_parallel(|| a, move || b).map(drop);
-        assert_eq!(told(Ok(()), Ok(())), Ok(()));
-        assert_eq!(told(Ok(()), Err(lost())), Err(lost()));
-        assert_eq!(told(Err(lost()), Err(Error::Aborted("".into()))), Err(lost()));
-        assert_eq!(told(Err(lost()), Err(found(Step::Coins))), Err(found(Step::Coins)));
-        assert_eq!(told(Err(found(Step::Products)), Err(lost())), Err(found(Step::Products)));
-        assert_eq!(told(Err(found(Step::Products)), Err(found(Step::Coins))), Err(found(Step::Products)));
     }
 }

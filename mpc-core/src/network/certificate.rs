@@ -159,7 +159,7 @@ pub(super) fn validity(
             at(valid.from).map(|_| valid)
         }
         (Err(other), _) | (_, Err(other)) => Err(other),
-        (Ok(_), Ok(_)) => Err(Distrust::Chain("it never ends".into())),
+        (Ok(_), Ok(_)) => Err(Distrust::Chain("it never expires".into())),
     }
 }
 

@@ -45,7 +45,7 @@ impl Runtime for Drivers {
 /// What quinn runs in the background.
 type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// One of them.
+/// One background task of quinn.
 struct Driver {
     /// None when it has ended.
     future: Mutex<Option<Running>>,

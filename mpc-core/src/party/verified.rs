@@ -12,7 +12,8 @@
 //!
 //! fn square(mut party: Party, x: &ArithmeticShare, computed: Computed<ArithmeticShare>) -> Result<()> {
 //!     mul(&mut party, x, x)?;
-//!     party.join(|left| mul(left, x, x), |right| mul(right, x, x))?;
+//!     let y = x.clone();
+//!     party.join(|left| mul(left, x, x), move |right| mul(right, &y, &y))?;
 //!     let mut verified: VerifiedParty = party.verify()?;
 //!     open(&mut verified, computed)?;
 //!     Ok(())
@@ -166,17 +167,17 @@ impl<T> Computed<T> {
     }
 }
 
-/// A party whose session is over but for what leaves it.
+/// A party whose computation is over: it only opens and releases.
 ///
 /// In the active modes it proves that
 /// - every product that its party has recorded, in branches too, was checked, and that all three parties have seen the same up to
-///   there, but for the soundness error of the mode;
+///   there, except with the probability of the soundness error of the mode;
 /// - no product was computed after that;
 /// - what it opens or releases was computed in its own session, before. A value of another session is an error.
 ///
 /// In passive mode no product was checked, and it proves the last two only: the protocol has run to its end.
 ///
-/// It does not prove that every protocol offers its products as claims (`tests/claims.rs` shows that), nor that nobody has sent a
+/// It does not prove that every protocol offers its products as claims (`tests/claims.rs` shows that), nor that no code has sent a
 /// share over the [`Link`](crate::link::Link) by hand.
 #[must_use]
 pub struct VerifiedParty {

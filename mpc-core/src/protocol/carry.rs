@@ -13,7 +13,7 @@
 //!    ones need.
 //!
 //! ceil(log2(n + 1)) rounds for n positions, one fewer than a tree over g and p that are computed first, and as many
-//! ands but for one or two (about 3n - log2(n)). Private because only reshares talk. Source: the dot-product gates of
+//! ands except for one or two (about 3n - log2(n)). Private because only reshares talk. Source: the dot-product gates of
 //! `docs/adr/0008`, each term a product of its own.
 
 use std::collections::HashMap;

@@ -4,7 +4,7 @@ use std::ops::{Add, AddAssign};
 
 use crate::session::Conditions;
 
-/// Of all three parties together.
+/// Rounds, and the bytes of all three parties together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cost {
     /// Messages that have to wait for each other.

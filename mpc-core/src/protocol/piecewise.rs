@@ -44,11 +44,11 @@ pub struct Piecewise {
     ends: Vec<i64>,
     centres: Vec<u64>,
     coefficients: [Vec<u64>; 4],
-    /// Of c_0; c_k has 16 k fewer.
+    /// The fractional bits of c_0; c_k has 16 k fewer.
     frac_bits: u32,
 }
 
-/// cos(pi / 8) and cos(3 pi / 8): zeros of the Chebyshev polynomial of degree 4 but for the signs.
+/// cos(pi / 8) and cos(3 pi / 8): the magnitudes of the zeros of the Chebyshev polynomial of degree 4.
 const CHEBYSHEV_4: [f64; 2] = [0.9238795325112867, 0.3826834323650898];
 
 impl Piecewise {

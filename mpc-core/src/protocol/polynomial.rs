@@ -103,7 +103,7 @@ pub(super) fn interpolate<const N: usize>(nodes: [f64; N], f: impl Fn(f64) -> f6
     coefficients
 }
 
-/// Zeros of the Chebyshev polynomial of degree 9 but for the signs: cos(10 degrees), cos(30), cos(50), cos(70).
+/// The magnitudes of the zeros of the Chebyshev polynomial of degree 9: cos(10 degrees), cos(30), cos(50), cos(70).
 const CHEBYSHEV_9: [f64; 4] = [0.984807753012208, 0.8660254037844386, 0.6427876096865394, 0.3420201433256687];
 
 /// Coefficients that come close to f on [-1, 1]: the interpolant at Chebyshev's nodes.

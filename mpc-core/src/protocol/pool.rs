@@ -1,5 +1,5 @@
 //! The elementwise maximum of several sharings, optionally with zero as one more: max-pooling with its windows
-//! gathered, and the ReLU behind.
+//! gathered, and the ReLU after it.
 //!
 //! Pi holds (x_i, x_{i+1}) of m candidates. Level by level ([`Levels`]), all windows of a layer at once:
 //!
@@ -64,7 +64,7 @@ pub fn max_relu<W: Claimable>(
     let keys = concat(&[&Share::zeros(&[n]), &keys]).reshape(&[keys.shape()[0] + 1, n]);
     let (wins, values) = match rescale {
         0 => (winners(party, &keys, k + 1)?, left),
-        _ => party.join(|party| winners(party, &keys, k + 1), |party| truncate(party, &left, rescale))?,
+        _ => party.join(|party| winners(party, &keys, k + 1), move |party| truncate(party, &left, rescale))?,
     };
     Ok(rows::sum(&inject(party, &wins, &values)?).reshape(shape))
 }

@@ -133,7 +133,7 @@ pub(super) fn component<D: Domain, W: Word>(role: Role, slot: Role, x: &Share<D,
 /// A matrix product or convolution whose message is on its way.
 #[must_use = "the peers have sent what this waits for"]
 pub struct PendingLinear {
-    /// Of a convolution.
+    /// `Some` for a convolution.
     geometry: Option<ConvGeometry>,
     x: ArithmeticShare,
     y: ArithmeticShare,

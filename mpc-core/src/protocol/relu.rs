@@ -72,7 +72,8 @@ fn sign_and_value<W: Claimable>(
     if rescale == 0 {
         return Ok((msb(party, &compared, k)?, x.clone()));
     }
-    party.join(|party| msb(party, &compared, k), |party| truncate(party, x, rescale))
+    let x = x.clone();
+    party.join(|party| msb(party, &compared, k), move |party| truncate(party, &x, rescale))
 }
 
 /// The elements of several sharings one after the other, flat.

@@ -36,7 +36,8 @@ use crate::sharing::{ArithmeticShare, slice, tensor};
 /// # Panics
 /// If m is zero or exceeds w - 3.
 pub fn round<W: Claimable>(party: &mut Party, x: &ArithmeticShare<W>, m: u32) -> Result<ArithmeticShare<W>> {
-    let (truncated, carries) = party.join(|party| truncate(party, x, m), |party| low_carries(party, x, m))?;
+    let low = x.clone();
+    let (truncated, carries) = party.join(|party| truncate(party, x, m), move |party| low_carries(party, &low, m))?;
     Ok(truncated.add(&carries).add_constant(party.role(), W::ZERO.wrapping_sub(W::ONE)))
 }
 

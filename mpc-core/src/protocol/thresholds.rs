@@ -24,13 +24,13 @@ use crate::sharing::{ArithmeticShare, slice, tensor};
 pub struct Reached {
     /// Numbers 0 and 1, `[thresholds, elements of x]`.
     bits: ArithmeticShare,
-    /// Of x.
+    /// The shape of x.
     shape: Vec<usize>,
 }
 
 /// Compares every element of x with every threshold, both of magnitude below 2^(width.bits-1). With lowest bits left
-/// out, thresholds are rounded down to multiples of 2^drop, and an x that is less than 2^(drop+1) above one may count as below it. Rounds: those of a comparison and 2;
-/// bytes: for each threshold those of a comparison and 8.
+/// out, thresholds are rounded down to multiples of 2^drop, and an x that is less than 2^(drop+1) above one may count as
+/// below it. Rounds: those of a comparison and 2; bytes: for each threshold those of a comparison and 8.
 ///
 /// # Panics
 /// As [`coarse`], if there are no thresholds or not in ascending order, or if the width is 64.

@@ -67,12 +67,12 @@ pub fn unit(party: &mut Party, x: &ArithmeticShare, bits: u32) -> Result<Arithme
     truncate(party, &product, SQUARES / 2 + RESULT_BITS - FRAC_BITS)
 }
 
-/// Of 1 / sqrt(y) in t = (8 y - 5) / 3.
+/// The coefficients of 1 / sqrt(y) in t = (8 y - 5) / 3.
 fn coefficients() -> Coefficients {
     fit(|t| 1.0 / ((3.0 * t + 5.0) / 8.0).sqrt())
 }
 
-/// Of each row of d elements.
+/// The sum of each row of d elements.
 fn sums(t: &Tensor<u64>, d: usize) -> Tensor<u64> {
     let sum = |row: &[u64]| row.iter().fold(0u64, |sum, &x| sum.wrapping_add(x));
     tensor(&[t.len() / d], slice(t).chunks_exact(d).map(sum).collect())

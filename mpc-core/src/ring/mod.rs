@@ -76,7 +76,7 @@ word!(u8, u16, u32, u64);
 pub trait Domain: Copy + Default + Send + Sync + std::fmt::Debug + 'static {
     /// The group operation of the sharing.
     fn add<W: Word>(a: W, b: W) -> W;
-    /// Its inverse.
+    /// The inverse of [`Domain::add`].
     fn sub<W: Word>(a: W, b: W) -> W;
     /// The product that distributes over [`Domain::add`].
     fn mul<W: Word>(a: W, b: W) -> W;

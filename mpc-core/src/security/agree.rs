@@ -1,4 +1,4 @@
-//! Do both holders of a component that came from outside hold the same?
+//! The comparison of components that came from outside between their two holders.
 //!
 //! Component x_j of an input or of a model is with P_j and P_{j-1}, who share key k_j. A client or a publisher that gave them
 //! different components, or a party that changed its own after the fact, would make the check of products pass or fail

@@ -1,11 +1,11 @@
-//! What stands between a product and its opening.
+//! The checks between a product and its opening.
 //!
-//! Every product is offered as a [`Claim`]; nothing unmasked is opened but by a [`VerifiedParty`](crate::party::VerifiedParty), whose
-//! products were checked by [`Security::verify`]. Passive security keeps no claims. An active one records them and checks them in
-//! batches; the protocols do not know which of the two they run under.
+//! Every product is offered as a [`Claim`]. Only a [`VerifiedParty`](crate::party::VerifiedParty), whose products
+//! [`Security::verify`] has checked, opens a value without a mask. Passive security keeps no claims. Active security records
+//! them and checks them in batches. Protocols do not know which of the two they run under.
 //!
-//! A session's security is named by its [`Mode`]. Which rings a check works in, and that it leaves nothing out, only tests can choose
-//! otherwise (feature `testing`).
+//! A [`Mode`] names the security of a session. Only tests (feature `testing`) can choose other rings for a check or leave out a
+//! part of it.
 
 // Public for tests, see below.
 #[cfg_attr(not(feature = "testing"), allow(unreachable_pub))]
@@ -39,17 +39,17 @@ pub(crate) fn of(mode: Mode, context: &Id) -> Box<dyn Security> {
     }
 }
 
-/// Collision-resistant digests of the components x_i and x_{i+1} of what a party was given.
+/// Collision-resistant digests of the two components that a party was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digests {
-    /// Of x_i.
+    /// The digest of x_i.
     pub own: Id,
-    /// Of x_{i+1}.
+    /// The digest of x_{i+1}.
     pub next: Id,
 }
 
 impl Digests {
-    /// Of the words of several sharings, one after the other, each behind its shape.
+    /// The digests of several sharings: the words of one after the other, each sharing prefixed with its shape.
     pub fn of<'a, D: Domain + 'a, W: Word>(shares: impl IntoIterator<Item = &'a Share<D, W>>) -> Self {
         let mut hashes = [Sha256::new(), Sha256::new()];
         for share in shares {
@@ -66,7 +66,7 @@ impl Digests {
 
 /// What a session does about cheating.
 pub trait Security: Send {
-    /// Whether [`Security::record`] wants to hear about products at all.
+    /// Whether [`Security::record`] takes claims.
     fn wants_claims(&self) -> bool;
 
     /// In how many copies a value is opened.
@@ -74,7 +74,7 @@ pub trait Security: Send {
         Copies::One
     }
 
-    /// Takes note of a product. Called only where [`Security::wants_claims`].
+    /// Records a product. Called only where [`Security::wants_claims`].
     fn record(&mut self, claim: Claim);
 
     /// An empty record for a branch of the same session.
@@ -83,16 +83,16 @@ pub trait Security: Send {
     /// Hands over what was recorded and not yet checked, in order; a branch does so when it joins.
     fn take(&mut self) -> Vec<Claim>;
 
-    /// Compares the components of what came from outside (the model, an input) between their two holders, in every mode. Must come
-    /// before the first product. 1 round, 64 bytes for each thing.
+    /// Compares the components of what came from outside (the model, an input) between their two holders, in every mode, before the
+    /// first product. 1 round, 64 bytes for each thing.
     ///
     /// # Errors
-    /// [`Error::Cheating`](crate::Error::Cheating) with the step of what two holders hold different components of.
+    /// [`Error::Cheating`](crate::Error::Cheating) with the step whose components differ between their holders.
     fn agree(&mut self, link: &mut Link, given: &[(Step, Digests)]) -> Result<()> {
         agree::agree(link, given)
     }
 
-    /// Checks what was recorded if it is much. A mode without checks does nothing.
+    /// Checks what was recorded once enough has gathered. A mode without checks does nothing.
     ///
     /// # Errors
     /// As [`Security::verify`].

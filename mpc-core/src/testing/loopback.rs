@@ -18,17 +18,17 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Three connected servers.
 pub struct Loopback {
-    /// Their keys, by role.
+    /// The keys of the servers, by role.
     pub identities: [Arc<Identity>; 3],
-    /// Who they are and where.
+    /// The names, addresses and keys of the servers.
     pub cluster: Cluster,
     /// The servers, by role.
     pub parties: Vec<Server>,
 }
 
-/// One of them.
+/// One connected server.
 pub struct Server {
-    /// Its connections.
+    /// The connections to the peers.
     pub mesh: Mesh,
     /// What comes in besides sessions.
     pub inbox: Inbox,

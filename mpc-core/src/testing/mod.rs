@@ -2,6 +2,7 @@
 
 pub mod chosen;
 pub mod fault;
+mod fixtures;
 #[cfg(feature = "quic")]
 pub mod loopback;
 mod recorder;
@@ -20,11 +21,10 @@ use crate::network::memory::{self, MemoryNetwork};
 use crate::party::{Computed, Party, VerifiedParty};
 use crate::prss::Prss;
 pub use crate::prss::tape;
-use crate::ring::{Domain, Tensor, Word};
 use crate::role::Role;
 use crate::security::{self, Security};
 use crate::session::Mode;
-use crate::sharing::{InputRange, RangedShare, Share, share, share_ranged};
+pub use fixtures::{deal, deal_components, deal_ranged, geometry, numbers, revealed, tensor, vector};
 pub use recorder::Recorder;
 pub use tap::{Hook, Message, Tap};
 
@@ -95,22 +95,4 @@ fn at_once<T: Send>(parties: [Party; 3], session: impl Fn(Party) -> T + Sync) ->
         });
         running.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })
-}
-
-/// The three parties' shares of a secret.
-///
-/// # Panics
-/// If the operating system has no randomness.
-pub fn deal<D: Domain, W: Word>(secret: &Tensor<W>) -> [Share<D, W>; 3] {
-    let dealt = share::<D, W>(secret).expect("randomness");
-    dealt.map(|dealt| Share::new(dealt.own.expand(secret.shape()), dealt.next.expand(secret.shape())))
-}
-
-/// The three parties' shares of numbers within a range.
-///
-/// # Panics
-/// If a number is not in the range, or the operating system has no randomness.
-pub fn deal_ranged(secret: &Tensor<u64>, range: InputRange) -> [RangedShare; 3] {
-    let dealt = share_ranged(secret, range).expect("numbers in range, and randomness");
-    dealt.map(|dealt| RangedShare::from_dealt(&dealt, secret.shape(), range))
 }

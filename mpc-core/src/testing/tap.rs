@@ -16,7 +16,7 @@ pub struct Message<'a> {
     pub from: Role,
     /// Who receives it.
     pub to: Role,
-    /// Its bytes.
+    /// The bytes of the message.
     pub bytes: &'a mut [u8],
 }
 

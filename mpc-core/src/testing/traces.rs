@@ -17,7 +17,7 @@ const PAGE: usize = 4096;
 /// Byte strings to look for. They are kept inverted, so that they are not what is found.
 pub struct Marks {
     inverted: HashSet<[u8; LENGTH]>,
-    /// Of a mark's first two bytes, inverted.
+    /// By two bytes, inverted: whether a mark begins with them.
     begins: Vec<bool>,
 }
 

@@ -328,7 +328,7 @@ pub fn publication_id(manifest: &str, graph: &[u8], fresh: &Id) -> Id {
     hash(b"mpc publication v1", &[manifest.as_bytes(), graph, fresh])
 }
 
-/// SHA-256 of a domain and parts, each behind its length, so that no two lists of parts collide.
+/// SHA-256 of a domain and parts, each prefixed with its length, so that no two lists of parts collide.
 pub(super) fn hash(domain: &[u8], parts: &[&[u8]]) -> Id {
     let mut hasher = Sha256::new();
     for part in std::iter::once(&domain).chain(parts) {

@@ -18,6 +18,7 @@ use mpc_core::ring::{Domain, Tensor, Word};
 use mpc_core::security::Claimable;
 use mpc_core::session::Conditions;
 use mpc_core::sharing::{ArithmeticShare, BitShare, InputRange, RangedShare, Share};
+use mpc_core::testing::geometry;
 use mpc_core::{Party, Result, Role};
 use ndarray::{ArrayD, IxDyn};
 use rand_chacha::ChaCha12Rng;
@@ -211,14 +212,14 @@ pub(crate) const PROTOCOLS: &[Program] = &[
         name: "join",
         run: |p, d| {
             let x = d.numbers::<u64>(&[2], 20);
-            let cube = |p: &mut Party| {
-                let square = product::mul(p, &x, &x)?;
-                product::mul(p, &square, &x)
+            let y = x.clone();
+            let cube = move |p: &mut Party| {
+                let square = product::mul(p, &y, &y)?;
+                product::mul(p, &square, &y)
             };
-            let (square, (cube, fourth)) = p.join(
-                |p| product::mul(p, &x, &x),
-                |p| p.join(cube, |p| cube(p).and_then(|cube| product::mul(p, &cube, &x))),
-            )?;
+            let (y, same) = (x.clone(), cube.clone());
+            let fourth = move |p: &mut Party| same(p).and_then(|cube| product::mul(p, &cube, &y));
+            let (square, (cube, fourth)) = p.join(|p| product::mul(p, &x, &x), |p| p.join(cube, fourth))?;
             Ok(scores(square.add(&cube).add(&fourth)))
         },
     },
@@ -245,7 +246,7 @@ static LENET: LazyLock<(Graph, Vec<Tensor<u64>>)> = LazyLock::new(|| {
     let mut build = || {
         let mut network = FloatGraph::new(&[1, 4, 4])?;
         let w = network.weight("conv", weight(&[2, 1, 3, 3]))?;
-        let x = network.push("conv", FloatOp::Conv(geometry(1, 2, 1)), &[0, w])?;
+        let x = network.push("conv", FloatOp::Conv(strided([1, 2], 1)), &[0, w])?;
         let x = network.push("relu", FloatOp::Relu(Relu { ceiling: Some(3.0) }), &[x])?;
         let pool = PoolGeometry { input: [2; 2], kernel: [2; 2], stride: [2; 2], pad_begin: [0; 2], pad_end: [0; 2] };
         let x = network.push("pool", FloatOp::MaxPool(MaxPool(pool)), &[x])?;
@@ -289,22 +290,12 @@ fn and(party: &mut Party, dealer: &mut Dealer) -> Result<Output> {
     product::mul(party, &x, &y).map(Output::Labels)
 }
 
-fn geometry(in_channels: usize, out_channels: usize, groups: usize) -> ConvGeometry {
-    ConvGeometry {
-        in_channels,
-        out_channels,
-        groups,
-        input: [4, 4],
-        kernel: [3, 3],
-        stride: [2, 2],
-        dilation: [1, 1],
-        pad_begin: [1, 0],
-        pad_end: [0, 1],
-    }
+fn strided(channels: [usize; 2], groups: usize) -> ConvGeometry {
+    ConvGeometry { groups, stride: [2, 2], pad_begin: [1, 0], pad_end: [0, 1], ..geometry(channels, [4, 4], [3, 3]) }
 }
 
 fn conv(party: &mut Party, dealer: &mut Dealer, groups: usize) -> Result<Output> {
-    let geometry = geometry(2, 2, groups);
+    let geometry = strided([2, 2], groups);
     let (x, w) = (dealer.numbers(&[1, 2, 4, 4], 20), dealer.numbers(&[2, 2 / groups, 3, 3], 20));
     product::conv(party, &geometry, &x, &w).map(scores)
 }

@@ -42,7 +42,7 @@ fn against_reshare(link: &mut Link, meanwhile: Option<Meanwhile>) -> Result<[u64
 /// Two products, then weights for their check. The cheater looks at the weights before it sends its part of the products,
 /// with errors that cancel. Returns the products and the weights.
 fn products(cheater: Role, deadline: Duration, toss: Toss) -> [Result<(ArithmeticShare, [u64; 2])>; 3] {
-    let (x, y) = (deal::<Arithmetic, u64>(&tensor(&X)), deal::<Arithmetic, u64>(&tensor(&Y)));
+    let (x, y) = (deal::<Arithmetic, u64>(&vector(&X)), deal::<Arithmetic, u64>(&vector(&Y)));
     let parties = memory::mesh(deadline).map(|network| party(network, 1, Box::new(Passive)));
     run_parties(parties, |party| {
         let (role, link) = (party.role(), party.link());
@@ -62,7 +62,7 @@ fn products(cheater: Role, deadline: Duration, toss: Toss) -> [Result<(Arithmeti
             link.round(|round| round.send(role.prev(), &part))
         };
         let weights = toss(link, Some(&mut cheat))?;
-        Ok((Share::new(tensor(&part), tensor(&next)), weights))
+        Ok((Share::new(vector(&part), vector(&next)), weights))
     })
 }
 
@@ -92,7 +92,7 @@ fn the_product_releases_nothing_to_one_who_waits() {
 /// The cheater gives the next party another coin than the previous one, for the mask of the last claim. What it sees of the opening:
 /// the component that it lacks, under the mask times either coin.
 fn opened_under_two_coins(cheater: Role, security: fn() -> Box<dyn Security>) -> (usize, [Result<()>; 3]) {
-    let (x, y) = (deal::<Arithmetic, u64>(&tensor(&X)), deal::<Arithmetic, u64>(&tensor(&Y)));
+    let (x, y) = (deal::<Arithmetic, u64>(&vector(&X)), deal::<Arithmetic, u64>(&vector(&Y)));
     let program = |party: &mut Party| {
         let mine = party.role().index();
         mul(party, &x[mine], &y[mine]).map(drop)
@@ -125,7 +125,7 @@ fn must_be_compared_before_anything_is_opened() {
 /// them; in the other part it has falsified the product, or not.
 #[test]
 fn a_part_with_a_false_coin_opens_nothing_whatever_the_other_part_does() {
-    let (x, y) = (deal::<Arithmetic, u64>(&tensor(&X)), deal::<Arithmetic, u64>(&tensor(&Y)));
+    let (x, y) = (deal::<Arithmetic, u64>(&vector(&X)), deal::<Arithmetic, u64>(&vector(&Y)));
     let bits = deal::<Boolean, u64>(&Tensor::from_elem(IxDyn(&[1, 1]), 0x00ff_00ff_1234_5678));
     // Nothing else is as long as the last claim of the ands.
     let is_opening = |(_, bytes): &&(Role, Vec<u8>)| bytes.len() == 3 * 8;

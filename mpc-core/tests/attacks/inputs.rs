@@ -16,7 +16,7 @@ fn square(cheater: Role, security: fn() -> Box<dyn Security>, unknown: u64) -> R
         let role = party.role();
         let component = |slot: Role, input: u64| {
             let (weight, input) = if slot == lacks { (unknown, input) } else { (0, 0) };
-            [tensor(&[weight]), tensor(&[input])]
+            [vector(&[weight]), vector(&[input])]
         };
         let ([weight, input], [next_weight, next_input]) = (component(role, 0), component(role.next(), HALF));
         let (weight, input) = (Share::new(weight, next_weight), Share::new(input, next_input));
@@ -52,18 +52,18 @@ fn that_differ_make_the_end_depend_on_a_secret() {
 fn of_any_kind_are_found_in_every_mode() {
     let graph = identity(2);
     let range = graph.input_range();
-    let row = |words: [u64; 2]| Tensor::from_shape_vec(IxDyn(&[1, 2]), words.to_vec()).expect("a row");
+    let row = |words: [u64; 2]| testing::tensor(&[1, 2], words.to_vec());
     for mode in [Mode::Passive, Mode::Active] {
         for (step, liar) in [Step::Input, Step::Gallery].into_iter().flat_map(|step| Role::ALL.map(|liar| (step, liar)))
         {
-            let (input, template) = (deal_ranged(&row([1 << 16, 0]), range), deal(&tensor(&[1 << 16, 0])));
+            let (input, template) = (deal_ranged(&row([1 << 16, 0]), range), deal(&vector(&[1 << 16, 0])));
             let ends = run_parties(parties(1, mode), |party| {
                 let mine = party.role().index();
                 let (mut input, mut template) = (input[mine].clone(), template[mine].clone());
                 match step {
                     _ if party.role() != liar => {}
                     Step::Input => input = RangedShare::new(input.words().own(), &row([3, 4]), range),
-                    _ => template = Share::new(template.own().clone(), tensor(&[3, 4])),
+                    _ => template = Share::new(template.own().clone(), vector(&[3, 4])),
                 }
                 let (templates, weights) = (Templates::new(2, &[template]), Weights::new(Vec::new()));
                 let head = Head::Match { templates: &templates, place: None, told: Told::Largest(0.5) };

@@ -36,14 +36,10 @@ use mpc_core::sharing::{ArithmeticShare, RangedShare, Share, reconstruct};
 use mpc_core::testing::fault::{
     Action, Corrupt, Place, Recording, Script, Sent, run_verified_with_cheater, run_with_cheater,
 };
-use mpc_core::testing::{self, Hook, Tap, computed, deal, deal_ranged, mesh, parties, party, run_parties};
+use mpc_core::testing::{self, Hook, Tap, computed, deal, deal_ranged, mesh, parties, party, run_parties, vector};
 use mpc_core::{Error, Party, Result, Role};
 use ndarray::IxDyn;
 use rand_core::{Rng, SeedableRng};
-
-fn tensor(words: &[u64]) -> Tensor<u64> {
-    Tensor::from_shape_vec(IxDyn(&[words.len()]), words.to_vec()).expect("one dimension")
-}
 
 fn words(bytes: &[u8]) -> Vec<u64> {
     bytes.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("8 bytes"))).collect()

@@ -23,7 +23,7 @@ fn careless(party: &mut Party, x: &ArithmeticShare, later: &mut Later) -> Result
     let known = masked.own().iter().zip(masked.next());
     let sum: Vec<u64> = known.zip(&copies[0]).map(|((a, b), c)| a.wrapping_add(*b).wrapping_add(*c)).collect();
     later.push(copies);
-    Ok(tensor(&sum))
+    Ok(vector(&sum))
 }
 
 /// Opens x masked, multiplies the secret with what came out, and opens that masked. In the first opening the cheater adds
@@ -33,12 +33,12 @@ fn attack(
     security: fn() -> Box<dyn Security>,
     opening: impl Fn(&mut Party, &ArithmeticShare, &mut Later) -> Result<Tensor<u64>> + Sync,
 ) -> (Run<()>, ArithmeticShare) {
-    let (x, secret) = (deal::<Arithmetic, u64>(&tensor(&[9; 5])), deal::<Arithmetic, u64>(&tensor(&SECRET)));
+    let (x, secret) = (deal::<Arithmetic, u64>(&vector(&[9; 5])), deal::<Arithmetic, u64>(&vector(&SECRET)));
     let program = |party: &mut Party| {
         let (mut later, mine) = (Vec::new(), party.role().index());
         let factor = opening(party, &x[mine], &mut later)?;
         let times = |t: &Tensor<u64>| t.iter().zip(&factor).map(|(a, b)| a.wrapping_mul(*b)).collect::<Vec<_>>();
-        let scaled = secret[mine].map(|t| tensor(&times(t)));
+        let scaled = secret[mine].map(|t| vector(&times(t)));
         opening(party, &scaled, &mut later)?;
         let equal = later.iter().all(|[one, other]| one == other);
         if equal { Ok(()) } else { Err(Error::Cheating { step: Step::Opening }) }
@@ -82,7 +82,7 @@ fn the_product_compares_before_it_sends_anything_else() {
 #[test]
 fn that_nobody_compares_end_in_a_wrong_value() {
     let program = |party: &mut Party| {
-        let x: ArithmeticShare = Share::public(party.role(), &tensor(&[9]));
+        let x: ArithmeticShare = Share::public(party.role(), &vector(&[9]));
         Ok(computed(party, x))
     };
     let opened = |verified: &mut VerifiedParty, x: Computed<ArithmeticShare>| Ok(open(verified, x)?[[0]]);

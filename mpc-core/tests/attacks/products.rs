@@ -8,7 +8,7 @@ without!(JudgedAlone: openings, transcript);
 
 /// Whether the parties accept that z = x y, when the cheater makes these errors in z and in the triple.
 fn masked_by_a_triple(cheater: Role, errors: [u64; 2]) -> bool {
-    let (x, y) = (deal::<Arithmetic, u64>(&tensor(&[3])), deal::<Arithmetic, u64>(&tensor(&[5])));
+    let (x, y) = (deal::<Arithmetic, u64>(&vector(&[3])), deal::<Arithmetic, u64>(&vector(&[5])));
     let program = |party: &mut Party| {
         let errors = if party.role() == cheater { errors } else { [0, 0] };
         let [x, y] = [&x, &y].map(|dealt| &dealt[party.role().index()]);
@@ -48,7 +48,7 @@ fn an_unverified_triple_takes_the_opposite_error() {
 /// The opposite error anywhere in what the cheater reshares later.
 #[test]
 fn the_product_has_no_place_for_the_opposite_error() {
-    let (x, y) = (deal::<Arithmetic, u64>(&tensor(&[3])), deal::<Arithmetic, u64>(&tensor(&[5])));
+    let (x, y) = (deal::<Arithmetic, u64>(&vector(&[3])), deal::<Arithmetic, u64>(&vector(&[5])));
     for cheater in Role::ALL {
         let program = |party: &mut Party| {
             let mine = party.role().index();
@@ -72,7 +72,7 @@ fn the_product_has_no_place_for_the_opposite_error() {
 
 #[test]
 fn that_nobody_checks_end_in_a_wrong_value() {
-    let (x, y) = (deal::<Arithmetic, u64>(&tensor(&[3])), deal::<Arithmetic, u64>(&tensor(&[5])));
+    let (x, y) = (deal::<Arithmetic, u64>(&vector(&[3])), deal::<Arithmetic, u64>(&vector(&[5])));
     for cheater in Role::ALL {
         let program = |party: &mut Party| {
             let mine = party.role().index();

@@ -59,7 +59,7 @@ impl Dense {
 
     fn matrix(&self) -> Tensor<u64> {
         let words = self.weights.iter().map(|&weight| weight as u64).collect();
-        Tensor::from_shape_vec(IxDyn(&[self.inputs, 2]), words).expect("two columns")
+        testing::tensor(&[self.inputs, 2], words)
     }
 
     /// The labels of rows of numbers, by the rules of arithmetic.
@@ -109,18 +109,13 @@ impl Dense {
 }
 
 fn matrix(rows: &[Vec<u64>]) -> Tensor<u64> {
-    Tensor::from_shape_vec(IxDyn(&[rows.len(), rows[0].len()]), rows.concat()).expect("rows of one length")
+    testing::tensor(&[rows.len(), rows[0].len()], rows.concat())
 }
 
 /// What the client learns, in active mode.
 fn labels(program: impl Fn(&mut Party) -> Result<Share<Boolean, u64>> + Sync) -> Vec<u64> {
     let shares = mpc_core::testing::run_verified(parties(1, Mode::Active), program, |_, labels| Ok(labels));
-    reconstruct(&shares.map(|share| share.expect("nobody cheats"))).expect("equal copies").into_iter().collect()
-}
-
-/// The parties' shares where a client deals these components, one matrix for each.
-fn dealt(components: &[Tensor<u64>; 3], range: InputRange) -> [RangedShare; 3] {
-    [0, 1, 2].map(|role| RangedShare::new(&components[role], &components[(role + 1) % 3], range))
+    testing::revealed(shares).into_iter().collect()
 }
 
 /// The integers that components stand for, and that they are within the reach that the graph's bounds start from.
@@ -155,7 +150,7 @@ fn reads_a_weight_in_as_many_questions_as_it_has_bits() {
         let [p0, p1, p2] = deal::<Arithmetic, u64>(&matrix(&questions)).map(|share| share.own().clone());
         let components = [p0, p1, p2];
         let asked = integers(&components, dense.range);
-        let told = dense.product(&dealt(&components, dense.range));
+        let told = dense.product(&testing::deal_components(&components, dense.range));
         assert_eq!(told, dense.expected(&asked), "seed {seed}");
         assert_ne!(told, read, "seed {seed}");
     }
@@ -183,13 +178,17 @@ fn any_components_get_the_label_of_an_input_in_reach() {
     let component = |slot: usize| matrix(&triples.iter().map(|triple| vec![triple[slot]]).collect::<Vec<_>>());
     let components = [component(0), component(1), component(2)];
     let asked = integers(&components, dense.range);
-    assert_eq!(dense.product(&dealt(&components, dense.range)), dense.expected(&asked));
+    assert_eq!(dense.product(&testing::deal_components(&components, dense.range)), dense.expected(&asked));
 
     for (seed, range) in [(8.0, 16), (3.0, 16), (65536.0, 16)].into_iter().enumerate() {
         let dense = Dense::new(seed as u64, 4, InputRange::holding(range.0, range.1));
         let mut rng = ChaCha12Rng::seed_from_u64(seed as u64);
         let components = [(); 3].map(|()| Tensor::from_shape_simple_fn(IxDyn(&[500, 4]), || rng.next_u64()));
         let asked = integers(&components, dense.range);
-        assert_eq!(dense.product(&dealt(&components, dense.range)), dense.expected(&asked), "seed {seed}");
+        assert_eq!(
+            dense.product(&testing::deal_components(&components, dense.range)),
+            dense.expected(&asked),
+            "seed {seed}"
+        );
     }
 }

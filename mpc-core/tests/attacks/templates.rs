@@ -11,7 +11,7 @@ fn enrol<T: Send>(
     security: fn() -> Box<dyn Security>,
     keep: impl Fn(&VerifiedParty, Computed<Output>) -> Result<T> + Sync,
 ) -> [Result<T>; 3] {
-    let (ann, one) = (deal::<Arithmetic, u64>(&tensor(&[ONE, 0])), deal::<Arithmetic, u64>(&tensor(&[1, 1])));
+    let (ann, one) = (deal::<Arithmetic, u64>(&vector(&[ONE, 0])), deal::<Arithmetic, u64>(&vector(&[1, 1])));
     let program = |party: &mut Party| {
         let mine = party.role().index();
         let error = if party.role() == cheater { (2 * ONE).wrapping_neg() } else { 0 };
@@ -23,7 +23,7 @@ fn enrol<T: Send>(
 
 /// Whom a strict session takes Eve for: 0 for who is enrolled, 1 for nobody.
 fn who_is_eve(enrolled: [ArithmeticShare; 3]) -> u64 {
-    let eve = Tensor::from_shape_vec(IxDyn(&[1, 2]), vec![ONE.wrapping_neg(), 0]).expect("a row");
+    let eve = testing::tensor(&[1, 2], vec![ONE.wrapping_neg(), 0]);
     let graph = identity(2);
     let eve = deal_ranged(&eve, graph.input_range());
     let find = |party: &mut Party| {
@@ -49,7 +49,7 @@ fn template(output: Output) -> ArithmeticShare {
 
 #[test]
 fn of_a_passive_session_lets_a_cheater_be_somebody_in_a_strict_one() {
-    let honest = deal::<Arithmetic, u64>(&tensor(&[ONE, 0]));
+    let honest = deal::<Arithmetic, u64>(&vector(&[ONE, 0]));
     assert_eq!(who_is_eve(honest), 1, "she is not Ann");
     for cheater in Role::ALL {
         let kept = enrol(cheater, passive, |_, output| Ok(template(output.unverified())));

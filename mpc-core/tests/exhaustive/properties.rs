@@ -139,7 +139,8 @@ impl Piece {
             }
             Piece::Sequence(pieces) => pieces.iter().try_for_each(|piece| piece.run(party, x)),
             Piece::Join(pieces) => {
-                party.join(|party| pieces[0].run(party, x), |party| pieces[1].run(party, x)).map(drop)
+                let ([first, second], y) = (*pieces.clone(), x.clone());
+                party.join(|party| first.run(party, x), move |party| second.run(party, &y)).map(drop)
             }
         }
     }

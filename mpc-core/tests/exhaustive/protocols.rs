@@ -10,6 +10,7 @@ use mpc_core::protocol::winner::Levels;
 use mpc_core::protocol::{argmax, convert, open, pool, product, relu, round, truncate};
 use mpc_core::ring::{Tensor, Word};
 use mpc_core::sharing::{ArithmeticShare, BitShare, Share};
+use mpc_core::testing::geometry;
 use mpc_core::testing::small::Small;
 use mpc_core::{Party, Role};
 
@@ -325,17 +326,7 @@ pub(crate) fn masked_opening<const B: u32>() -> Protocol {
 pub(crate) fn convolution() -> Protocol {
     let program = |p: &mut Party, inputs: &[Columns<2>]| {
         let n = inputs[0][0].len();
-        let geometry = ConvGeometry {
-            in_channels: 2 * n,
-            out_channels: n,
-            groups: n,
-            input: [1, 1],
-            kernel: [1, 1],
-            stride: [1, 1],
-            dilation: [1, 1],
-            pad_begin: [0, 0],
-            pad_end: [0, 0],
-        };
+        let geometry = ConvGeometry { groups: n, ..geometry([2 * n, n], [1, 1], [1, 1]) };
         let pairs = |shape: [usize; 4], [a, b]: [&Columns<2>; 2]| {
             let component = |i: usize| tensor(&shape, a[i].iter().zip(&b[i]).flat_map(|(&a, &b)| [a, b]));
             ArithmeticShare::<u64>::new(component(0), component(1))

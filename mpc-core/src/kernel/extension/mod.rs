@@ -5,7 +5,7 @@
 //! polynomial of degree n then has at most n roots in S. An element is a row of [`Extension::WORDS`] words, added word by word; a
 //! vector of elements is one row after the other.
 //!
-//! Nothing branches or indexes on elements, but for weights and challenges, which are public.
+//! No branch and no index depends on an element, except on weights and challenges, which are public.
 //! Source: Abspoel, Cramer, Damgaard, Escudero, Yuan, TCC'19 (Galois rings); `docs/protocols.md`, "Active security".
 
 mod field;

@@ -98,7 +98,7 @@ impl<E: Extension> Binding<E> {
     }
 }
 
-/// Of elements in rows of `width`, for every row the sum of the entries at `positions`, weighted.
+/// The weighted sum of the entries at `positions`, for each row of `width` elements.
 pub(super) fn outer_sums<E: Extension>(
     kernel: Kernel,
     weights: &[E::Word],

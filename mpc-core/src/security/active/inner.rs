@@ -7,14 +7,14 @@
 //!
 //! 1. While there are columns or p is longer than 1: blocks of p and q are read as polynomials P and Q on {0, 1}^l
 //!    ([`table`](super::table)). The parties compute additive parts of <P(e), Q(e)> for e in {0, 1, infinity}^l and
-//!    [`reshare`] them, but for what follows from c (of columns: from the claims).
+//!    [`reshare`] them, except what follows from c (for columns: from the claims).
 //! 2. They toss t in S^l; p := P(t), q := Q(t), c := the value at t of the polynomial that the table says.
 //! 3. At length 1: p', q' from PRSS; h1 = p q' + p' q and h2 = p' q' are reshared.
 //! 4. They toss t in S without 0, compare transcripts, and open p + t p', q + t q' and c + t h1 + t^2 h2, both copies at once.
 //!    The claim stands iff the third is the product of the first two.
 //!
-//! Private: 1 and 3 only reshare. In 4, p' and q' are fresh, h1 is a fresh reshare and t is a unit, so all that is opened is uniform but for
-//! the relation of the three, which says c - p q: an error that the cheater made and knows. Sound: `docs/protocols.md`, "Active
+//! Private: 1 and 3 only reshare. In 4, p' and q' are fresh, h1 is a fresh reshare and t is a unit, so all that is opened is uniform except
+//! for the relation of the three, which says c - p q: an error that the cheater made and knows. Sound: `docs/protocols.md`, "Active
 //! security". One one-way message for the weights, two for each pass of 1 and 2, four after them.
 //! Sources: Boneh et al., CRYPTO'19; Goyal, Song, ePrint 2020/134; Boyle et al., CCS'19.
 

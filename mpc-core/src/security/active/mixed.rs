@@ -11,7 +11,7 @@ use crate::kernel::Kernel;
 use crate::kernel::extension::{Extension, add};
 use crate::ring::Word;
 
-/// Whether it is worth its traffic for that many rows of that length; otherwise the rows are compressed to one.
+/// Whether the traffic saved exceeds its cost for that many rows of that length; otherwise the rows are compressed to one.
 pub(super) fn is_worth(rows: usize, length: usize) -> bool {
     rows <= 16 && length >= 128
 }

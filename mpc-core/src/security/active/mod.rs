@@ -33,14 +33,15 @@ use super::agree::agree;
 use super::{Claim, Digests, Security};
 use crate::error::{Error, Result, Step};
 use crate::kernel::extension::{Extension, Field, Galois};
+use crate::link::Link;
 use crate::link::coin::{Coin, toss};
 use crate::link::open::Copies;
-use crate::link::{Link, in_parallel};
+use crate::link::worker::both;
 use crate::ring::{Arithmetic, Boolean};
 use crate::session::Id;
 use batch::{Batch, Joined, Load};
 
-/// The rings that claims are checked in, and which checks are made: all of them, but for tests that show what each is for.
+/// The rings that claims are checked in, and the checks that are made: all of them, except in tests that show what each is for.
 pub trait Parameters: Send + 'static {
     /// For ands.
     type Bits: Extension<Domain = Boolean, Word = u64>;
@@ -52,7 +53,7 @@ pub trait Parameters: Send + 'static {
     const CHECKS: Checks = Checks::ALL;
 }
 
-/// The single checks.
+/// The checks, one by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checks {
     /// Holders compare their components of what came from outside.
@@ -133,20 +134,20 @@ fn check_in_parts<P: Parameters>(link: &mut Link, batch: Batch<P>) -> Result<()>
     if wide.is_empty() || light.is_empty() {
         return [wide, light].into_iter().filter(|part| !part.is_empty()).try_for_each(|part| check(link, part));
     }
-    let mut branch = link.lend()?;
+    let check = |link: &mut Link, part| check(link, part).and_then(|()| link.flush()).inspect_err(|e| link.abort(e));
+    let (mut branch, worker) = link.lend()?;
     let before = [link.meter(), branch.meter()];
-    let result = in_parallel(
-        || check(link, wide).and_then(|()| link.flush()).inspect_err(|e| link.abort(e)),
-        || check(&mut branch, light).and_then(|()| branch.flush()).inspect_err(|e| branch.abort(e)),
-    );
-    link.take_back(branch, before);
-    result.map(drop)
+    let light = worker.run(move || (check(&mut branch, light), branch));
+    let wide = check(link, wide);
+    let (light, branch) = light.wait();
+    link.take_back((branch, worker), before);
+    both(wide, light).map(drop)
 }
 
 /// Checks a batch. See [`inner`] for the steps.
 ///
 /// # Errors
-/// [`Error::Cheating`] where a claim is false, but for the soundness error.
+/// [`Error::Cheating`] where a claim is false, except with the probability of the soundness error.
 fn check<P: Parameters>(link: &mut Link, batch: Batch<P>) -> Result<()> {
     let copies = Active::<P>::copies();
     link.note(b"claims", &batch.describe());

@@ -7,11 +7,10 @@ use super::*;
 use crate::kernel::Kernel;
 use crate::kernel::extension::{add, sub};
 use crate::link::reshare::{self, Contributors};
-use crate::ring::Tensor;
 use crate::role::Role;
 use crate::security::Operands;
-use crate::sharing::ArithmeticShare;
-use crate::testing::{deal, mesh, party, run_parties};
+use crate::sharing::{ArithmeticShare, slice};
+use crate::testing::{deal, mesh, numbers, party, run_parties, tensor};
 use elementwise::Elementwise;
 
 /// Z_2^64 with 16 challenges.
@@ -103,14 +102,11 @@ type Wide = <Standard as Parameters>::Wide;
 /// The claim that the product of two random matrices is what it is, plus `error` in its first entry.
 fn matrix_claim(shape: [usize; 3], seed: u64, error: u64) -> [Claim; 3] {
     let [m, k, n] = shape;
-    let words = |n: usize, seed: u64| (0..n as u64).map(|i| (i + seed).wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
-    let (x, y): (Vec<u64>, Vec<u64>) = (words(m * k, seed), words(k * n, seed + 1));
+    let (x, y) = (numbers(&[m, k], seed), numbers(&[k, n], seed + 1));
     let mut z = vec![0; m * n];
-    Kernel::detect().gemm(shape, &x, &y, &mut z);
+    Kernel::detect().gemm(shape, slice(&x), slice(&y), &mut z);
     z[0] = z[0].wrapping_add(error);
-    let tensor = |shape: [usize; 2], data| Tensor::from_shape_vec(ndarray::IxDyn(&shape), data).expect("fits");
-    let [x, y, z]: [[ArithmeticShare; 3]; 3] =
-        [deal(&tensor([m, k], x)), deal(&tensor([k, n], y)), deal(&tensor([m, n], z))];
+    let [x, y, z]: [[ArithmeticShare; 3]; 3] = [deal(&x), deal(&y), deal(&tensor(&[m, n], z))];
     Role::ALL.map(|role| {
         let i = role.index();
         Claim::MatMul(Operands { x: x[i].clone(), y: y[i].clone(), z: z[i].clone() })

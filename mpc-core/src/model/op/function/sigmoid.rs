@@ -8,7 +8,7 @@ use crate::protocol::piecewise::Piecewise;
 /// 1 / (1 + exp(-x)).
 pub(super) struct Sigmoid;
 
-/// Where the intervals end, but for the signs.
+/// The magnitudes of the ends of the intervals.
 const ENDS: [f64; 5] = [10.0, 7.0, 4.375, 2.375, 0.875];
 
 impl Table for Sigmoid {

@@ -8,7 +8,7 @@ use crate::protocol::piecewise::Piecewise;
 /// tanh x = 1 - 2 / (1 + exp(2x)).
 pub(super) struct Tanh;
 
-/// Where the intervals end, but for the signs.
+/// The magnitudes of the ends of the intervals.
 const ENDS: [f64; 5] = [5.0, 3.0, 1.75, 0.9375, 0.3125];
 
 impl Table for Tanh {
