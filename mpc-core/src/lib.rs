@@ -13,9 +13,9 @@
 //! | [`network`] | exact-length messages between the parties, in memory or over QUIC |
 //! | [`link`], [`security`], [`party`] | what a protocol holds in its hands |
 //! | [`protocol`] | one file per protocol |
-//! | [`model`] | manifest, graph, ONNX import, bounds |
+//! | [`model`] | manifest, ONNX import, graphs, one file per operation |
 //! | [`plan`] | which variants of the protocols suit the lines between the parties |
-//! | [`inference`] | one evaluator over clear and secret-shared values |
+//! | [`inference`] | evaluation of clear and of secret-shared values |
 //! | [`wire`] | control messages and the file that names the parties |
 //!
 //! Three parties multiply two secrets and take the sign of the result:

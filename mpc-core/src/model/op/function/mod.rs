@@ -15,12 +15,13 @@ use sigmoid::Sigmoid;
 use tanh::Tanh;
 
 use super::linear::Batch;
-use super::{Args, FloatOperation, Op, Operation, Place, RingOperation, Shared, constant};
+use super::{Args, FloatOp, FloatOperation, Op, Operation, Place, RingOperation, Shared, constant};
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::model::bounds::{Interval, Operand, Range, ulp};
 use crate::model::form::{self, Form};
 use crate::model::graph::{Facts, ValueId};
+use crate::model::onnx::{Importer, OnnxNode};
 use crate::model::passes::Quantizer;
 use crate::party::Party;
 use crate::protocol::piecewise::{Argument, Piecewise};
@@ -199,5 +200,24 @@ impl FixedFunction {
             0..=MAX_RESULT_BITS => self.function.curve().approximation(argument),
             bits => Err(format!("has a result of {bits} fractional bits; at most {MAX_RESULT_BITS} are possible")),
         }
+    }
+}
+
+impl Importer {
+    /// A node that is a function and nothing else.
+    pub(in crate::model) fn function_node(&mut self, node: &OnnxNode<'_>, function: Function) -> Result<ValueId> {
+        node.only_attributes(&[])?;
+        let x = self.batch(node, 0)?;
+        self.function(node, function, x)
+    }
+
+    /// A function of a value.
+    pub(in crate::model) fn function(
+        &mut self,
+        node: &OnnxNode<'_>,
+        function: Function,
+        x: ValueId,
+    ) -> Result<ValueId> {
+        self.push(node, FloatOp::Function(function), &[x])
     }
 }
