@@ -1,6 +1,6 @@
 //! The product of a matrix, or vector, with a weight.
 
-use ndarray::{Axis, Ix2, IxDyn};
+use ndarray::{Axis, IxDyn};
 
 use super::linear::Batch;
 use super::{Args, FloatOp, FloatOperation, Op, Operation, Place, Product, RingOperation, Shared};
@@ -34,8 +34,9 @@ impl Operation for MatMul {
     }
 
     fn float(&self, args: &Args<'_, f64>) -> Batch<f64> {
-        let (x, w) = (args.x(), args.operands[1].0.view().into_dimensionality::<Ix2>().expect("a matrix"));
-        let k = w.nrows();
+        let (x, w) = (args.x(), args.operands[1].0);
+        let (k, n) = (w.shape()[0], w.shape()[1]);
+        let w = w.view().into_shape_with_order((k, n)).expect("a matrix");
         let rows = x.clone().into_shape_with_order((x.len() / k, k)).expect("rows of k elements");
         rows.dot(&w).into_shared().into_shape_with_order(IxDyn(&args.shape)).expect("as many elements")
     }
