@@ -181,7 +181,7 @@ impl Importer {
             "Concat" => self.concat(node),
             _ => Err(node.error(
                 "is not supported; supported are Conv, Gemm, MatMul, Add, Sub, Mul, Div, Pow, Sqrt, Reciprocal, Exp, \
-                 Sigmoid, Tanh, Relu, LeakyRelu, Clip, HardSigmoid, HardSwish, Softmax, BatchNormalization, \
+                 Sigmoid, Tanh, Erf, Relu, LeakyRelu, Clip, HardSigmoid, HardSwish, Softmax, BatchNormalization, \
                  InstanceNormalization, LayerNormalization, LpNormalization, MaxPool, AveragePool, GlobalAveragePool, \
                  ReduceSum, ReduceMean, ReduceMax, ReduceL2, Flatten, Reshape, Squeeze, Unsqueeze, Transpose, Pad, \
                  Concat, Dropout, Identity, Constant, and LogSoftmax or ArgMax at the end: rewrite the model with these",

@@ -1,6 +1,7 @@
 //! Functions of one number that no sum of products is: the parties approximate them. One file for each; this one
 //! registers them.
 
+mod erf;
 mod exp;
 mod power;
 mod sigmoid;
@@ -9,6 +10,7 @@ mod tanh;
 
 use serde::{Deserialize, Serialize};
 
+use erf::Erf;
 pub use exp::Exp;
 pub use power::Power;
 use sigmoid::Sigmoid;
@@ -40,6 +42,8 @@ pub enum Function {
     Sigmoid,
     /// tanh x.
     Tanh,
+    /// The error function.
+    Erf,
 }
 
 /// A function as the parties compute it.
@@ -97,12 +101,14 @@ impl Function {
             Function::Exp(exp) => exp,
             Function::Sigmoid => &Sigmoid,
             Function::Tanh => &Tanh,
+            Function::Erf => &Erf,
         }
     }
 
     /// The function that an ONNX operator of this type is.
     pub(crate) fn of_onnx(operator: &str) -> Option<Self> {
         Some(match operator {
+            "Erf" => Function::Erf,
             "Exp" => Function::Exp(Exp { high: f64::INFINITY }),
             "Reciprocal" => Function::RECIPROCAL,
             "Sigmoid" => Function::Sigmoid,
