@@ -16,9 +16,9 @@
 //! | [`security`] | what is recorded and checked of each product |
 //! | [`party`] | the state that a protocol runs on |
 //! | [`protocol`] | one file per protocol |
-//! | [`model`] | manifest, graph, ONNX import, bounds |
+//! | [`model`] | manifest, ONNX import, graphs, one file per operation |
 //! | [`plan`] | which variants of the protocols suit the lines between the parties |
-//! | [`inference`] | one evaluator over clear and secret-shared values |
+//! | [`inference`] | evaluation of clear and of secret-shared values |
 //!
 //! Three parties multiply two secrets and take the sign of the result:
 //!

@@ -158,6 +158,23 @@ fn hyperbolic_tangent() {
     check_piecewise("tanh", &table(Function::Tanh), [-6.0, 6.0], f64::tanh, 3.5e-4);
 }
 
+/// By Simpson's rule.
+fn erf(x: f64) -> f64 {
+    let density = |t: f64| std::f64::consts::FRAC_2_SQRT_PI * (-t * t).exp();
+    let (n, end) = (64, x.clamp(-6.0, 6.0));
+    let step = end / f64::from(n);
+    let piece = |i: i32| {
+        let t = f64::from(i) * step;
+        density(t) + 4.0 * density(t + step / 2.0) + density(t + step)
+    };
+    (0..n).map(piece).sum::<f64>() * step / 6.0
+}
+
+#[test]
+fn error_function() {
+    check_piecewise("erf", &table(Function::Erf), [-4.0, 4.0], erf, 1.5e-4);
+}
+
 #[test]
 fn with_active_security() {
     let x = octaves(8, 24, 4);
@@ -177,6 +194,7 @@ fn with_active_security() {
     check(exp(0.0), |x| x.min(0.0).exp());
     check(table(Function::Sigmoid), |x| 1.0 / (1.0 + (-x).exp()));
     check(table(Function::Tanh), f64::tanh);
+    check(table(Function::Erf), erf);
 }
 
 proptest! {

@@ -69,12 +69,12 @@ pub(crate) fn evaluate<O: Operator, F, B: Backend<O, F>>(
     values[0] = Some(input);
     let mut waiting: Vec<bool> = nodes.iter().map(|node| node.op.real().is_some()).collect();
     for id in 0..nodes.len() {
-        if !waiting[id] || !uses.any(id) {
+        if !waiting[id] || uses.of(id) == 0 {
             continue;
         }
         let together = |&other: &ValueId| {
             let is_ready = || nodes[other].inputs.iter().all(|&input| values[input].is_some());
-            waiting[other] && uses.any(other) && backend.is_joint(&nodes[other].op) && is_ready()
+            waiting[other] && uses.of(other) > 0 && backend.is_joint(&nodes[other].op) && is_ready()
         };
         let ids: Vec<ValueId> = match backend.is_joint(&nodes[id].op) {
             true => (id..nodes.len()).filter(together).collect(),
@@ -114,11 +114,6 @@ impl Uses {
     /// How often a value is.
     pub(crate) fn of(&self, id: ValueId) -> usize {
         self.0[id]
-    }
-
-    /// Whether a value is used at all.
-    fn any(&self, id: ValueId) -> bool {
-        self.0[id] > 0
     }
 
     /// Node `id` has been computed: the values that nothing is going to use any more.

@@ -1,5 +1,4 @@
-//! Functions that are approximated, and what is made of them: Sigmoid, Tanh, Exp, Sqrt, Reciprocal, Pow, Softmax inside a
-//! network, normalisations, HardSigmoid, HardSwish.
+//! What is made of several operations: Softmax inside a network, normalisations, LeakyRelu, HardSigmoid, HardSwish.
 
 use ndarray::{ArrayD, IxDyn};
 
@@ -12,34 +11,8 @@ use crate::model::op::{FloatOp, Function, Relu, Scale};
 use crate::protocol::power::Exponent;
 
 impl Importer {
-    pub(super) fn function_node(&mut self, node: &OnnxNode<'_>, function: Function) -> Result<ValueId> {
-        node.only_attributes(&[])?;
-        let x = self.batch(node, 0)?;
-        self.function(node, function, x)
-    }
-
-    pub(super) fn function(&mut self, node: &OnnxNode<'_>, function: Function, x: ValueId) -> Result<ValueId> {
-        self.push(node, FloatOp::Function(function), &[x])
-    }
-
-    /// x^p for the few p that need no logarithm.
-    pub(super) fn pow(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
-        node.only_attributes(&[])?;
-        let x = self.batch(node, 0)?;
-        let exponent = self.required(node, 1)?;
-        let exponent = if exponent.len() == 1 { exponent.sum() } else { f64::NAN };
-        match exponent {
-            1.0 => Ok(x),
-            2.0 => self.push(node, FloatOp::Mul, &[x, x]),
-            0.5 => self.function(node, Function::SQRT, x),
-            -0.5 => self.function(node, Function::INVERSE_SQRT, x),
-            -1.0 => self.function(node, Function::RECIPROCAL, x),
-            _ => Err(node.error("is supported for the public exponents 2, 1, 0.5, -0.5 and -1 only")),
-        }
-    }
-
     /// Softmax inside a network: exp(x - max) over their sum, which is at least 1.
-    pub(super) fn softmax(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
+    pub(in crate::model) fn softmax(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
         node.only_attributes(&["axis"])?;
         let x = self.batch(node, 0)?;
         let rank = self.network.shape(x).len();
@@ -56,7 +29,7 @@ impl Importer {
     }
 
     /// x over the root of its sum of squares along an axis.
-    pub(super) fn lp_normalization(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
+    pub(in crate::model) fn lp_normalization(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
         node.only_attributes(&["axis", "p"])?;
         if node.int("p", 2) != 2 {
             return Err(node.error("is supported for p = 2 only"));
@@ -70,7 +43,7 @@ impl Importer {
     }
 
     /// (x - mean) / sqrt(variance + epsilon) * scale + bias, mean and variance of each channel.
-    pub(super) fn instance_normalization(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
+    pub(in crate::model) fn instance_normalization(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
         node.only_attributes(&["epsilon"])?;
         let x = self.batch(node, 0)?;
         let shape = self.network.shape(x).to_vec();
@@ -86,7 +59,7 @@ impl Importer {
     }
 
     /// The same with mean and variance over the last dimensions.
-    pub(super) fn layer_normalization(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
+    pub(in crate::model) fn layer_normalization(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
         node.only_attributes(&["axis", "epsilon", "stash_type"])?;
         let x = self.batch(node, 0)?;
         let rank = self.network.shape(x).len();
@@ -116,7 +89,7 @@ impl Importer {
     }
 
     /// alpha x below zero.
-    pub(super) fn leaky_relu(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
+    pub(in crate::model) fn leaky_relu(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
         node.only_attributes(&["alpha"])?;
         let (x, alpha) = (self.batch(node, 0)?, node.float("alpha", 0.01));
         let positive = self.push(node, FloatOp::Relu(Relu::default()), &[x])?;
@@ -125,14 +98,14 @@ impl Importer {
         self.push(node, FloatOp::Add, &[positive, all])
     }
 
-    pub(super) fn hard_sigmoid_node(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
+    pub(in crate::model) fn hard_sigmoid_node(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
         node.only_attributes(&["alpha", "beta"])?;
         let x = self.batch(node, 0)?;
         self.hard_sigmoid(node, x, [node.float("alpha", 0.2), node.float("beta", 0.5)])
     }
 
     /// x times its HardSigmoid.
-    pub(super) fn hard_swish(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
+    pub(in crate::model) fn hard_swish(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
         node.only_attributes(&[])?;
         let x = self.batch(node, 0)?;
         let gate = self.hard_sigmoid(node, x, [1.0 / 6.0, 0.5])?;

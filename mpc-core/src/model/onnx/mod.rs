@@ -4,15 +4,14 @@
 //! ONNX tensors carry the batch dimension first; here it is implicit. Initializers become weights, which are secret.
 //! Structure (shapes, strides, the ends of a Clip, `Constant` nodes with one element) is public.
 
-mod activation;
 mod arithmetic;
+pub(super) mod axes;
 mod constants;
-mod convolution;
 mod functions;
+mod labels;
 mod node;
 pub(crate) mod proto;
-mod rearrangement;
-mod reduction;
+pub(super) mod sliding;
 mod tensor;
 #[cfg(test)]
 mod tests;
@@ -20,7 +19,7 @@ mod tests;
 use std::collections::{HashMap, HashSet};
 
 use ndarray::ArrayD;
-use node::OnnxNode;
+pub(super) use node::OnnxNode;
 use prost::Message;
 use proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 
@@ -37,7 +36,7 @@ const OPSETS: std::ops::RangeInclusive<i64> = 7..=22;
 
 /// A value of the file.
 #[derive(Clone)]
-enum Value {
+pub(super) enum Value {
     /// Computed from the input.
     Batch(ValueId),
     /// Known at import.
@@ -48,11 +47,11 @@ enum Value {
     },
 }
 
-struct Importer {
-    network: FloatGraph,
+pub(super) struct Importer {
+    pub(super) network: FloatGraph,
     values: HashMap<String, Value>,
     /// Batch size that the file was exported with, where it is not symbolic.
-    batch: Option<i64>,
+    pub(super) batch: Option<i64>,
     /// Outputs of the nodes behind the scores, such as a Softmax, which keep their order.
     tail: HashSet<String>,
 }
@@ -182,7 +181,7 @@ impl Importer {
             "Concat" => self.concat(node),
             _ => Err(node.error(
                 "is not supported; supported are Conv, Gemm, MatMul, Add, Sub, Mul, Div, Pow, Sqrt, Reciprocal, Exp, \
-                 Sigmoid, Tanh, Relu, LeakyRelu, Clip, HardSigmoid, HardSwish, Softmax, BatchNormalization, \
+                 Sigmoid, Tanh, Erf, Relu, LeakyRelu, Clip, HardSigmoid, HardSwish, Softmax, BatchNormalization, \
                  InstanceNormalization, LayerNormalization, LpNormalization, MaxPool, AveragePool, GlobalAveragePool, \
                  ReduceSum, ReduceMean, ReduceMax, ReduceL2, Flatten, Reshape, Squeeze, Unsqueeze, Transpose, Pad, \
                  Concat, Dropout, Identity, Constant, and LogSoftmax or ArgMax at the end: rewrite the model with these",

@@ -9,7 +9,7 @@ use crate::model::graph::ValueId;
 use crate::model::op::{FloatOp, Reshape};
 
 /// A node that is being imported.
-pub(super) struct OnnxNode<'a> {
+pub(in crate::model) struct OnnxNode<'a> {
     pub proto: &'a NodeProto,
     /// Its name, or that of its first output.
     pub name: &'a str,
@@ -18,40 +18,40 @@ pub(super) struct OnnxNode<'a> {
 
 impl<'a> OnnxNode<'a> {
     /// An error that names the node, its operator and the opset.
-    pub(super) fn error(&self, reason: impl Into<String>) -> Error {
+    pub(in crate::model) fn error(&self, reason: impl Into<String>) -> Error {
         Error::model(self.name, format!("{}, opset {}", self.proto.op_type, self.opset), reason)
     }
 
     /// Refuses attributes that the importer does not know: ignoring one could change the result.
-    pub(super) fn only_attributes(&self, known: &[&str]) -> Result<()> {
+    pub(in crate::model) fn only_attributes(&self, known: &[&str]) -> Result<()> {
         match self.proto.attribute.iter().find(|attribute| !known.contains(&attribute.name.as_str())) {
             Some(unknown) => Err(self.error(format!("attribute {:?} is not supported", unknown.name))),
             None => Ok(()),
         }
     }
 
-    pub(super) fn attribute(&self, name: &str) -> Option<&'a AttributeProto> {
+    pub(in crate::model) fn attribute(&self, name: &str) -> Option<&'a AttributeProto> {
         self.proto.attribute.iter().find(|attribute| attribute.name == name)
     }
 
-    pub(super) fn int(&self, name: &str, default: i64) -> i64 {
+    pub(in crate::model) fn int(&self, name: &str, default: i64) -> i64 {
         self.attribute(name).map_or(default, |attribute| attribute.i)
     }
 
-    pub(super) fn float(&self, name: &str, default: f32) -> f64 {
+    pub(in crate::model) fn float(&self, name: &str, default: f32) -> f64 {
         self.attribute(name).map_or(default, |attribute| attribute.f).into()
     }
 
-    pub(super) fn text(&self, name: &str, default: &'a str) -> &'a str {
+    pub(in crate::model) fn text(&self, name: &str, default: &'a str) -> &'a str {
         self.attribute(name).map_or(default, |attribute| std::str::from_utf8(&attribute.s).unwrap_or("?"))
     }
 
-    pub(super) fn ints(&self, name: &str) -> Option<&'a [i64]> {
+    pub(in crate::model) fn ints(&self, name: &str) -> Option<&'a [i64]> {
         self.attribute(name).map(|attribute| attribute.ints.as_slice())
     }
 
     /// Sizes: one non-negative number per dimension, `default` where there is no such attribute.
-    pub(super) fn sizes(&self, name: &str, dimensions: usize, default: usize) -> Result<Vec<usize>> {
+    pub(in crate::model) fn sizes(&self, name: &str, dimensions: usize, default: usize) -> Result<Vec<usize>> {
         let Some(ints) = self.ints(name) else { return Ok(vec![default; dimensions]) };
         let sizes: Option<Vec<usize>> =
             ints.iter().map(|&i| usize::try_from(i).ok().filter(|&i| i <= MAX_SIZE)).collect();
@@ -66,7 +66,7 @@ const MAX_SIZE: usize = 1 << 20;
 
 impl Importer {
     /// Operand number `index`, if it is given.
-    pub(super) fn operand(&self, node: &OnnxNode<'_>, index: usize) -> Result<Option<&Value>> {
+    pub(in crate::model) fn operand(&self, node: &OnnxNode<'_>, index: usize) -> Result<Option<&Value>> {
         match node.proto.input.get(index).map(String::as_str) {
             None | Some("") => Ok(None),
             Some(name) => match self.values.get(name) {
@@ -77,7 +77,7 @@ impl Importer {
     }
 
     /// An operand that must be a value computed from the input.
-    pub(super) fn batch(&self, node: &OnnxNode<'_>, index: usize) -> Result<ValueId> {
+    pub(in crate::model) fn batch(&self, node: &OnnxNode<'_>, index: usize) -> Result<ValueId> {
         match self.operand(node, index)? {
             Some(Value::Batch(id)) => Ok(*id),
             Some(Value::Constant { .. }) => {
@@ -88,7 +88,7 @@ impl Importer {
     }
 
     /// An operand that must be a constant, if it is given.
-    pub(super) fn constant(&self, node: &OnnxNode<'_>, index: usize) -> Result<Option<&ArrayD<f64>>> {
+    pub(in crate::model) fn constant(&self, node: &OnnxNode<'_>, index: usize) -> Result<Option<&ArrayD<f64>>> {
         match self.operand(node, index)? {
             Some(Value::Constant { value, .. }) => Ok(Some(value)),
             Some(Value::Batch(_)) => {
@@ -99,17 +99,17 @@ impl Importer {
     }
 
     /// A constant operand that must be given.
-    pub(super) fn required(&self, node: &OnnxNode<'_>, index: usize) -> Result<&ArrayD<f64>> {
+    pub(in crate::model) fn required(&self, node: &OnnxNode<'_>, index: usize) -> Result<&ArrayD<f64>> {
         self.constant(node, index)?.ok_or_else(|| node.error(format!("operand {index} is missing")))
     }
 
     /// A constant operand of integers, if it is given.
-    pub(super) fn integers(&self, node: &OnnxNode<'_>, index: usize) -> Result<Option<Vec<i64>>> {
+    pub(in crate::model) fn integers(&self, node: &OnnxNode<'_>, index: usize) -> Result<Option<Vec<i64>>> {
         Ok(self.constant(node, index)?.map(|value| value.iter().map(|&x| x as i64).collect()))
     }
 
     /// Appends a layer; errors name the node of the file.
-    pub(super) fn push(&mut self, node: &OnnxNode<'_>, op: FloatOp, inputs: &[ValueId]) -> Result<ValueId> {
+    pub(in crate::model) fn push(&mut self, node: &OnnxNode<'_>, op: FloatOp, inputs: &[ValueId]) -> Result<ValueId> {
         let located = |error| match error {
             Error::Model { reason, .. } => node.error(reason),
             other => other,
@@ -118,7 +118,7 @@ impl Importer {
     }
 
     /// Places a constant as a weight: the parties hold shares of it.
-    pub(super) fn weight(&mut self, node: &OnnxNode<'_>, name: &str, value: ArrayD<f64>) -> Result<ValueId> {
+    pub(in crate::model) fn weight(&mut self, node: &OnnxNode<'_>, name: &str, value: ArrayD<f64>) -> Result<ValueId> {
         let located = |error| match error {
             Error::Model { reason, .. } => node.error(reason),
             other => other,
@@ -127,7 +127,7 @@ impl Importer {
     }
 
     /// Appends a reshape, unless the shape is right already.
-    pub(super) fn reshape(&mut self, node: &OnnxNode<'_>, x: ValueId, shape: Vec<usize>) -> Result<ValueId> {
+    pub(in crate::model) fn reshape(&mut self, node: &OnnxNode<'_>, x: ValueId, shape: Vec<usize>) -> Result<ValueId> {
         if self.network.shape(x) == shape {
             return Ok(x);
         }

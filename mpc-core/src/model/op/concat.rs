@@ -4,11 +4,12 @@ use ndarray::Axis;
 use serde::{Deserialize, Serialize};
 
 use super::linear::{Batch, Element, Linear, standard};
-use super::{Args, FloatOperation, Op};
+use super::{Args, FloatOp, FloatOperation, Op};
 use crate::error::Result;
 use crate::model::bounds::{Interval, Operand, first};
 use crate::model::form::Form;
 use crate::model::graph::ValueId;
+use crate::model::onnx::{Importer, OnnxNode};
 use crate::model::passes::Quantizer;
 
 /// Joins samples along a dimension.
@@ -58,5 +59,16 @@ impl FloatOperation for Concat {
     fn quantize(&self, quantizer: &mut Quantizer<'_>, name: &str, inputs: &[ValueId]) -> Result<ValueId> {
         let operands = quantizer.aligned(name, inputs)?;
         quantizer.emit(name, Op::Concat(self.clone()), &operands)
+    }
+}
+
+impl Importer {
+    /// Concat.
+    pub(in crate::model) fn concat(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
+        node.only_attributes(&["axis"])?;
+        let values: Vec<ValueId> = (0..node.proto.input.len()).map(|i| self.batch(node, i)).collect::<Result<_>>()?;
+        let first = *values.first().ok_or_else(|| node.error("takes at least one operand"))?;
+        let axis = self.sample_axes(node, &[node.int("axis", 0)], self.network.shape(first).len())?;
+        self.push(node, FloatOp::Concat(Concat { axis: axis[0] }), &values)
     }
 }

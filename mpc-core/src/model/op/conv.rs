@@ -1,15 +1,17 @@
 //! The convolution of `[channels, h, w]` per sample with a weight. One dimension is computed as two, with height 1.
 
-use ndarray::{Array2, Array4, ArrayView2, ArrayViewD, Axis};
+use ndarray::{Array2, Array4, ArrayView2, ArrayViewD, Axis, IxDyn};
 
 use super::linear::Batch;
-use super::{Args, FloatOperation, Op, Operation, Place, Product, RingOperation, Shared};
+use super::{Args, FloatOp, FloatOperation, Op, Operation, Place, Product, RingOperation, Shared};
 use crate::error::Result;
 use crate::kernel::{ConvGeometry, Kernel};
 use crate::link::round::Round;
 use crate::model::bounds::{Interval, Operand, Range};
 use crate::model::form::{self, Form};
 use crate::model::graph::ValueId;
+use crate::model::onnx::sliding::{Sliding, lift};
+use crate::model::onnx::{Importer, OnnxNode};
 use crate::model::passes::Quantizer;
 use crate::party::Party;
 use crate::protocol::product::{self, PendingLinear};
@@ -114,4 +116,41 @@ fn patches(g: &ConvGeometry, x: ArrayView2<'_, f64>) -> Array2<f64> {
             _ => 0.0,
         }
     })
+}
+
+impl Importer {
+    /// Conv, with its bias.
+    pub(in crate::model) fn conv(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
+        node.only_attributes(&["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"])?;
+        let x = self.batch(node, 0)?;
+        let w = self.required(node, 1)?.clone();
+        let bias = self.constant(node, 2)?.cloned();
+        let shape = self.network.shape(x).to_vec();
+        let (&[out_channels, per_group, ..], true) = (w.shape(), w.ndim() >= 3) else {
+            return Err(node.error(format!("has weights of shape {:?}", w.shape())));
+        };
+        let s = Sliding::read(node, &shape, &w.shape()[2..])?;
+        let groups = usize::try_from(node.int("group", 1)).unwrap_or(0);
+        let geometry = ConvGeometry {
+            in_channels: shape[0],
+            out_channels,
+            groups,
+            input: s.input,
+            kernel: s.kernel,
+            stride: s.stride,
+            dilation: s.dilation,
+            pad_begin: s.begin,
+            pad_end: s.end,
+        };
+        let w = w.into_shape_with_order(IxDyn(&[out_channels, per_group, s.kernel[0], s.kernel[1]]));
+        let w = self.weight(node, "weight", w.expect("one more dimension of size 1"))?;
+        let lifted = self.reshape(node, x, lift(&shape))?;
+        let mut y = self.push(node, FloatOp::Conv(geometry), &[lifted, w])?;
+        if let Some(bias) = bias {
+            let bias = bias.into_shape_with_order(IxDyn(&[out_channels, 1, 1]));
+            let bias = bias.map_err(|_| node.error(format!("needs a bias of {out_channels} elements")))?;
+            y = self.add_weight(node, y, bias)?;
+        }
+        self.lower(node, y, shape.len())
+    }
 }

@@ -3,12 +3,13 @@
 use ndarray::Zip;
 
 use super::linear::{Batch, Element, Linear};
-use super::{Args, FloatOperation, Op, Operation, Place, RingOperation, Shared};
+use super::{Args, FloatOp, FloatOperation, Function, Offset, Op, Operation, Place, RingOperation, Scale, Shared};
 use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::model::bounds::{Interval, Operand, Range};
 use crate::model::form::{self, Form};
 use crate::model::graph::ValueId;
+use crate::model::onnx::{Importer, OnnxNode, Value};
 use crate::model::passes::Quantizer;
 use crate::party::Party;
 use crate::protocol::product;
@@ -143,4 +144,58 @@ fn pairs(operands: &[Operand<'_>], form: &Form) -> impl Iterator<Item = [Interva
 fn each<T: Element>(args: &Args<'_, T>, f: impl Fn(T, T) -> T) -> Batch<T> {
     let [x, y] = args.pair();
     Zip::from(&x).and(&y).map_collect(|&x, &y| f(x, y)).into_shared()
+}
+
+impl Importer {
+    /// Add, Sub, Mul and Div.
+    pub(in crate::model) fn elementwise(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
+        node.only_attributes(&[])?;
+        let missing = || node.error("takes two operands");
+        let (a, b) = (self.operand(node, 0)?.cloned(), self.operand(node, 1)?.cloned());
+        let (a, mut b) = (a.ok_or_else(missing)?, b.ok_or_else(missing)?);
+        if node.proto.op_type == "Div" {
+            b = match b {
+                Value::Batch(b) => Value::Batch(self.function(node, Function::RECIPROCAL, b)?),
+                Value::Constant { value, public } => Value::Constant { value: value.mapv(f64::recip), public },
+            };
+        }
+        let op = match node.proto.op_type.as_str() {
+            "Add" => FloatOp::Add,
+            "Sub" => FloatOp::Sub,
+            _ => FloatOp::Mul,
+        };
+        match (a, b) {
+            (Value::Batch(a), Value::Batch(b)) => {
+                if self.network.shape(a).len() != self.network.shape(b).len() {
+                    return Err(node.error("operands have different numbers of dimensions, so samples would mix"));
+                }
+                self.push(node, op, &[a, b])
+            }
+            (Value::Batch(x), Value::Constant { value, public: true }) if value.len() == 1 => {
+                self.with_scalar(node, &op, x, value.sum())
+            }
+            (Value::Batch(x), Value::Constant { value, .. }) => {
+                let value = if op == FloatOp::Sub { -value } else { value };
+                let weight = self.aligned(node, x, value)?;
+                self.push(node, if op == FloatOp::Mul { FloatOp::Mul } else { FloatOp::Add }, &[x, weight])
+            }
+            (Value::Constant { value, .. }, Value::Batch(x)) => {
+                let weight = self.aligned(node, x, value)?;
+                self.push(node, op, &[weight, x])
+            }
+            (Value::Constant { .. }, Value::Constant { .. }) => {
+                Err(node.error("is applied to constants; export the model with constant folding"))
+            }
+        }
+    }
+
+    /// A public scalar from the graph's structure.
+    fn with_scalar(&mut self, node: &OnnxNode<'_>, op: &FloatOp, x: ValueId, scalar: f64) -> Result<ValueId> {
+        let op = match op {
+            FloatOp::Add => FloatOp::Offset(Offset { constant: scalar }),
+            FloatOp::Sub => FloatOp::Offset(Offset { constant: -scalar }),
+            _ => FloatOp::Scale(Scale { factor: scalar }),
+        };
+        self.push(node, op, &[x])
+    }
 }

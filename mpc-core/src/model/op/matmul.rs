@@ -1,15 +1,16 @@
 //! The product of a matrix, or vector, with a weight.
 
-use ndarray::{Axis, Ix2, IxDyn};
+use ndarray::{Axis, IxDyn};
 
 use super::linear::Batch;
-use super::{Args, FloatOperation, Op, Operation, Place, Product, RingOperation, Shared};
+use super::{Args, FloatOp, FloatOperation, Op, Operation, Place, Product, RingOperation, Shared};
 use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::link::round::Round;
 use crate::model::bounds::{Interval, Operand, Range};
 use crate::model::form::{self, Form};
 use crate::model::graph::ValueId;
+use crate::model::onnx::{Importer, OnnxNode};
 use crate::model::passes::Quantizer;
 use crate::party::Party;
 use crate::protocol::product::{self, PendingLinear};
@@ -34,8 +35,9 @@ impl Operation for MatMul {
     }
 
     fn float(&self, args: &Args<'_, f64>) -> Batch<f64> {
-        let (x, w) = (args.x(), args.operands[1].0.view().into_dimensionality::<Ix2>().expect("a matrix"));
-        let k = w.nrows();
+        let (x, w) = (args.x(), args.operands[1].0);
+        let (k, n) = (w.shape()[0], w.shape()[1]);
+        let w = w.view().into_shape_with_order((k, n)).expect("a matrix");
         let rows = x.clone().into_shape_with_order((x.len() / k, k)).expect("rows of k elements");
         rows.dot(&w).into_shared().into_shape_with_order(IxDyn(&args.shape)).expect("as many elements")
     }
@@ -107,4 +109,36 @@ impl Product for MatMul {
 fn rows(x: &ArithmeticShare, w: &ArithmeticShare) -> ArithmeticShare {
     let k = w.shape()[0];
     x.reshape(&[x.len() / k, k])
+}
+
+impl Importer {
+    /// Gemm: alpha * x * W + beta * c, W possibly transposed.
+    pub(in crate::model) fn gemm(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
+        node.only_attributes(&["alpha", "beta", "transA", "transB"])?;
+        let x = self.batch(node, 0)?;
+        if node.int("transA", 0) != 0 {
+            return Err(node.error("transA would mix samples of a batch"));
+        }
+        let w = self.required(node, 1)?;
+        if w.ndim() != 2 {
+            return Err(node.error(format!("operand 1 has shape {:?}, expected a matrix", w.shape())));
+        }
+        let w = if node.int("transB", 0) != 0 { w.t().to_owned() } else { w.clone() };
+        let bias = self.constant(node, 2)?.map(|bias| bias * node.float("beta", 1.0));
+        let w = self.weight(node, "weight", w * node.float("alpha", 1.0))?;
+        let product = self.push(node, FloatOp::MatMul, &[x, w])?;
+        match bias {
+            Some(bias) => self.add_weight(node, product, bias),
+            None => Ok(product),
+        }
+    }
+
+    /// MatMul.
+    pub(in crate::model) fn matmul(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
+        node.only_attributes(&[])?;
+        let x = self.batch(node, 0)?;
+        let w = self.required(node, 1)?.clone();
+        let w = self.weight(node, "weight", w)?;
+        self.push(node, FloatOp::MatMul, &[x, w])
+    }
 }

@@ -9,12 +9,14 @@ use ndarray::Zip;
 use serde::{Deserialize, Serialize};
 
 use super::linear::Batch;
-use super::{Args, FloatOperation, Op, Operation, Place, PoolGeometry, RingOperation, Shared};
+use super::{Args, FloatOp, FloatOperation, Op, Operation, Place, PoolGeometry, RingOperation, Shared, Transpose};
 use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::model::bounds::{Operand, Range};
 use crate::model::form::Form;
 use crate::model::graph::{Facts, Graph, Node, ValueId};
+use crate::model::onnx::axes::kept;
+use crate::model::onnx::{Importer, OnnxNode};
 use crate::model::passes::Quantizer;
 use crate::party::Party;
 use crate::protocol::winner::Levels;
@@ -138,4 +140,30 @@ fn candidates(role: Role, geometry: &PoolGeometry, x: &ArithmeticShare, facts: &
     let own = geometry.gather(x.own(), fill(role == Role::P0));
     let next = geometry.gather(x.next(), fill(role.next() == Role::P0));
     own.into_iter().zip(next).map(|(own, next)| Share::new(own, next)).collect()
+}
+
+impl Importer {
+    /// MaxPool.
+    pub(in crate::model) fn max_pool(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
+        let known = ["auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "storage_order", "strides"];
+        node.only_attributes(&known)?;
+        if node.proto.output.iter().skip(1).any(|output| !output.is_empty()) {
+            return Err(node.error("the indices of the maxima are not supported"));
+        }
+        let (x, sliding) = self.pooled(node)?;
+        let geometry = sliding.pool(node)?;
+        self.pool(node, FloatOp::MaxPool(MaxPool(geometry)), x)
+    }
+
+    /// Maximum over some dimensions of a sample, which become 1: a pool with one window over each row.
+    pub(in crate::model) fn maximum(&mut self, node: &OnnxNode<'_>, x: ValueId, axes: &[usize]) -> Result<ValueId> {
+        let shape = self.network.shape(x).to_vec();
+        let perm: Vec<usize> = (0..shape.len()).filter(|d| !axes.contains(d)).chain(axes.iter().copied()).collect();
+        let x = if perm.is_sorted() { x } else { self.push(node, FloatOp::Transpose(Transpose { perm }), &[x])? };
+        let n: usize = axes.iter().map(|&axis| shape[axis]).product();
+        let x = self.reshape(node, x, vec![shape.iter().product::<usize>() / n, 1, n])?;
+        let row = PoolGeometry { input: [1, n], kernel: [1, n], stride: [1, 1], pad_begin: [0, 0], pad_end: [0, 0] };
+        let max = self.push(node, FloatOp::MaxPool(MaxPool(row)), &[x])?;
+        self.reshape(node, max, kept(&shape, axes))
+    }
 }

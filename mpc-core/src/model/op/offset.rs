@@ -3,12 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::linear::Batch;
-use super::{Args, FloatOperation, Op, Operation, Place, RingOperation, Shared, constant};
+use super::{Args, FloatOp, FloatOperation, Op, Operation, Place, RingOperation, Shared, constant};
 use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::model::bounds::{Interval, Operand, Range, ulp};
 use crate::model::form::{self, Form};
 use crate::model::graph::ValueId;
+use crate::model::onnx::{Importer, OnnxNode};
 use crate::model::passes::Quantizer;
 use crate::party::Party;
 
@@ -59,5 +60,12 @@ impl RingOperation for Offset {
     fn secure(&self, party: &mut Party, operands: &[&Shared], place: &Place<'_>) -> Result<Shared> {
         let constant = constant(self.constant, place.operands[0].frac_bits)?;
         Ok(Shared::Value(operands[0].share().add_constant(party.role(), constant)))
+    }
+}
+
+impl Importer {
+    /// x + constant.
+    pub(in crate::model) fn offset(&mut self, node: &OnnxNode<'_>, x: ValueId, constant: f64) -> Result<ValueId> {
+        if constant == 0.0 { Ok(x) } else { self.push(node, FloatOp::Offset(Offset { constant }), &[x]) }
     }
 }

@@ -4,11 +4,12 @@ use ndarray::{Array, IxDyn, Slice};
 use serde::{Deserialize, Serialize};
 
 use super::linear::{Batch, Element, Linear};
-use super::{Args, FloatOperation, Op};
+use super::{Args, FloatOp, FloatOperation, Op};
 use crate::error::Result;
 use crate::model::bounds::{Interval, Operand};
 use crate::model::form::{self, Form};
 use crate::model::graph::ValueId;
+use crate::model::onnx::{Importer, OnnxNode};
 use crate::model::passes::Quantizer;
 
 /// Zeros around a sample.
@@ -66,4 +67,42 @@ pub(super) fn padded<T: Element>(x: &Batch<T>, begin: &[usize], end: &[usize], f
     });
     inside.assign(x);
     padded.into_shared()
+}
+
+impl Importer {
+    /// Pad.
+    pub(in crate::model) fn pad(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
+        node.only_attributes(&["mode", "pads", "value"])?;
+        let x = self.batch(node, 0)?;
+        let fill = match self.constant(node, 2)? {
+            Some(value) => value.sum(),
+            None => node.float("value", 0.0),
+        };
+        if node.text("mode", "constant") != "constant" || fill != 0.0 {
+            return Err(node.error("only padding with zeros is supported"));
+        }
+        let rank = self.network.shape(x).len() + 1;
+        let pads = match self.integers(node, 1)? {
+            Some(pads) => pads,
+            None => node.ints("pads").unwrap_or(&[]).to_vec(),
+        };
+        let mut sizes = vec![0i64; 2 * rank];
+        match self.integers(node, 3)? {
+            None if pads.len() == 2 * rank => sizes = pads.clone(),
+            Some(axes) if pads.len() == 2 * axes.len() => {
+                for (i, axis) in self.axes(node, &axes, rank)?.into_iter().enumerate() {
+                    (sizes[axis], sizes[rank + axis]) = (pads[i], pads[axes.len() + i]);
+                }
+            }
+            _ => return Err(node.error(format!("pads {pads:?} do not fit {rank} dimensions"))),
+        }
+        let sizes: Option<Vec<usize>> = sizes.iter().map(|&p| usize::try_from(p).ok()).collect();
+        match sizes {
+            Some(sizes) if sizes[0] == 0 && sizes[rank] == 0 => {
+                let (begin, end) = (sizes[1..rank].to_vec(), sizes[rank + 1..].to_vec());
+                self.push(node, FloatOp::Pad(Pad { begin, end }), &[x])
+            }
+            _ => Err(node.error("cropping, and padding the batch, are not supported")),
+        }
+    }
 }

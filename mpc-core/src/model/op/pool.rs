@@ -1,15 +1,16 @@
 //! Windows over the last two dimensions of `[channels, h, w]`, and their sum. The average is this sum times a public factor.
 
-use ndarray::{Slice, Zip};
+use ndarray::{ArrayD, Axis, IxDyn, Slice, Zip};
 use serde::{Deserialize, Serialize};
 
 use super::linear::{Batch, Element, Linear, standard};
 use super::pad::padded;
-use super::{Args, FloatOperation, Op};
+use super::{Args, FloatOp, FloatOperation, Op, Scale};
 use crate::error::Result;
 use crate::model::bounds::{Interval, Operand};
 use crate::model::form::{self, Form};
 use crate::model::graph::ValueId;
+use crate::model::onnx::{Importer, OnnxNode};
 use crate::model::passes::Quantizer;
 
 /// Windows over the last two dimensions of `[channels, h, w]`.
@@ -112,4 +113,49 @@ impl FloatOperation for SumPool {
     fn quantize(&self, quantizer: &mut Quantizer<'_>, name: &str, inputs: &[ValueId]) -> Result<ValueId> {
         quantizer.unary(name, Op::SumPool(self.clone()), inputs)
     }
+}
+
+impl Importer {
+    /// AveragePool: the sum over the number of elements, those in the padding counted or not.
+    pub(in crate::model) fn average_pool(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
+        let known = ["auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape", "pads", "strides"];
+        node.only_attributes(&known)?;
+        let (x, sliding) = self.pooled(node)?;
+        let geometry = sliding.pool(node)?;
+        let padded = geometry.pad_begin != [0, 0] || geometry.pad_end != [0, 0];
+        if geometry.pad_end != sliding.end && node.int("count_include_pad", 0) != 0 {
+            return Err(node.error("ceil_mode together with count_include_pad is not supported"));
+        }
+        let sum = self.pool(node, FloatOp::SumPool(SumPool(geometry.clone())), x)?;
+        if padded && node.int("count_include_pad", 0) == 0 {
+            let reciprocals = reciprocal_counts(&geometry);
+            let dimensions = self.network.shape(x).len();
+            let reciprocals = if dimensions == 2 { reciprocals.index_axis_move(Axis(1), 0) } else { reciprocals };
+            let weight = self.weight(node, "counts", reciprocals)?;
+            return self.push(node, FloatOp::Mul, &[sum, weight]);
+        }
+        self.push(node, FloatOp::Scale(Scale { factor: 1.0 / geometry.window() as f64 }), &[sum])
+    }
+
+    /// GlobalAveragePool.
+    pub(in crate::model) fn global_average_pool(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
+        node.only_attributes(&[])?;
+        let x = self.batch(node, 0)?;
+        let shape = self.network.shape(x).to_vec();
+        let axes: Vec<usize> = (1..shape.len()).collect();
+        let mean = self.mean(node, x, axes)?;
+        let kept = (0..shape.len()).map(|d| if d == 0 { shape[0] } else { 1 }).collect();
+        self.reshape(node, mean, kept)
+    }
+}
+
+/// For each window 1 / the number of its elements that are not padding: `[1, oh, ow]`.
+fn reciprocal_counts(g: &PoolGeometry) -> ArrayD<f64> {
+    let [oh, ow] = g.output();
+    let inside = |d: usize, step: usize| {
+        let start = step * g.stride[d];
+        let end = (start + g.kernel[d]).min(g.pad_begin[d] + g.input[d]);
+        end.saturating_sub(start.max(g.pad_begin[d]))
+    };
+    ArrayD::from_shape_fn(IxDyn(&[1, oh, ow]), |i| 1.0 / (inside(0, i[1]) * inside(1, i[2])).max(1) as f64)
 }

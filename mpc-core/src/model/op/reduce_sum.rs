@@ -4,11 +4,13 @@ use ndarray::Axis;
 use serde::{Deserialize, Serialize};
 
 use super::linear::{Batch, Element, Linear};
-use super::{Args, FloatOperation, Op};
+use super::{Args, FloatOp, FloatOperation, Function, Op, Scale};
 use crate::error::Result;
 use crate::model::bounds::{Interval, Operand, first};
 use crate::model::form::{self, Form};
 use crate::model::graph::ValueId;
+use crate::model::onnx::axes::kept;
+use crate::model::onnx::{Importer, OnnxNode};
 use crate::model::passes::Quantizer;
 
 /// Sum over some dimensions of a sample, which disappear.
@@ -56,5 +58,47 @@ impl Linear for ReduceSum {
 impl FloatOperation for ReduceSum {
     fn quantize(&self, quantizer: &mut Quantizer<'_>, name: &str, inputs: &[ValueId]) -> Result<ValueId> {
         quantizer.unary(name, Op::ReduceSum(self.clone()), inputs)
+    }
+}
+
+impl Importer {
+    /// ReduceSum, ReduceMean, ReduceMax and ReduceL2.
+    pub(in crate::model) fn reduce(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
+        node.only_attributes(&["axes", "keepdims", "noop_with_empty_axes"])?;
+        let x = self.batch(node, 0)?;
+        let shape = self.network.shape(x).to_vec();
+        let axes = self.axes_operand(node)?.ok_or_else(|| node.error("needs constant axes"))?;
+        let mut axes = self.sample_axes(node, &axes, shape.len())?;
+        axes.sort_unstable();
+        let kept = kept(&shape, &axes);
+        let y = match node.proto.op_type.as_str() {
+            "ReduceSum" => self.push(node, FloatOp::ReduceSum(ReduceSum { axes: axes.clone() }), &[x])?,
+            "ReduceMean" => self.mean(node, x, axes.clone())?,
+            "ReduceMax" => self.maximum(node, x, &axes)?,
+            _ => {
+                let square = self.push(node, FloatOp::Mul, &[x, x])?;
+                let sum = self.push(node, FloatOp::ReduceSum(ReduceSum { axes: axes.clone() }), &[square])?;
+                self.function(node, Function::SQRT, sum)?
+            }
+        };
+        if node.int("keepdims", 1) != 0 {
+            return self.reshape(node, y, kept);
+        }
+        let left = (0..shape.len()).filter(|d| !axes.contains(d)).map(|d| shape[d]).collect();
+        self.reshape(node, y, left)
+    }
+
+    /// Mean over some dimensions of a sample, which disappear.
+    pub(in crate::model) fn mean(&mut self, node: &OnnxNode<'_>, x: ValueId, axes: Vec<usize>) -> Result<ValueId> {
+        let count: usize = axes.iter().map(|&axis| self.network.shape(x)[axis]).product();
+        let sum = self.push(node, FloatOp::ReduceSum(ReduceSum { axes }), &[x])?;
+        self.push(node, FloatOp::Scale(Scale { factor: 1.0 / count as f64 }), &[sum])
+    }
+
+    /// Sum over some dimensions of a sample, which become 1.
+    pub(in crate::model) fn sum(&mut self, node: &OnnxNode<'_>, x: ValueId, axes: &[usize]) -> Result<ValueId> {
+        let shape = kept(self.network.shape(x), axes);
+        let sum = self.push(node, FloatOp::ReduceSum(ReduceSum { axes: axes.to_vec() }), &[x])?;
+        self.reshape(node, sum, shape)
     }
 }

@@ -3,14 +3,17 @@
 use serde::{Deserialize, Serialize};
 
 use super::linear::Batch;
-use super::{Args, FloatOperation, Op, Operation, Place, RingOperation, Shared, constant};
+use super::{Args, FloatOp, FloatOperation, Function, Op, Operation, Place, RingOperation, Scale, Shared, constant};
 use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::model::bounds::{Interval, Operand, Range, truncation_error};
+use crate::model::float_graph::FloatNode;
 use crate::model::form::{self, Form};
 use crate::model::graph::{Facts, MAX_BITS_TRUNCATED, Source, ValueId};
+use crate::model::onnx::{Importer, OnnxNode};
 use crate::model::passes::Quantizer;
 use crate::party::Party;
+use crate::protocol::power::Exponent;
 use crate::protocol::{pool, relu::relu};
 
 /// max(x, 0), then min(.., ceiling).
@@ -109,3 +112,62 @@ impl FixedRelu {
         self.real.ceiling.map(|c| constant(c, place.node.facts.frac_bits)).transpose()
     }
 }
+
+impl Importer {
+    /// Relu.
+    pub(in crate::model) fn relu(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
+        node.only_attributes(&[])?;
+        let x = self.batch(node, 0)?;
+        self.push(node, FloatOp::Relu(Relu::default()), &[x])
+    }
+
+    /// Clip: min(max(x, low), high), from ReLUs. The ends are public.
+    pub(in crate::model) fn clip(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
+        node.only_attributes(&["min", "max"])?;
+        let x = self.batch(node, 0)?;
+        let end = |importer: &Self, index: usize, name: &str| -> Result<Option<f64>> {
+            let value = match importer.constant(node, index)? {
+                Some(value) => {
+                    Some(value.iter().copied().next().filter(|_| value.len() == 1).ok_or_else(|| {
+                        node.error(format!("{name} has shape {:?}, expected a scalar", value.shape()))
+                    })?)
+                }
+                None => node.attribute(name).map(|attribute| attribute.f.into()),
+            };
+            Ok(value.filter(|end| end.abs() < f64::from(f32::MAX)))
+        };
+        let (low, high) = (end(self, 1, "min")?, end(self, 2, "max")?);
+        match (low, high) {
+            (None, None) => Ok(x),
+            // A root is not negative, and what divides by it minds its lower end.
+            (Some(low), None) if (0.0..=RESOLUTION).contains(&low) && self.is_root(x) => Ok(x),
+            (Some(low), high) => {
+                let ceiling = high.map(|high| high - low);
+                if ceiling.is_some_and(|ceiling| ceiling <= 0.0) {
+                    return Err(node.error("max is not above min"));
+                }
+                let above = self.offset(node, x, -low)?;
+                let clipped = self.push(node, FloatOp::Relu(Relu { ceiling }), &[above])?;
+                self.offset(node, clipped, low)
+            }
+            (None, Some(high)) => {
+                let negated = self.push(node, FloatOp::Scale(Scale { factor: -1.0 }), &[x])?;
+                let below = self.offset(node, negated, high)?;
+                let rest = self.push(node, FloatOp::Relu(Relu::default()), &[below])?;
+                let negated = self.push(node, FloatOp::Scale(Scale { factor: -1.0 }), &[rest])?;
+                self.offset(node, negated, high)
+            }
+        }
+    }
+
+    fn is_root(&self, x: ValueId) -> bool {
+        match &self.network.nodes[x] {
+            FloatNode { op: FloatOp::Reshape(_), inputs, .. } => self.is_root(inputs[0]),
+            FloatNode { op: FloatOp::Function(Function::Power(power)), .. } => power.exponent == Exponent::Sqrt,
+            _ => false,
+        }
+    }
+}
+
+/// Exporters clip a norm here before they divide by it; no fixed point knows such a number.
+const RESOLUTION: f64 = 1e-5;

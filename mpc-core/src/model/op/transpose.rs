@@ -4,11 +4,12 @@ use ndarray::IxDyn;
 use serde::{Deserialize, Serialize};
 
 use super::linear::{Batch, Element, Linear, standard};
-use super::{Args, FloatOperation, Op};
+use super::{Args, FloatOp, FloatOperation, Op};
 use crate::error::Result;
 use crate::model::bounds::{Interval, Operand};
 use crate::model::form::{self, Form};
 use crate::model::graph::ValueId;
+use crate::model::onnx::{Importer, OnnxNode};
 use crate::model::passes::Quantizer;
 
 /// Dimension i of the result is dimension `perm[i]` of the operand.
@@ -47,5 +48,22 @@ impl Linear for Transpose {
 impl FloatOperation for Transpose {
     fn quantize(&self, quantizer: &mut Quantizer<'_>, name: &str, inputs: &[ValueId]) -> Result<ValueId> {
         quantizer.unary(name, Op::Transpose(self.clone()), inputs)
+    }
+}
+
+impl Importer {
+    /// Transpose.
+    pub(in crate::model) fn transpose(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
+        node.only_attributes(&["perm"])?;
+        let x = self.batch(node, 0)?;
+        let rank = self.network.shape(x).len();
+        let perm = self.axes(node, node.ints("perm").unwrap_or(&[]), rank + 1)?;
+        match perm.split_first() {
+            Some((0, rest)) => {
+                let perm: Vec<usize> = rest.iter().map(|&axis| axis.wrapping_sub(1)).collect();
+                self.push(node, FloatOp::Transpose(Transpose { perm }), &[x])
+            }
+            _ => Err(node.error("needs a perm that keeps the batch dimension first")),
+        }
     }
 }

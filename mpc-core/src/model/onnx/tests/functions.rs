@@ -59,9 +59,10 @@ proptest! {
 
     #[test]
     fn elementwise(seed: u64, c in 1..4usize, w in 1..9usize) {
-        let functions: [(&str, Vec<AttributeProto>); 6] = [
+        let functions: [(&str, Vec<AttributeProto>); 7] = [
             ("Sigmoid", vec![]),
             ("Tanh", vec![]),
+            ("Erf", vec![]),
             ("Exp", vec![]),
             ("LeakyRelu", vec![float("alpha", 0.1)]),
             ("HardSigmoid", vec![float("alpha", 0.3), float("beta", 0.4)]),
@@ -75,6 +76,21 @@ proptest! {
             // What a client can send is up to three times as large, and exp ends at 4.
             file.check_functions(&[c, w], if op == "Exp" { 1.0 } else { 4.0 }, TOLERANCE);
         }
+    }
+
+    /// x / 2 (1 + erf(x / sqrt 2)), as exporters write it.
+    #[test]
+    fn gelu(seed: u64, c in 1..4usize, w in 1..9usize) {
+        let mut file = File::new(seed, 13, &[c, w]);
+        file.floats("root", &[], vec![std::f32::consts::SQRT_2]);
+        file.floats("one", &[], vec![1.0]);
+        file.floats("half", &[], vec![0.5]);
+        file.node("Div", &["x", "root"], "a", vec![]);
+        file.node("Erf", &["a"], "b", vec![]);
+        file.node("Add", &["b", "one"], "c", vec![]);
+        file.node("Mul", &["x", "c"], "d", vec![]);
+        file.node("Mul", &["d", "half"], "y", vec![]);
+        file.check_functions(&[c, w], 4.0, TOLERANCE);
     }
 
     #[test]

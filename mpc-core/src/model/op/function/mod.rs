@@ -1,6 +1,7 @@
 //! Functions of one number that no sum of products is: the parties approximate them. One file for each; this one
 //! registers them.
 
+mod erf;
 mod exp;
 mod power;
 mod sigmoid;
@@ -9,18 +10,20 @@ mod tanh;
 
 use serde::{Deserialize, Serialize};
 
+use erf::Erf;
 pub use exp::Exp;
 pub use power::Power;
 use sigmoid::Sigmoid;
 use tanh::Tanh;
 
 use super::linear::Batch;
-use super::{Args, FloatOperation, Op, Operation, Place, RingOperation, Shared, constant};
+use super::{Args, FloatOp, FloatOperation, Op, Operation, Place, RingOperation, Shared, constant};
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::model::bounds::{Interval, Operand, Range, ulp};
 use crate::model::form::{self, Form};
 use crate::model::graph::{Facts, ValueId};
+use crate::model::onnx::{Importer, OnnxNode};
 use crate::model::passes::Quantizer;
 use crate::party::Party;
 use crate::protocol::piecewise::{Argument, Piecewise};
@@ -39,6 +42,8 @@ pub enum Function {
     Sigmoid,
     /// tanh x.
     Tanh,
+    /// The error function.
+    Erf,
 }
 
 /// A function as the parties compute it.
@@ -96,12 +101,14 @@ impl Function {
             Function::Exp(exp) => exp,
             Function::Sigmoid => &Sigmoid,
             Function::Tanh => &Tanh,
+            Function::Erf => &Erf,
         }
     }
 
     /// The function that an ONNX operator of this type is.
     pub(crate) fn of_onnx(operator: &str) -> Option<Self> {
         Some(match operator {
+            "Erf" => Function::Erf,
             "Exp" => Function::Exp(Exp { high: f64::INFINITY }),
             "Reciprocal" => Function::RECIPROCAL,
             "Sigmoid" => Function::Sigmoid,
@@ -199,5 +206,24 @@ impl FixedFunction {
             0..=MAX_RESULT_BITS => self.function.curve().approximation(argument),
             bits => Err(format!("has a result of {bits} fractional bits; at most {MAX_RESULT_BITS} are possible")),
         }
+    }
+}
+
+impl Importer {
+    /// A node that is a function and nothing else.
+    pub(in crate::model) fn function_node(&mut self, node: &OnnxNode<'_>, function: Function) -> Result<ValueId> {
+        node.only_attributes(&[])?;
+        let x = self.batch(node, 0)?;
+        self.function(node, function, x)
+    }
+
+    /// A function of a value.
+    pub(in crate::model) fn function(
+        &mut self,
+        node: &OnnxNode<'_>,
+        function: Function,
+        x: ValueId,
+    ) -> Result<ValueId> {
+        self.push(node, FloatOp::Function(function), &[x])
     }
 }

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::{Approximation, Curve, Function};
 use crate::error::{Error, Result};
 use crate::model::graph::{Facts, ValueId};
+use crate::model::onnx::{Importer, OnnxNode};
+use crate::model::op::FloatOp;
 use crate::model::passes::Quantizer;
 use crate::protocol::piecewise::Piecewise;
 use crate::protocol::power::{Exponent, Octaves};
@@ -88,5 +90,23 @@ impl Curve for Power {
 
     fn table(&self) -> Option<Piecewise> {
         None
+    }
+}
+
+impl Importer {
+    /// Pow: x^p for the few p that need no logarithm.
+    pub(in crate::model) fn pow(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
+        node.only_attributes(&[])?;
+        let x = self.batch(node, 0)?;
+        let exponent = self.required(node, 1)?;
+        let exponent = if exponent.len() == 1 { exponent.sum() } else { f64::NAN };
+        match exponent {
+            1.0 => Ok(x),
+            2.0 => self.push(node, FloatOp::Mul, &[x, x]),
+            0.5 => self.function(node, Function::SQRT, x),
+            -0.5 => self.function(node, Function::INVERSE_SQRT, x),
+            -1.0 => self.function(node, Function::RECIPROCAL, x),
+            _ => Err(node.error("is supported for the public exponents 2, 1, 0.5, -0.5 and -1 only")),
+        }
     }
 }
