@@ -125,7 +125,7 @@ impl Agreement {
         Ok([p1?, p2?])
     }
 
-    /// What a peer answers about what is in service.
+    /// Asks a peer about its list.
     async fn ask<T: DeserializeOwned>(&self, peer: Role, request: PeerRequest) -> Result<T, Refusal> {
         let lost = |error: String| Code::Unavailable.because(format!("{peer}: {error}"));
         let exchange = async {
@@ -171,7 +171,7 @@ impl Agreement {
         Ok(())
     }
 
-    /// That the other follower has this list in service.
+    /// Checks that the other follower has this list in service.
     async fn confirm(&self, list: &List) -> Result<(), String> {
         let other = if self.cell.role() == Role::P1 { Role::P2 } else { Role::P1 };
         // After a start P0 may be there a moment before the other one.
