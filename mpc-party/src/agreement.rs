@@ -1,6 +1,6 @@
 //! All three parties have the same models in service.
 //!
-//! P0 says when a [change](crate::change) is made, and nothing else. It sends its list to P1 and P2 when they connect
+//! P0 says when a change is made, and nothing else. It sends its list to P1 and P2 when they connect
 //! and after each change. A follower (P1 or P2) takes over a list with a greater revision only where
 //!
 //! 1. it is the very list that the follower has prepared, for a change that it has checked itself and that all three
