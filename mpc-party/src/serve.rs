@@ -33,7 +33,7 @@ use crate::telemetry::Telemetry;
 use crate::telemetry::http::Exporter;
 
 /// A running party.
-pub struct Server {
+struct Server {
     owners: Owners,
     settings: Settings,
     /// Longest wait for the requests that were taken on, once the party is told to stop.
@@ -45,10 +45,7 @@ pub struct Server {
 
 impl Server {
     /// Opens the store, binds the socket, starts to call the peers and to accept.
-    ///
-    /// # Errors
-    /// Whatever keeps the party from serving, with the file or key to look at.
-    pub fn start(config: &Config) -> Result<Self> {
+    fn start(config: &Config) -> Result<Self> {
         let role = config.role();
         let identity = Identity::load(&config.identity);
         let identity = identity.map_err(|e| Error::Keys(format!("run `mpc-party init` first: {e}")))?;
@@ -73,29 +70,6 @@ impl Server {
         }
         let settings = Settings::new(owners.mesh.clone(), owners.access.clone(), owners.telemetry.clone(), config);
         Ok(Self { owners, settings, drain: config.limits.drain(), exporter, io })
-    }
-
-    /// The address that this party serves on.
-    ///
-    /// # Errors
-    /// The socket is gone.
-    pub fn address(&self) -> Result<SocketAddr> {
-        Ok(self.owners.mesh.local_address()?)
-    }
-
-    /// Goes on with the clients, the cluster and the identity of another configuration. Its other settings take a
-    /// restart.
-    ///
-    /// # Errors
-    /// The new configuration cannot be used; then everything stays as it was.
-    pub fn reload(&self, config: &Config) -> Result<()> {
-        self.settings.apply(config)
-    }
-
-    /// Refuses new requests at once, waits up to `limits.drain_s` until those taken on have ended, and closes.
-    pub fn stop(self) {
-        self.io.handle().block_on(self.drain());
-        self.close();
     }
 
     /// Takes on nothing more, and waits until the requests that were taken on have ended, or their time is up.
@@ -133,7 +107,7 @@ impl Server {
 /// Serves until the process is told to stop (SIGTERM, Ctrl-C); SIGHUP has it read its files again.
 ///
 /// # Errors
-/// As [`Server::start`].
+/// Whatever keeps the party from serving, with the file or key to look at.
 pub fn serve(config: &Config) -> Result<()> {
     let server = Server::start(config)?;
     let handle = server.io.handle().clone();
