@@ -1,4 +1,4 @@
-//! Who calls, what a caller may do here, and how much of it.
+//! Recognises callers and holds them to their rights and limits.
 //!
 //! Every party judges each request by its own configuration, so that none can let anybody in alone. Whoever is not
 //! listed has no principal; tenants do not see each other's models.
@@ -28,7 +28,7 @@ pub(crate) trait Caller: Send + Sync {
     /// The key.
     fn key(&self) -> Fingerprint;
 
-    /// Where the caller calls from.
+    /// The address that the caller calls from.
     fn address(&self) -> SocketAddr;
 
     /// The stream of the caller's next request, or nothing once the caller has closed the connection.
@@ -60,11 +60,11 @@ impl Caller for mesh::Caller {
 pub(crate) struct Who {
     /// The caller's key.
     pub(crate) key: Fingerprint,
-    /// Whose key that is.
+    /// The holder of the key.
     pub(crate) standing: Standing,
 }
 
-/// Whose key a caller has.
+/// The holder of a caller's key.
 pub(crate) enum Standing {
     /// A client that is listed, or anybody where that is allowed.
     Client(Arc<Principal>),
@@ -84,7 +84,7 @@ impl Who {
         }
     }
 
-    /// Whose models the caller sees.
+    /// The tenant whose models the caller sees.
     pub(crate) fn tenant(&self) -> Option<&str> {
         match &self.standing {
             Standing::Client(principal) => Some(&principal.tenant),
@@ -97,9 +97,9 @@ impl Who {
 pub(crate) struct Principal {
     /// Its name, for people and logs.
     pub(crate) name: String,
-    /// Whose models the client sees.
+    /// The tenant whose models the client sees.
     pub(crate) tenant: String,
-    /// What the client may do besides asking how the party is.
+    /// Rights beyond asking for the status.
     rights: Vec<Right>,
     /// Largest input, in words of a component.
     pub(crate) input_words: usize,
@@ -125,7 +125,7 @@ impl Principal {
     /// Whether the client may do this.
     ///
     /// # Errors
-    /// Who cannot do what, and which line of the configuration would change that.
+    /// The client lacks the right; the reason names the line of the configuration that would grant it.
     pub(crate) fn check(&self, right: Right) -> Result<(), Refusal> {
         if self.rights.contains(&right) {
             return Ok(());
@@ -167,21 +167,30 @@ impl Principal {
 pub(crate) struct Access {
     mesh: Mesh,
     listed: watch::Sender<Listed>,
+    stamps: Stamps,
 }
 
 impl Access {
     /// The clients of the configuration, and the parties of the mesh.
     pub(crate) fn new(mesh: Mesh, config: &Config) -> Self {
-        Self { mesh, listed: watch::Sender::new(Listed::new(config)) }
+        Self { mesh, listed: watch::Sender::new(Listed::new(config)), stamps: Stamps::default() }
     }
 
-    /// Who has this key, if that may come in now.
+    /// The holder of this key, if that caller may come in now.
     pub(crate) fn recognise(&self, key: Fingerprint) -> Option<Who> {
         let own = || (key == self.mesh.identity().fingerprint()).then_some(Standing::Operator);
         let peer = || self.mesh.role_of(key).map(Standing::Peer);
         let client = || self.listed.borrow().recognise(&key).map(Standing::Client);
         let standing = own().or_else(peer).or_else(client)?;
         Some(Who { key, standing })
+    }
+
+    /// Lets a request with this stamp pass once.
+    ///
+    /// # Errors
+    /// The request was made before, or too long ago, or by a clock that is wrong.
+    pub(crate) fn check_new(&self, client: Fingerprint, stamp: &Stamp) -> Result<(), Refusal> {
+        self.stamps.check(client, stamp, SystemTime::now())
     }
 
     /// Tells when callers are to be recognised anew.
@@ -229,7 +238,7 @@ impl Listed {
 
 /// The stamps of the requests of the last minutes.
 #[derive(Default)]
-pub(crate) struct Stamps {
+struct Stamps {
     seen: Mutex<HashMap<(Fingerprint, Id), SystemTime>>,
 }
 
@@ -238,7 +247,7 @@ impl Stamps {
     ///
     /// # Errors
     /// The request was made before, or too long ago, or by a clock that is wrong.
-    pub(crate) fn check(&self, client: Fingerprint, stamp: &Stamp, now: SystemTime) -> Result<(), Refusal> {
+    fn check(&self, client: Fingerprint, stamp: &Stamp, now: SystemTime) -> Result<(), Refusal> {
         let issued = SystemTime::UNIX_EPOCH + Duration::from_secs(stamp.issued_s.min(u64::from(u32::MAX)));
         let (apart, side) = match now.duration_since(issued) {
             Ok(age) => (age, "behind"),

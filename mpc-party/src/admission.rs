@@ -65,7 +65,7 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    /// With the places and the memory that the limits say.
+    /// Admission with the places and the memory of the limits.
     pub(crate) fn new(
         cell: Cell,
         lines: Arc<Lines>,

@@ -1,6 +1,6 @@
 //! All three parties have the same models in service.
 //!
-//! P0 says when a [change](crate::change) is made, and nothing else. It sends its list to P1 and P2 when they connect
+//! P0 says when a change is made, and nothing else. It sends its list to P1 and P2 when they connect
 //! and after each change. A follower (P1 or P2) takes over a list with a greater revision only where
 //!
 //! 1. it is the very list that the follower has prepared, for a change that it has checked itself and that all three
@@ -125,7 +125,7 @@ impl Agreement {
         Ok([p1?, p2?])
     }
 
-    /// What a peer answers about what is in service.
+    /// Asks a peer about its list.
     async fn ask<T: DeserializeOwned>(&self, peer: Role, request: PeerRequest) -> Result<T, Refusal> {
         let lost = |error: String| Code::Unavailable.because(format!("{peer}: {error}"));
         let exchange = async {
@@ -171,7 +171,7 @@ impl Agreement {
         Ok(())
     }
 
-    /// That the other follower has this list in service.
+    /// Checks that the other follower has this list in service.
     async fn confirm(&self, list: &List) -> Result<(), String> {
         let other = if self.cell.role() == Role::P1 { Role::P2 } else { Role::P1 };
         // After a start P0 may be there a moment before the other one.

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use mpc_core::network::stream;
 use mpc_core::session::Mode;
@@ -14,7 +13,7 @@ use tokio::time::timeout;
 use tracing::field::Empty;
 use tracing::{Instrument, debug, error_span};
 
-use crate::access::{Access, Caller, Principal, Stamps, Standing};
+use crate::access::{Access, Caller, Principal, Standing};
 use crate::admission::Admission;
 use crate::catalog::Catalog;
 use crate::change::Changes;
@@ -32,14 +31,13 @@ use crate::upload;
 /// Everything that serves the requests of callers.
 pub(crate) struct Callers {
     pub(crate) access: Arc<Access>,
-    pub(crate) stamps: Stamps,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) intake: Arc<Intake>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) evaluations: Evaluations,
     pub(crate) changes: Arc<Changes>,
-    pub(crate) overview: Arc<Overview>,
+    pub(crate) overview: Overview,
     pub(crate) limits: Limits,
     /// The weakest security that the party takes part in, for clients to know.
     pub(crate) minimum: Mode,
@@ -129,7 +127,7 @@ impl Callers {
         conversation: &mut Conversation,
     ) -> Result<(), Ended> {
         let key = conversation.who.key;
-        let new = |stamp: &Stamp| self.stamps.check(key, stamp, SystemTime::now());
+        let new = |stamp: &Stamp| self.access.check_new(key, stamp);
         let may = |right| principal.check(right);
         if matches!(request, Request::Evaluate(_) | Request::Upload(_) | Request::Change(_)) {
             conversation.place = Some(self.intake.take_on()?);

@@ -1,6 +1,6 @@
 //! The models in service: decoded once, shared by all sessions, and kept in the share store.
 //!
-//! What is in service is one [list](List), the same at all three parties; [`crate::agreement`] sees to that. A
+//! One [list](List) says what is in service, the same at all three parties; `agreement` keeps it the same. A
 //! publication on the list whose share is not here, or damaged, is *missing*: this party does not serve it, and says
 //! so.
 
@@ -180,7 +180,7 @@ impl Catalog {
     /// Checks an upload before its share is read; the model's name.
     ///
     /// # Errors
-    /// What is wrong with it, or that the party has no room.
+    /// The description is wrong, or the party has no room.
     pub(crate) fn check(&self, tenant: &str, upload: &Upload) -> Result<String, Refusal> {
         let description = Description::new(&upload.manifest, &upload.graph, &self.limits)?;
         let most = 2 + 16 * description.weight_words() as u64;
@@ -231,7 +231,7 @@ impl Catalog {
     /// An uploaded publication, decoded.
     ///
     /// # Errors
-    /// It is not here, damaged, or of another tenant.
+    /// The publication is not here, damaged, or of another tenant.
     pub(crate) fn load(&self, tenant: &str, publication: &Id) -> Result<Model, Refusal> {
         self.load_now(tenant, None, publication)
     }

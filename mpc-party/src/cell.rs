@@ -64,14 +64,14 @@ impl Cell {
     /// Opens a control stream to a peer and sends what it is for.
     ///
     /// # Errors
-    /// What the transport says.
+    /// The peer cannot be reached, in the words of the transport.
     pub(crate) async fn ask(&self, peer: Role, request: PeerRequest) -> Result<(SendStream, RecvStream), String> {
         let (mut send, recv) = self.mesh.control(peer).await.map_err(|e| e.to_string())?;
         stream::send(&mut send, &Versioned::new(request)).await.map_err(|e| format!("lost {peer}: {e}"))?;
         Ok((send, recv))
     }
 
-    /// What the peer that opened a control stream asks for, if it may ask for that and does so in time.
+    /// Reads the request of a peer that opened a control stream, if the peer may make it and does so in time.
     pub(crate) async fn hear(&self, control: Control) -> Option<(PeerRequest, SendStream, RecvStream)> {
         let Control { peer, mut send, mut recv } = control;
         match timeout(self.wait, stream::receive_first(&mut recv, MAX_ENCODED)).await {

@@ -217,7 +217,7 @@ fn report_check(config: &Config, json: bool) -> Result<ExitCode> {
 fn tend_store(config: &Config, command: &StoreCommand) -> Result<()> {
     let through_the_party = |task| match operator::ask(config, Request::Operate(task))? {
         Reply::Operated { lines } => Ok(lines),
-        other => Err(Error::Asked(format!("the party answered another question: {other:?}"))),
+        other => Err(Error::Party(format!("the party answered another question: {other:?}"))),
     };
     let lines = match command {
         StoreCommand::Verify { .. } => match Store::open_if_free(&config.data, &config.store_key()?)? {

@@ -162,7 +162,7 @@ impl Config {
         Ok(config)
     }
 
-    /// What the file and the environment say now.
+    /// Reads the file and the environment again.
     ///
     /// # Errors
     /// As [`Config::load`].

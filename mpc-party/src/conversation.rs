@@ -12,11 +12,11 @@ use crate::telemetry::Record;
 
 /// One request of one caller, while it lasts.
 pub(crate) struct Conversation {
-    /// Whose request it is.
+    /// The caller.
     pub(crate) who: Who,
-    /// What metrics and the audit log will tell of the request.
+    /// The entry for metrics and the audit log.
     pub(crate) record: Record,
-    /// What ties the request to the client's requests to the other parties.
+    /// Ties the request to the client's requests to the other parties.
     pub(crate) ticket: Option<Ticket>,
     /// The request's place among those that the party has taken on, kept until the reply is delivered.
     pub(crate) place: Option<Place>,

@@ -1,4 +1,4 @@
-//! What keeps a party from serving, in kinds that a caller can act on.
+//! The errors of a party, in kinds that a caller can act on.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -35,14 +35,14 @@ pub enum Error {
     /// The operating system gives no address, file, thread or stream.
     #[error("{what}: {reason}")]
     System {
-        /// What was asked of it, with the key of the configuration where there is one.
+        /// The thing that the system was to give, with the key of the configuration where there is one.
         what: String,
-        /// What it said.
+        /// The answer of the system.
         reason: String,
     },
     /// The running party did not answer, or refused; the text is what it said.
     #[error("{0}")]
-    Asked(String),
+    Party(String),
 }
 
 impl Error {
@@ -52,8 +52,8 @@ impl Error {
         move |error| Self::System { what, reason: error.to_string() }
     }
 
-    /// Makes a [`Error::Asked`] of what a connection to the running party ended with.
-    pub(crate) fn asked(error: impl fmt::Display) -> Self {
-        Self::Asked(error.to_string())
+    /// Makes a [`Error::Party`] of what a connection to the running party ended with.
+    pub(crate) fn party(error: impl fmt::Display) -> Self {
+        Self::Party(error.to_string())
     }
 }

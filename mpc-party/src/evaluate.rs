@@ -33,7 +33,7 @@ pub(crate) struct Evaluations {
     rules: Rules,
 }
 
-/// What the operator decides about evaluations.
+/// The operator's rules for evaluations.
 struct Rules {
     limits: Limits,
     /// The weakest security that the party takes part in.

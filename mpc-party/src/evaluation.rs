@@ -27,7 +27,7 @@ const ENCLOSED: &str = "(enclosed)";
 pub(crate) struct Evaluation {
     /// The request.
     pub(crate) request: Evaluate,
-    /// What the answer relies on in the list of what is in service; the parties compare it before the session.
+    /// The digest of everything that the answer relies on in the list; the parties compare it before the session.
     pub(crate) listed: Id,
     target: Target,
 }
@@ -184,7 +184,7 @@ impl Target {
         }
     }
 
-    /// What the answer for this tenant relies on in the list of what is in service.
+    /// The digest of everything that an answer for this tenant relies on in the list.
     fn listed(&self, tenant: &str) -> Id {
         match self {
             Self::Published(model, gallery) => {
@@ -213,7 +213,7 @@ fn gallery(catalog: &Catalog, model: &Model, request: &Evaluate) -> Result<Optio
     Ok(Some(gallery))
 }
 
-/// What a session needs before it computes.
+/// The shares and the memory that a session needs.
 pub(crate) struct Demand {
     /// Shape of the input.
     input: Vec<usize>,

@@ -11,7 +11,7 @@ use mpc_core::wire::peer::{Catalog as List, Enrolled, Entry, gallery_digest, gal
 use crate::model::not_in_service;
 use crate::store::{Result, Store, Template};
 
-/// Who is enrolled with one publication, and this party's shares of the templates.
+/// The persons enrolled with one publication, and this party's shares of their templates.
 pub(crate) struct Gallery {
     /// The digest that a client names in a question about the gallery.
     pub(crate) digest: Id,
@@ -70,7 +70,7 @@ impl Gallery {
     /// Refuses a question that is stricter than the sessions which have computed the templates.
     ///
     /// # Errors
-    /// Who was enrolled by a version that also enrolled with passive security.
+    /// A person was enrolled by a version that also enrolled with passive security.
     pub(crate) fn check_security(&self, asked: Mode) -> Result<(), Refusal> {
         let mut persons = self.enrolled.iter().zip(&self.rows);
         let unknown = persons.find(|(_, row)| row.as_ref().is_some_and(|row| !row.checked));

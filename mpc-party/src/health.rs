@@ -40,7 +40,7 @@ impl Health {
 pub(crate) fn ask(config: &Config) -> Result<Status> {
     match operator::ask(config, Request::Status)? {
         Reply::Status(status) => Ok(status),
-        _ => Err(Error::asked("the party answered another question")),
+        _ => Err(Error::party("the party answered another question")),
     }
 }
 

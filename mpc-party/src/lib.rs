@@ -34,4 +34,4 @@ mod upload;
 
 pub use config::Config;
 pub use error::{Error, Result};
-pub use serve::{Server, serve};
+pub use serve::serve;

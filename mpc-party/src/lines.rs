@@ -1,7 +1,7 @@
 //! The lines between the parties as they measured them, for planning sessions.
 //!
 //! P0 asks its peers to measure with it as soon as both are connected, and again from time to time while nothing runs.
-//! What it finds goes into every session that it commits, so that all three plan alike. A wrong figure costs time,
+//! P0 puts the result into every session that it commits, so that all three plan alike. A wrong figure costs time,
 //! never the answer or a secret.
 
 use std::time::Duration;

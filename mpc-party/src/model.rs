@@ -18,14 +18,14 @@ pub(crate) struct Description {
     encoded: Vec<u8>,
     /// The declarations of its publisher.
     pub(crate) manifest: Manifest,
-    /// What is evaluated.
+    /// The graph to evaluate.
     pub(crate) graph: Graph,
-    /// What the parties compare before a session.
+    /// The digest of both, which the parties compare before a session.
     pub(crate) digest: Id,
 }
 
 impl Description {
-    /// Checks what a publisher, who need not be honest, says of a model.
+    /// Checks the description of a model by a publisher, who need not be honest.
     ///
     /// # Errors
     /// The field or node that is wrong, or the limit that is exceeded.
@@ -75,18 +75,18 @@ impl Description {
 pub(crate) struct Model {
     /// Which publication it is.
     pub(crate) publication: Id,
-    /// Whose it is.
+    /// The tenant that owns it.
     pub(crate) tenant: String,
     /// The change that has put it into service; 0 before that.
     pub(crate) revision: u64,
-    /// What its tenant may know.
+    /// The public part.
     pub(crate) description: Description,
     /// This party's share of the weights, in the order of the graph.
     pub(crate) weights: Weights,
 }
 
 impl Model {
-    /// From the dealt share of all weights, one flat vector.
+    /// Joins the public part with the dealt share of all weights, one flat vector.
     ///
     /// # Panics
     /// If the vector is not as long as [`Description::weight_words`].
@@ -101,7 +101,7 @@ impl Model {
         Self { publication, tenant, revision, description, weights }
     }
 
-    /// As its tenant sees it.
+    /// The public part, as the tenant's clients receive it.
     pub(crate) fn info(&self) -> ModelInfo {
         let Description { text, encoded, .. } = &self.description;
         ModelInfo {
@@ -113,7 +113,7 @@ impl Model {
     }
 }
 
-/// The graph that somebody who need not be honest has encoded.
+/// Decodes and checks the graph of a client, who need not be honest.
 ///
 /// # Errors
 /// The node that is wrong.

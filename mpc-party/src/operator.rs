@@ -32,20 +32,20 @@ pub(crate) fn ask(config: &Config, request: Request) -> Result<Reply> {
     let io = Io::start()?;
     io.handle().block_on(async {
         let endpoint = endpoint::caller()?;
-        let connection = reach(&endpoint, &identity, Purpose::Ask, &entry, CONNECT).await.map_err(Error::asked)?;
-        let (mut send, mut recv) = connection.open_bi().await.map_err(Error::asked)?;
-        stream::send(&mut send, &Versioned::new(request)).await.map_err(Error::asked)?;
+        let connection = reach(&endpoint, &identity, Purpose::Ask, &entry, CONNECT).await.map_err(Error::party)?;
+        let (mut send, mut recv) = connection.open_bi().await.map_err(Error::party)?;
+        stream::send(&mut send, &Versioned::new(request)).await.map_err(Error::party)?;
         let limit = config.limits.session_timeout();
         let reply = timeout(limit, stream::receive(&mut recv, MAX_CONTROL)).await;
-        let reply = reply.map_err(|_| Error::Asked(format!("no answer from {address} within {limit:?}")))?;
-        match reply.map_err(Error::asked)? {
-            Reply::Refused(Refusal { reason, .. }) | Reply::Failed { reason } => Err(Error::Asked(reason)),
+        let reply = reply.map_err(|_| Error::Party(format!("no answer from {address} within {limit:?}")))?;
+        match reply.map_err(Error::party)? {
+            Reply::Refused(Refusal { reason, .. }) | Reply::Failed { reason } => Err(Error::Party(reason)),
             reply => Ok(reply),
         }
     })
 }
 
-/// Where a socket on all interfaces is reached from this machine.
+/// The address at which this machine reaches a socket that listens on all interfaces.
 pub(crate) fn reachable(listen: SocketAddr) -> SocketAddr {
     match listen {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => (Ipv4Addr::LOCALHOST, v4.port()).into(),

@@ -51,7 +51,7 @@ impl Overview {
         }
     }
 
-    /// What the party says of itself to other parties and to its operator.
+    /// The status for other parties and for the operator.
     pub(crate) fn status(&self) -> Status {
         let Snapshot { peers, obstacles, problems, sessions, models, .. } = self.snapshot();
         Status {
@@ -69,7 +69,7 @@ impl Overview {
         }
     }
 
-    /// What the party says of itself to clients: problems name models of all tenants.
+    /// The status for clients, without problems: those name models of all tenants.
     pub(crate) fn status_for_clients(&self) -> Status {
         Status { not_ready: Vec::new(), problems: Vec::new(), ..self.status() }
     }

@@ -45,7 +45,7 @@ impl Settings {
     /// restart.
     ///
     /// # Errors
-    /// What is wrong with it; then everything stays as it was.
+    /// The new configuration cannot be used; then everything stays as it was.
     pub(crate) fn apply(&self, config: &Config) -> Result<()> {
         let mut running = self.lock();
         if config.role() != running.role() {

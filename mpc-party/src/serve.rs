@@ -13,7 +13,7 @@ use mpc_core::wire::peer::PeerRequest;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
-use crate::access::{Access, Stamps};
+use crate::access::Access;
 use crate::admission::Admission;
 use crate::agreement::Agreement;
 use crate::callers::Callers;
@@ -33,12 +33,9 @@ use crate::telemetry::Telemetry;
 use crate::telemetry::http::Exporter;
 
 /// A running party.
-pub struct Server {
-    mesh: Mesh,
+struct Server {
+    owners: Owners,
     settings: Settings,
-    intake: Arc<Intake>,
-    admission: Arc<Admission>,
-    sessions: Arc<Sessions>,
     /// Longest wait for the requests that were taken on, once the party is told to stop.
     drain: Duration,
     exporter: Option<Exporter>,
@@ -48,15 +45,12 @@ pub struct Server {
 
 impl Server {
     /// Opens the store, binds the socket, starts to call the peers and to accept.
-    ///
-    /// # Errors
-    /// Whatever keeps the party from serving, with the file or key to look at.
-    pub fn start(config: &Config) -> Result<Self> {
-        let (role, limits) = (config.role(), &config.limits);
+    fn start(config: &Config) -> Result<Self> {
+        let role = config.role();
         let identity = Identity::load(&config.identity);
         let identity = identity.map_err(|e| Error::Keys(format!("run `mpc-party init` first: {e}")))?;
         let cluster = config.cluster()?;
-        let catalog = Arc::new(Catalog::open(Store::open(&config.data, &config.store_key()?)?, limits)?);
+        let catalog = Arc::new(Catalog::open(Store::open(&config.data, &config.store_key()?)?, &config.limits)?);
         let telemetry = Arc::new(Telemetry::start(role, &config.audit)?);
         let socket = UdpSocket::bind(config.listen);
         let socket = socket.map_err(Error::system(format!("cannot listen on {} (listen)", config.listen)))?;
@@ -65,107 +59,28 @@ impl Server {
         let io = Io::start()?;
         let (mesh, inbox) = Mesh::start(&io, socket, Arc::new(identity), role, &cluster)?;
 
-        let cell = Cell::new(mesh.clone(), limits.wait());
-        let lines = Arc::new(Lines::new(cell.clone()));
-        let intake = Arc::new(Intake::new(role, limits.waiting, telemetry.clone()));
-        let admission =
-            Arc::new(Admission::new(cell.clone(), lines.clone(), intake.clone(), telemetry.clone(), limits));
-        let agreement = Arc::new(Agreement::new(cell.clone(), catalog.clone()));
-        let sessions = Arc::new(Sessions::new(cell.clone()));
-        let access = Arc::new(Access::new(mesh.clone(), config));
-        let settings = Settings::new(mesh.clone(), access.clone(), telemetry.clone(), config);
-        let overview = Arc::new(Overview {
-            mesh: mesh.clone(),
-            catalog: catalog.clone(),
-            agreement: agreement.clone(),
-            intake: intake.clone(),
-            admission: admission.clone(),
-            sessions: sessions.clone(),
-            lines: lines.clone(),
-            telemetry: telemetry.clone(),
-        });
-        let callers = Callers {
-            access,
-            stamps: Stamps::default(),
-            telemetry: telemetry.clone(),
-            intake: intake.clone(),
-            admission: admission.clone(),
-            catalog: catalog.clone(),
-            evaluations: Evaluations::new(
-                catalog.clone(),
-                admission.clone(),
-                sessions.clone(),
-                telemetry.clone(),
-                config,
-            ),
-            changes: Arc::new(Changes::new(
-                cell.clone(),
-                catalog.clone(),
-                agreement.clone(),
-                admission.clone(),
-                limits.session_timeout(),
-            )),
-            overview: overview.clone(),
-            limits: limits.clone(),
-            minimum: config.security.minimum,
-        };
-        let peers = Peers { cell, admission: admission.clone(), agreement: agreement.clone(), lines: lines.clone() };
-
-        io.handle().spawn(accept(Arc::new(callers), Arc::new(peers), inbox));
-        io.handle().spawn(watch_certificate(mesh.clone()));
-        let telling = telemetry.clone();
-        io.handle().spawn(async move { telling.tell_what_was_left_out().await });
-        if role == Role::P0 {
-            let running = sessions.clone();
-            io.handle().spawn(async move { lines.keep_measuring(|| running.running() == 0).await });
-            io.handle().spawn(async move { agreement.keep().await });
-        }
-        let export = |listen| {
-            let overview = overview.clone();
-            Exporter::start(listen, telemetry.clone(), move || overview.snapshot(), io.handle().clone())
-        };
-        let exporter = config.telemetry.listen.map(export).transpose()?;
-        let address = mesh.local_address()?;
-        let (models, security) = (catalog.len(), config.security.minimum);
+        let owners = Owners::new(config, mesh, catalog, telemetry);
+        owners.spawn(&io, config, inbox);
+        let exporter = config.telemetry.listen.map(|listen| owners.export(listen, &io)).transpose()?;
+        let address = owners.mesh.local_address()?;
+        let (models, security) = (owners.catalog.len(), config.security.minimum);
         info!(party = %role, %address, models, minimum_security = %security, "serving");
         if config.open_to_any_client {
             warn!("open_to_any_client is set: whoever reaches {address} may ask");
         }
-        Ok(Self { mesh, settings, intake, admission, sessions, drain: limits.drain(), exporter, io })
-    }
-
-    /// Where this party serves.
-    ///
-    /// # Errors
-    /// The socket is gone.
-    pub fn address(&self) -> Result<SocketAddr> {
-        Ok(self.mesh.local_address()?)
-    }
-
-    /// Goes on with the clients, the cluster and the identity of another configuration. Its other settings take a
-    /// restart.
-    ///
-    /// # Errors
-    /// What is wrong with it; then everything stays as it was.
-    pub fn reload(&self, config: &Config) -> Result<()> {
-        self.settings.apply(config)
-    }
-
-    /// Refuses new requests at once, waits up to `limits.drain_s` until those taken on have ended, and closes.
-    pub fn stop(self) {
-        self.io.handle().block_on(self.drain());
-        self.close();
+        let settings = Settings::new(owners.mesh.clone(), owners.access.clone(), owners.telemetry.clone(), config);
+        Ok(Self { owners, settings, drain: config.limits.drain(), exporter, io })
     }
 
     /// Takes on nothing more, and waits until the requests that were taken on have ended, or their time is up.
     async fn drain(&self) {
         /// Time between two lines of the log that say what is awaited.
         const REMINDER: Duration = Duration::from_secs(10);
-        self.admission.stop();
+        self.owners.admission.stop();
         let until = Instant::now() + self.drain;
-        let mut open = self.intake.open();
+        let mut open = self.owners.intake.open();
         loop {
-            let (requests, sessions) = (*open.borrow_and_update(), self.sessions.running());
+            let (requests, sessions) = (*open.borrow_and_update(), self.owners.sessions.running());
             if requests == 0 {
                 return;
             }
@@ -179,11 +94,11 @@ impl Server {
     }
 
     fn close(self) {
-        let cut_off = *self.intake.open().borrow();
+        let cut_off = *self.owners.intake.open().borrow();
         if cut_off > 0 {
             warn!(cut_off, "stopping although requests have not ended");
         }
-        self.io.handle().block_on(self.mesh.close("the party is stopping"));
+        self.io.handle().block_on(self.owners.mesh.close("the party is stopping"));
         drop(self.exporter);
         info!("stopped");
     }
@@ -192,7 +107,7 @@ impl Server {
 /// Serves until the process is told to stop (SIGTERM, Ctrl-C); SIGHUP has it read its files again.
 ///
 /// # Errors
-/// As [`Server::start`].
+/// Whatever keeps the party from serving, with the file or key to look at.
 pub fn serve(config: &Config) -> Result<()> {
     let server = Server::start(config)?;
     let handle = server.io.handle().clone();
@@ -211,7 +126,7 @@ pub fn serve(config: &Config) -> Result<()> {
 /// than Unix there is nothing to switch off.
 ///
 /// # Errors
-/// Where the system does not let a process lower its own limit.
+/// The system does not let a process lower its own limit.
 fn without_core_dumps() -> Result<()> {
     #[cfg(unix)]
     {
@@ -252,6 +167,105 @@ async fn accept(callers: Arc<Callers>, peers: Arc<Peers>, mut inbox: Inbox) {
                 tokio::spawn(async move { peers.serve(control).await });
             }
             else => return,
+        }
+    }
+}
+
+/// The owners of a party's state. Each is constructed with the owners that it needs.
+struct Owners {
+    mesh: Mesh,
+    cell: Cell,
+    catalog: Arc<Catalog>,
+    telemetry: Arc<Telemetry>,
+    access: Arc<Access>,
+    lines: Arc<Lines>,
+    intake: Arc<Intake>,
+    admission: Arc<Admission>,
+    agreement: Arc<Agreement>,
+    sessions: Arc<Sessions>,
+}
+
+impl Owners {
+    fn new(config: &Config, mesh: Mesh, catalog: Arc<Catalog>, telemetry: Arc<Telemetry>) -> Self {
+        let limits = &config.limits;
+        let cell = Cell::new(mesh.clone(), limits.wait());
+        let access = Arc::new(Access::new(mesh.clone(), config));
+        let lines = Arc::new(Lines::new(cell.clone()));
+        let intake = Arc::new(Intake::new(config.role(), limits.waiting, telemetry.clone()));
+        let admission = Admission::new(cell.clone(), lines.clone(), intake.clone(), telemetry.clone(), limits);
+        let agreement = Arc::new(Agreement::new(cell.clone(), catalog.clone()));
+        let sessions = Arc::new(Sessions::new(cell.clone()));
+        Self {
+            mesh,
+            cell,
+            catalog,
+            telemetry,
+            access,
+            lines,
+            intake,
+            admission: Arc::new(admission),
+            agreement,
+            sessions,
+        }
+    }
+
+    /// Starts everything that goes on as long as the party serves.
+    fn spawn(&self, io: &Io, config: &Config, inbox: Inbox) {
+        let (callers, peers) = (Arc::new(self.callers(config)), Arc::new(self.peers()));
+        io.handle().spawn(accept(callers, peers, inbox));
+        io.handle().spawn(watch_certificate(self.mesh.clone()));
+        let telemetry = self.telemetry.clone();
+        io.handle().spawn(async move { telemetry.tell_what_was_left_out().await });
+        if config.role() == Role::P0 {
+            let (lines, sessions, agreement) = (self.lines.clone(), self.sessions.clone(), self.agreement.clone());
+            io.handle().spawn(async move { lines.keep_measuring(|| sessions.running() == 0).await });
+            io.handle().spawn(async move { agreement.keep().await });
+        }
+    }
+
+    fn export(&self, listen: SocketAddr, io: &Io) -> Result<Exporter> {
+        let overview = self.overview();
+        Exporter::start(listen, self.telemetry.clone(), move || overview.snapshot(), io.handle().clone())
+    }
+
+    fn callers(&self, config: &Config) -> Callers {
+        let Self { catalog, telemetry, admission, .. } = self;
+        let limit = config.limits.session_timeout();
+        let (sessions, agreement) = (self.sessions.clone(), self.agreement.clone());
+        let changes = Changes::new(self.cell.clone(), catalog.clone(), agreement, admission.clone(), limit);
+        Callers {
+            access: self.access.clone(),
+            telemetry: telemetry.clone(),
+            intake: self.intake.clone(),
+            admission: admission.clone(),
+            catalog: catalog.clone(),
+            evaluations: Evaluations::new(catalog.clone(), admission.clone(), sessions, telemetry.clone(), config),
+            changes: Arc::new(changes),
+            overview: self.overview(),
+            limits: config.limits.clone(),
+            minimum: config.security.minimum,
+        }
+    }
+
+    fn overview(&self) -> Overview {
+        Overview {
+            mesh: self.mesh.clone(),
+            catalog: self.catalog.clone(),
+            agreement: self.agreement.clone(),
+            intake: self.intake.clone(),
+            admission: self.admission.clone(),
+            sessions: self.sessions.clone(),
+            lines: self.lines.clone(),
+            telemetry: self.telemetry.clone(),
+        }
+    }
+
+    fn peers(&self) -> Peers {
+        Peers {
+            cell: self.cell.clone(),
+            admission: self.admission.clone(),
+            agreement: self.agreement.clone(),
+            lines: self.lines.clone(),
         }
     }
 }

@@ -48,7 +48,7 @@ impl Sessions {
     /// Starts the thread and waits until the three parties have told each other that they mean the same session.
     ///
     /// # Errors
-    /// What ended the session; the operating system gives no thread.
+    /// The session ended early, or the operating system gives no thread.
     pub(crate) async fn start(
         self: &Arc<Self>,
         evaluation: Evaluation,
@@ -103,7 +103,7 @@ impl Sessions {
     }
 }
 
-/// From the client's shares to the output that may leave this party once it is verified.
+/// Evaluates the client's shares to the output, which may leave this party once it is verified.
 fn compute(
     party: &mut Party,
     evaluation: &Evaluation,
@@ -126,7 +126,7 @@ impl RunningSession {
     /// Hands over the client's shares and waits for the answer.
     ///
     /// # Errors
-    /// What ended the session.
+    /// The session ended early.
     pub(crate) async fn answer(&mut self, shares: Shares) -> Result<Answer, Ended> {
         if self.shares.take().is_none_or(|thread| thread.send(shares).is_err()) {
             return Err(self.ended().await);

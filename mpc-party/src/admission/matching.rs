@@ -1,4 +1,4 @@
-//! Where the request that a client sent to P1 or P2 meets P0's proposal of it, whichever comes first.
+//! Matches the request that a client sent to P1 or P2 with P0's proposal of it, whichever comes first.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::say;
 
-/// What ties the requests of one client to the three parties together: its key and its random number.
+/// Ties together the requests of one client to the three parties: the client's key and its random number.
 pub(crate) type Ticket = (Id, Id);
 
 /// P0's proposal on its stream.

@@ -1,5 +1,4 @@
-//! What comes next: the list after a change, and the one that is prepared until it is known whether the change was
-//! made.
+//! The next list: how it follows from a change, and where it is prepared until P0 says whether the change was made.
 
 use mpc_core::model::Manifest;
 use mpc_core::session::Id;
@@ -103,7 +102,7 @@ impl Catalog {
     }
 }
 
-/// That a publication on the list is this tenant's.
+/// Refuses a publication on the list that is not this tenant's.
 fn own(list: &List, tenant: &str, publication: &Id) -> Result<(), Refusal> {
     let own = |entry: &Entry| entry.tenant == tenant && entry.publication == *publication;
     if list.entries.iter().any(own) { Ok(()) } else { Err(not_in_service()) }

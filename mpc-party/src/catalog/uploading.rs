@@ -1,4 +1,4 @@
-//! Uploads that go on.
+//! Uploads in progress.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use mpc_core::session::Id;
 use super::Catalog;
 use crate::store::Result;
 
-/// An upload that goes on. What has arrived stays when it is dropped.
+/// An upload in progress. The chunks that have arrived stay stored when this is dropped.
 pub(crate) struct Uploading {
     pub(super) catalog: Arc<Catalog>,
     pub(super) id: Id,
@@ -22,7 +22,7 @@ impl Uploading {
         self.have
     }
 
-    /// Bytes of the next chunk; 0 where nothing is left.
+    /// Bytes of the next chunk; 0 when the share is whole.
     pub(crate) fn wanted(&self) -> usize {
         (self.length - self.have).min(crate::store::CHUNK as u64) as usize
     }
@@ -38,10 +38,10 @@ impl Uploading {
         Ok(())
     }
 
-    /// The share is whole. Where it repairs a model in service, that is served again.
+    /// Completes the upload of a whole share. A model in service that it repairs is served again.
     ///
     /// # Errors
-    /// It is not what was announced.
+    /// The share is not the one that was announced.
     pub(crate) async fn complete(self) -> Result<()> {
         let id = self.id;
         self.catalog.stored(move |store| store.complete(&id)).await?;

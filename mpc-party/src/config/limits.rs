@@ -32,11 +32,11 @@ pub struct Limits {
     /// Windows (samples) in one request.
     #[garde(range(min = 1, max = 65_536))]
     pub batch: usize,
-    /// What one session may need while it is computed, in MiB, by an estimate from above; the weights are not counted.
+    /// Memory that one session may need, in MiB, by an upper estimate that leaves out the weights.
     #[garde(range(min = 16, max = 1_048_576))]
     pub session_mib: u64,
-    /// What all admitted sessions may need together, in MiB, by the same estimate. Three quarters of the memory that
-    /// the process may use, where that is known.
+    /// Memory that all admitted sessions may need together, in MiB, by the same estimate. Three quarters of the memory
+    /// that the process may use, where that is known.
     #[garde(range(min = 16, max = 16_777_216))]
     pub memory_mib: u64,
     /// Weight share of one model, in MiB per component.

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-/// Where metrics and health are served, and where traces go.
+/// The addresses that serve metrics and health and that receive traces.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Telemetry {
     /// Address and TCP port of `/metrics`, `/healthz` and `/readyz`, over HTTP and open to whoever reaches it; without
     /// it, nothing is served.
     pub listen: Option<SocketAddr>,
-    /// Where an OpenTelemetry collector takes traces, OTLP over HTTP: `http://127.0.0.1:4318/v1/traces`. Needs a
+    /// The OpenTelemetry collector for traces, OTLP over HTTP: `http://127.0.0.1:4318/v1/traces`. Needs a
     /// program built with the feature `otel`.
     pub otlp: Option<String>,
 }

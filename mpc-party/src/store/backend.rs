@@ -1,4 +1,4 @@
-//! Where records lie. A backend sees the names and the sizes of records; their values are sealed above it.
+//! The seam below sealing. A backend sees the names and the sizes of records; their values are sealed above it.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What can go wrong with a store.
+//! The errors of a store.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -35,18 +35,18 @@ pub enum StoreError {
     Database {
         /// The database.
         path: PathBuf,
-        /// What it said.
+        /// The answer of the database.
         reason: String,
     },
     /// A file cannot be read or written.
     #[error("{what}: {reason}")]
     File {
-        /// What was being done, with the file.
+        /// The operation, with the file.
         what: String,
-        /// What the operating system said.
+        /// The answer of the operating system.
         reason: String,
     },
-    /// What was asked for is not possible; the text says why.
+    /// The operation is not possible; the text says why.
     #[error("{0}")]
     Refused(String),
     /// Random numbers or the encoding of a record failed.

@@ -9,7 +9,7 @@ use super::error::{Result, StoreError};
 use super::{Store, TemplateKey, forget};
 
 impl Store {
-    /// What is in service.
+    /// The list of what is in service.
     ///
     /// # Errors
     /// [`StoreError::Damaged`].

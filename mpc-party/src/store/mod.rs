@@ -1,5 +1,5 @@
-//! What a party keeps: its shares of models and of enrolled templates, and which of them are in service. Every value is
-//! sealed; a [`ShareStore`] keeps the sealed records.
+//! The share store: a party's shares of models and of enrolled templates, and the list of what is in service. Every
+//! value is sealed; a [`ShareStore`] keeps the sealed records.
 //!
 //! A publication is *begun*, grows chunk by chunk and is *complete* when its share is whole. Which complete ones are in
 //! service is one record, the [`Catalog`](List), so that every change of it happens at one instant or not at all. Each
@@ -95,7 +95,7 @@ impl Store {
     /// As [`Store::open`], or nothing where another process has the database open.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Store::open`].
     pub fn open_if_free(dir: &Path, key: &StoreKey) -> Result<Option<Self>> {
         match Self::open(dir, key) {
             Err(StoreError::InUse(_)) => Ok(None),
@@ -171,7 +171,7 @@ impl Store {
     /// Marks a publication as complete, if its share is what was announced.
     ///
     /// # Errors
-    /// It is not: the upload has to begin again, and what is here is forgotten.
+    /// The share is another one: the upload has to begin again, and the stored chunks are forgotten.
     pub fn complete(&self, id: &Id) -> Result<()> {
         let (header, share) = self.read(id)?;
         if Sha256::digest(&share)[..] != header.digest {

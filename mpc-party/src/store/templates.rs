@@ -49,7 +49,7 @@ impl Store {
         self.put(Record::Template(*key), &components, Batch { remove, ..Batch::default() })
     }
 
-    /// As an older version did.
+    /// Keeps a template as an older version did.
     #[cfg(test)]
     pub(crate) fn keep_old_template(&self, key: &TemplateKey, template: &ArithmeticShare) -> Result<()> {
         let sealed = self.seal.seal(&old_template_name(key), &codec::encode(&Components::from(template))?)?;

@@ -58,7 +58,7 @@ pub(crate) struct Line<'a> {
     /// How many lines like this one were left out before it, in a flood.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) left_out: Option<u64>,
-    /// From the first message until the end.
+    /// The time from the first message to the end.
     pub(crate) duration_ms: u64,
     /// The rounds of an answered evaluation.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,7 +86,7 @@ impl Audit {
     /// Opens the file, for appending, readable by its owner alone.
     ///
     /// # Errors
-    /// It cannot be opened, or the operating system gives no thread.
+    /// The file cannot be opened, or the operating system gives no thread.
     pub(crate) fn start(path: &Path, required: bool, lost: Counter) -> Result<Self> {
         let what = format!("cannot write the audit log {} (audit.file)", path.display());
         let file = open(path).map_err(Error::system(&*what))?;
@@ -119,7 +119,7 @@ impl Audit {
     /// Reopens the file after somebody has moved it away.
     pub(crate) fn reopen(&self) {
         if self.order(Order::Reopen).is_none() {
-            tracing::warn!("the audit log is behind and was not opened anew; ask again");
+            tracing::warn!("the audit log is behind and was not reopened; send the signal again");
         }
     }
 
@@ -212,9 +212,9 @@ impl Writer {
             Ok(opened) => {
                 // A line that was begun in the old file stands complete in the new one.
                 (self.file, self.written) = (opened, 0);
-                tracing::info!(%file, "opened the audit log anew");
+                tracing::info!(%file, "reopened the audit log");
             }
-            Err(error) => tracing::error!(%file, %error, "cannot open the audit log anew; the old file is still used"),
+            Err(error) => tracing::error!(%file, %error, "cannot reopen the audit log; still writing the old file"),
         }
     }
 

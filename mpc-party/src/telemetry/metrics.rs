@@ -69,13 +69,13 @@ struct OfLimit {
 /// A part of the time of a session; the metric calls it a step.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Phase {
-    /// From the request until all three parties have admitted it.
+    /// The time from the request until all three parties have admitted it.
     Queue,
-    /// Until the input share is here.
+    /// The time until the input share is here.
     Input,
-    /// Until the output share is ready.
+    /// The time until the output share is ready.
     Compute,
-    /// From the request until the answer is on its way.
+    /// The time from the request until the answer is on its way.
     Total,
 }
 

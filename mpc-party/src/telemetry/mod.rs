@@ -1,4 +1,4 @@
-//! What the party tells its operator: the log, traces, metrics, health, and the audit log.
+//! The party's reports to its operator: the log, traces, metrics, health, and the audit log.
 
 pub(crate) mod audit;
 pub(crate) mod http;
@@ -165,19 +165,19 @@ fn log_end(ended: &Result<(), Ended>, left_out: u64) {
     }
 }
 
-/// What metrics and the audit log will tell of a request, while it lasts.
+/// The entry of a request for metrics and the audit log, while the request lasts.
 pub(crate) struct Record {
     started: Instant,
-    /// What the request is for.
+    /// The kind of the request.
     pub(crate) kind: Kind,
-    /// What the request is about.
+    /// The subject of the request.
     pub(crate) details: Details,
     /// The cost of an answered evaluation.
     pub(crate) meter: Option<Meter>,
 }
 
 impl Record {
-    /// Of a request that nobody has read yet.
+    /// Begins before the request is read.
     pub(crate) fn new() -> Self {
         Self { started: Instant::now(), kind: Kind::Unreadable, details: Details::default(), meter: None }
     }
@@ -188,7 +188,7 @@ impl Record {
     }
 }
 
-/// What a request is about, as far as it is known.
+/// The subject of a request, as far as it is known.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Details {
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -10,7 +10,7 @@ pub(crate) struct Snapshot {
     pub(crate) peers: [PeerSnapshot; 2],
     /// Why new requests are not served, other than for want of a peer; one line each.
     pub(crate) obstacles: Vec<String>,
-    /// What keeps the party from serving all that is in service, although it serves the rest; one line each.
+    /// Why some of what is in service is not served, although the rest is; one line each.
     pub(crate) problems: Vec<String>,
     /// Sessions that are computed.
     pub(crate) sessions: u32,

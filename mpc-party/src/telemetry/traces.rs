@@ -14,7 +14,7 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::config::Config;
 use crate::error::{Error, Result};
 
-/// What sends the spans, from a thread of its own; dropped, it sends the last ones.
+/// Sends the spans from a thread of its own; dropped, it sends the last ones.
 pub(crate) struct Traces(SdkTracerProvider);
 
 impl Traces {
