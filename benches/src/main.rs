@@ -57,6 +57,7 @@ mod relay;
 mod report;
 mod rival;
 mod rounds;
+mod session;
 mod testbed;
 
 use std::path::PathBuf;
@@ -129,7 +130,7 @@ enum Command {
     /// Hold the rounds and bytes of programs against those expected, and their paired times loosely.
     Check(guard::Check),
     /// Write a page with tables and plots from measured lines of JSON.
-    Report(report::Report),
+    Report(report::ReportArgs),
     /// Be the party with this role in a folder made by the parent.
     #[command(hide = true)]
     Party { index: usize, folder: PathBuf },

@@ -5,33 +5,27 @@ use std::net::UdpSocket;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use mpc_core::inference::head::Released;
 use mpc_core::inference::secure::{Weights, evaluate};
 use mpc_core::model::Graph;
 use mpc_core::model::manifest::Reveal;
-use mpc_core::network::Network;
 use mpc_core::network::endpoint::Io;
 use mpc_core::network::identity::Identity;
 use mpc_core::network::lines::measure;
 use mpc_core::network::mesh::Mesh;
-use mpc_core::network::quic::QuicNetwork;
 use mpc_core::party::keep_freed_memory;
 use mpc_core::prss::Prss;
 use mpc_core::ring::{Arithmetic, Tensor};
-use mpc_core::session::{Conditions, Id, Meter, Mode};
+use mpc_core::session::{Conditions, Meter, Mode};
 use mpc_core::sharing::RangedShare;
 use mpc_core::wire::cluster::Cluster;
 use mpc_core::{Party, Role};
-use rustix::time::{ClockId, clock_gettime};
 
-use crate::job::{self, Job, Measured, Outcome, Run, ShareReader, ShareWriter, Variant, Work, head};
+use crate::job::{self, Job, Measured, Outcome, ShareReader, ShareWriter, Variant, Work, head};
 use crate::rounds;
-
-/// The longest wait for a peer, for its local work above all.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
+use crate::session::{Clock, DEADLINE, barrier, id, session};
 
 /// Does the job in `folder` as party number `index`.
 pub(crate) fn run(index: usize, folder: &Path) -> Result<()> {
@@ -148,50 +142,6 @@ impl Evaluation<'_> {
             Released::Kept(_) => unreachable!("nothing was to be kept"),
         }
     }
-}
-
-pub(crate) fn session(mesh: &Mesh, number: u32) -> Result<QuicNetwork> {
-    Ok(mesh.session(id(number), DEADLINE)?)
-}
-
-fn id(number: u32) -> Id {
-    let mut id = [0; 32];
-    id[..4].copy_from_slice(&number.to_le_bytes());
-    id
-}
-
-/// Waits until both peers are here.
-pub(crate) fn barrier(network: &mut dyn Network) -> Result<()> {
-    let peers = [network.role().next(), network.role().prev()];
-    for peer in peers {
-        network.send(peer, &[0])?;
-    }
-    for peer in peers {
-        network.recv(peer, &mut [0])?;
-    }
-    Ok(network.flush()?)
-}
-
-/// Wall time and the processor time of all threads of this process.
-pub(crate) struct Clock {
-    wall: Instant,
-    cpu: f64,
-}
-
-impl Clock {
-    pub(crate) fn start() -> Self {
-        Self { cpu: cpu(), wall: Instant::now() }
-    }
-
-    pub(crate) fn stop(self) -> Run {
-        Run { wall: self.wall.elapsed().as_secs_f64(), cpu: cpu() - self.cpu }
-    }
-}
-
-/// Processor time of all threads of this process, in seconds.
-pub(crate) fn cpu() -> f64 {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
 /// The most memory that this process has held, from `/proc` (0 where there is none).

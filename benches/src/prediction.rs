@@ -8,8 +8,8 @@ use mpc_core::inference::rehearsal::{reference, rehearse};
 use mpc_core::session::{Conditions, Measured, Mode};
 
 use crate::job::head;
-use crate::party::cpu;
 use crate::programs::Evaluation;
+use crate::session::cpu;
 
 /// Seconds that one evaluation should take on such lines, when it is planned for `conditions`.
 pub(crate) fn predict(evaluation: &Evaluation, conditions: Conditions, mode: Mode, lines: &Measured) -> Result<f64> {

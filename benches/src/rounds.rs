@@ -17,7 +17,7 @@ use mpc_core::wire::message::Purpose;
 use rustls::{ClientConnection, ServerConnection, StreamOwned};
 
 use crate::job::{Against, Measured, Run};
-use crate::party::{Clock, DEADLINE, barrier, session};
+use crate::session::{Clock, DEADLINE, barrier, session};
 
 /// Rounds in a row of one run.
 const ROUNDS: u64 = 200;

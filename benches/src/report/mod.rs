@@ -23,7 +23,7 @@ const TEMPLATE: &str = include_str!("performance.md.in");
 const MISSING: &str = "–";
 
 #[derive(Args)]
-pub(crate) struct Report {
+pub(crate) struct ReportArgs {
     /// Lines of JSON as `benches --json` and `kernels --json` print them.
     #[arg(required = true)]
     files: Vec<PathBuf>,
@@ -33,7 +33,7 @@ pub(crate) struct Report {
     output: PathBuf,
 }
 
-impl Report {
+impl ReportArgs {
     pub(crate) fn run(&self) -> Result<()> {
         let results = Results::read(&self.files)?;
         let folder = self.output.with_extension("");

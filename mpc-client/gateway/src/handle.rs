@@ -23,7 +23,7 @@ use super::link::Link;
 use super::metrics::Metrics;
 use super::multipart;
 use super::reply::{self, Failure, Reply};
-use super::routes::{self, About, Action, Query};
+use super::routes::{self, Operation, Query, QuestionKind};
 use super::websocket::Publisher;
 use super::{Options, Servers};
 
@@ -50,7 +50,7 @@ pub(crate) struct Gateway<S> {
 
 /// A request with a place, its files read.
 struct Work<'a> {
-    action: Action,
+    operation: Operation,
     names: &'a [String],
     query: Query,
     files: Vec<Input>,
@@ -79,7 +79,7 @@ impl<S: Servers> Gateway<S> {
     pub(crate) async fn serve(&self, request: Request<Incoming>) -> Result<Reply, Infallible> {
         let start = Instant::now();
         let (route, result) = match routes::find(request.method(), request.uri().path()) {
-            Ok((route, names)) => (route.template, self.route(route.action, &names, request, start).await),
+            Ok((route, names)) => (route.template, self.route(route.operation, &names, request, start).await),
             Err(failure) => ("other", Err(failure)),
         };
         let mut reply = result.unwrap_or_else(Failure::reply);
@@ -93,27 +93,27 @@ impl<S: Servers> Gateway<S> {
 
     async fn route(
         &self,
-        action: Action,
+        operation: Operation,
         names: &[String],
         request: Request<Incoming>,
         start: Instant,
     ) -> Result<Reply, Failure> {
-        self.guard.admit(request.headers(), action.open())?;
-        match action {
-            Action::Page => return page(),
-            Action::OpenApi => return Ok(reply::content("application/json", OPEN_API)),
-            Action::Metrics => return self.metrics.page(),
-            Action::Health => return self.health().await,
+        self.guard.admit(request.headers(), operation.open())?;
+        match operation {
+            Operation::Page => return page(),
+            Operation::OpenApi => return Ok(reply::content("application/json", OPEN_API)),
+            Operation::Metrics => return self.metrics.page(),
+            Operation::Health => return self.health().await,
             _ => {}
         }
         let busy = |_| Failure::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too many requests at once; come back");
         let _place = self.places.try_acquire().map_err(busy)?;
-        let query = Query::parse(request.uri().query(), action)?;
-        let files = match action {
-            Action::Models | Action::Persons | Action::Remove => Vec::new(),
+        let query = Query::parse(request.uri().query(), operation)?;
+        let files = match operation {
+            Operation::Models | Operation::Persons | Operation::Remove => Vec::new(),
             _ => multipart::files(request, self.max_bytes).await?,
         };
-        let work = Work { action, names, query, files, start };
+        let work = Work { operation, names, query, files, start };
         let late = |_| Failure::from(Error::Timeout(self.timeout()));
         timeout(self.timeout(), self.work(work)).await.map_err(late)?
     }
@@ -140,35 +140,35 @@ impl<S: Servers> Gateway<S> {
     }
 
     async fn answer(&self, client: &Client, mut work: Work<'_>) -> Result<Reply, Failure> {
-        if work.action == Action::Models {
+        if work.operation == Operation::Models {
             return found(&ModelList::from(client.models().await?));
         }
-        if work.action == Action::Filter {
+        if work.operation == Operation::Filter {
             return self.filter(client, work).await;
         }
         let model = client.model(&work.query.model).await?;
         let inputs = prepare(&model, std::mem::take(&mut work.files)).await?;
-        match work.action {
-            Action::Ask { command, question } => {
+        match work.operation {
+            Operation::Ask { command, question } => {
                 let question = match question {
-                    About::Label => Question::Label,
-                    About::Same => Question::Same,
-                    About::Who => Question::Who,
-                    About::Is => Question::Is(known(client, &model, work.query.id()?).await?),
+                    QuestionKind::Label => Question::Label,
+                    QuestionKind::Same => Question::Same,
+                    QuestionKind::Who => Question::Who,
+                    QuestionKind::Is => Question::Is(known(client, &model, work.query.id()?).await?),
                 };
                 found(&self.ask(client, &model, command, question, inputs, &work).await?)
             }
-            Action::Speakers => {
+            Operation::Speakers => {
                 let answer = self.ask(client, &model, "verify-speaker", Question::Same, inputs, &work).await?;
                 self.speakers(work.names, &answer)
             }
-            Action::Enrol => {
+            Operation::Enrol => {
                 let id = work.query.id()?;
                 let inputs = input::all(inputs)?;
                 let evaluation = client.enrol(&model, id, &inputs, work.query.security, self.timeout()).await?;
                 found(&Enrolled::new(&model, id, inputs.len(), &evaluation, work.start.elapsed()))
             }
-            Action::Persons => found(&Persons::new(&model, client.gallery(&model).await?)),
+            Operation::Persons => found(&Persons::new(&model, client.gallery(&model).await?)),
             _ => {
                 let id = known(client, &model, &work.names[0]).await?;
                 client.remove(&model, id).await?;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use hyper::{Method, StatusCode};
 use mpc_client::Mode;
-use mpc_client::filter::Kernel;
+use mpc_client::filter::Stencil;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
@@ -18,12 +18,12 @@ pub(crate) struct Route {
     pub(crate) method: Method,
     /// The path, with names in braces for what varies.
     pub(crate) template: &'static str,
-    pub(crate) action: Action,
+    pub(crate) operation: Operation,
 }
 
 /// What is done about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
+pub(crate) enum Operation {
     /// The page for people.
     Page,
     /// The description of this table.
@@ -36,7 +36,7 @@ pub(crate) enum Action {
     /// Asks the named command's question about the files.
     Ask {
         command: &'static str,
-        question: About,
+        question: QuestionKind,
     },
     /// Whether two recordings are of one speaker, in the words of the SIFIS-Home project.
     Speakers,
@@ -49,14 +49,14 @@ pub(crate) enum Action {
 
 /// What is asked about files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum About {
+pub(crate) enum QuestionKind {
     Label,
     Same,
     Who,
     Is,
 }
 
-impl Action {
+impl Operation {
     /// Whether nothing is told that only holders of a token may know.
     pub(crate) fn open(self) -> bool {
         matches!(self, Self::Page | Self::OpenApi | Self::Health)
@@ -74,35 +74,35 @@ impl Action {
     }
 }
 
-const fn route(method: Method, template: &'static str, action: Action) -> Route {
-    Route { method, template, action }
+const fn route(method: Method, template: &'static str, operation: Operation) -> Route {
+    Route { method, template, operation }
 }
 
-const fn ask(template: &'static str, command: &'static str, question: About) -> Route {
-    route(Method::POST, template, Action::Ask { command, question })
+const fn ask(template: &'static str, command: &'static str, question: QuestionKind) -> Route {
+    route(Method::POST, template, Operation::Ask { command, question })
 }
 
 /// All of them.
 pub(crate) static ROUTES: [Route; 16] = [
-    route(Method::GET, "/", Action::Page),
-    route(Method::GET, "/openapi.json", Action::OpenApi),
-    route(Method::GET, "/healthz", Action::Health),
-    route(Method::GET, "/metrics", Action::Metrics),
-    route(Method::GET, "/v1/models", Action::Models),
-    ask("/v1/emotion", "emotion", About::Label),
-    ask("/v1/classify", "classify", About::Label),
-    ask("/v1/speaker/identify", "identify-speaker", About::Label),
-    ask("/v1/speaker/verify", "verify-speaker", About::Same),
-    ask("/v1/face/match", "face match", About::Who),
-    ask("/v1/face/verify", "face verify", About::Is),
-    route(Method::POST, "/v1/filter", Action::Filter),
-    route(Method::POST, "/v1/face/enrol", Action::Enrol),
-    route(Method::GET, "/v1/face", Action::Persons),
-    route(Method::DELETE, "/v1/face/{id}", Action::Remove),
+    route(Method::GET, "/", Operation::Page),
+    route(Method::GET, "/openapi.json", Operation::OpenApi),
+    route(Method::GET, "/healthz", Operation::Health),
+    route(Method::GET, "/metrics", Operation::Metrics),
+    route(Method::GET, "/v1/models", Operation::Models),
+    ask("/v1/emotion", "emotion", QuestionKind::Label),
+    ask("/v1/classify", "classify", QuestionKind::Label),
+    ask("/v1/speaker/identify", "identify-speaker", QuestionKind::Label),
+    ask("/v1/speaker/verify", "verify-speaker", QuestionKind::Same),
+    ask("/v1/face/match", "face match", QuestionKind::Who),
+    ask("/v1/face/verify", "face verify", QuestionKind::Is),
+    route(Method::POST, "/v1/filter", Operation::Filter),
+    route(Method::POST, "/v1/face/enrol", Operation::Enrol),
+    route(Method::GET, "/v1/face", Operation::Persons),
+    route(Method::DELETE, "/v1/face/{id}", Operation::Remove),
     route(
         Method::POST,
         "/speaker_verification/{first_audio_file}/{second_audio_file}/{requestor_id}/{requestor_type}/{request_id}",
-        Action::Speakers,
+        Operation::Speakers,
     ),
 ];
 
@@ -150,9 +150,9 @@ pub(crate) struct Query {
 }
 
 impl Query {
-    /// Of a request for `action`.
-    pub(crate) fn parse(query: Option<&str>, action: Action) -> Result<Self, Failure> {
-        let mut parsed = Self { model: action.model().into(), security: Mode::Active, id: None, kernel: None };
+    /// Of a request for `operation`.
+    pub(crate) fn parse(query: Option<&str>, operation: Operation) -> Result<Self, Failure> {
+        let mut parsed = Self { model: operation.model().into(), security: Mode::Active, id: None, kernel: None };
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             match &*name {
                 "model" => parsed.model = value.into_owned(),
@@ -177,7 +177,7 @@ impl Query {
     }
 
     /// The kernel of that name, or of those numbers.
-    pub(crate) fn kernel(&self) -> Result<Kernel, Failure> {
+    pub(crate) fn kernel(&self) -> Result<Stencil, Failure> {
         let kernel = self.kernel.as_deref().ok_or_else(|| Failure::usage("say which kernel: ?kernel=sharpen"))?;
         Ok(kernel.parse()?)
     }
@@ -208,10 +208,10 @@ mod tests {
 
     #[test]
     fn queries_are_checked() {
-        let parse = |query: &str| Query::parse(Some(query), Action::Enrol);
+        let parse = |query: &str| Query::parse(Some(query), Operation::Enrol);
         let query = parse("model=a%20b&security=strict&id=J%C3%BCrgen+1").unwrap();
         assert_eq!((query.model.as_str(), query.security, query.id().unwrap()), ("a b", Mode::Strict, "Jürgen 1"));
-        assert_eq!(Query::parse(None, Action::Enrol).unwrap().id().unwrap_err().reply().status(), 400);
+        assert_eq!(Query::parse(None, Operation::Enrol).unwrap().id().unwrap_err().reply().status(), 400);
         for (kernel, good) in [("sharpen", true), ("0,0,0,0,1,0,0,0,0", true), ("1,2", false), ("sharp", false)] {
             assert_eq!(parse(&format!("kernel={kernel}")).unwrap().kernel().is_ok(), good, "{kernel}");
         }

@@ -1,6 +1,7 @@
 //! Asks three `mpc-party` servers for an answer about a recording or a picture that none of them sees.
 //!
 //! ```no_run
+//! # #[cfg(feature = "quic")]
 //! # async fn ask() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::{path::Path, time::Duration};
 //! use mpc_client::{Client, Cluster, Identity, Mode, preprocess};
@@ -16,6 +17,12 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! [`Client::connect`] speaks QUIC (the feature `quic`, on by default). Without that feature the library opens no socket, reads the clock only to
+//! stamp requests, and
+//! starts no thread: it compiles for `wasm32-unknown-unknown` (`rustup target add wasm32-unknown-unknown`, then
+//! `cargo build -p mpc-client-lib --no-default-features --target wasm32-unknown-unknown`), and whoever embeds it reaches the parties by
+//! a [`Transport`](transport::Transport) of their own and [`Client::new`].
 
 pub mod answer;
 pub mod clear;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use mpc_client::answer::Cost;
-use mpc_client::filter::{self, Filtered, Kernel};
+use mpc_client::filter::{self, Filtered, Stencil};
 use mpc_client::{Error, Mode, Result};
 use serde::Serialize;
 
@@ -78,7 +78,7 @@ pub(crate) async fn run(global: &Global, args: &FilterArgs) -> Result<()> {
 }
 
 /// The kernel of that name, of those numbers, or in that file.
-fn kernel(name: &str) -> Result<Kernel> {
+fn kernel(name: &str) -> Result<Stencil> {
     name.parse().or_else(|reason: Error| {
         let mut text = String::new();
         let read = File::open(name).and_then(|file| file.take(MAX_KERNEL).read_to_string(&mut text));

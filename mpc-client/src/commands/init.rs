@@ -11,7 +11,7 @@ use crate::cluster;
 use crate::output::{print_json, print_line};
 
 #[derive(Serialize)]
-struct Report {
+struct Printed {
     command: &'static str,
     identity: String,
     fingerprint: String,
@@ -28,7 +28,7 @@ pub(crate) fn run(global: &Global, renew: bool) -> Result<()> {
     let ends = date(made.identity.validity().until);
     if global.json {
         let (created, renewed) = (made.key, made.certificate && !made.key);
-        return print_json(&Report {
+        return print_json(&Printed {
             command: "init",
             identity: folder.to_string(),
             fingerprint,

@@ -18,7 +18,7 @@ use crate::output::{print_json, print_line};
 
 /// With `--json` this is what is printed.
 #[derive(Serialize)]
-struct Report {
+struct Forecast {
     command: &'static str,
     model: String,
     security: Mode,
@@ -64,11 +64,11 @@ pub(crate) async fn run(global: &Global, args: PlanArgs) -> Result<()> {
     })
     .await?;
     let (security, json) = (Mode::from(args.trust.security).max(model.minimum), global.json);
-    let report = blocking(move || report(&model, security, &args, measured)).await?;
-    if json { print_json(&report) } else { print_table(&report) }
+    let forecast = blocking(move || forecast(&model, security, &args, measured)).await?;
+    if json { print_json(&forecast) } else { print_table(&forecast) }
 }
 
-fn report(model: &Model, security: Mode, args: &PlanArgs, measured: Option<Measured>) -> Result<Report> {
+fn forecast(model: &Model, security: Mode, args: &PlanArgs, measured: Option<Measured>) -> Result<Forecast> {
     let work = reference(cpu);
     let measured = measured.unwrap_or(Measured {
         conditions: Conditions::default(),
@@ -104,7 +104,7 @@ fn report(model: &Model, security: Mode, args: &PlanArgs, measured: Option<Measu
     };
     let Conditions { latency_us, rate_mbit } = conditions;
     let (model, inputs) = (model.manifest.name.clone(), args.inputs);
-    Ok(Report { command: "plan", model, security, inputs, latency_us, rate_mbit, layers, total })
+    Ok(Forecast { command: "plan", model, security, inputs, latency_us, rate_mbit, layers, total })
 }
 
 /// Layers that only rearrange take less than this and are not listed.
@@ -139,8 +139,8 @@ fn choice(graph: &Graph, plan: &Plan, id: ValueId) -> String {
     plan.pool(id).or(before).map(ToString::to_string).unwrap_or_default()
 }
 
-fn print_table(report: &Report) -> Result<()> {
-    let Report { model, security, inputs, latency_us, rate_mbit, layers, total, .. } = report;
+fn print_table(forecast: &Forecast) -> Result<()> {
+    let Forecast { model, security, inputs, latency_us, rate_mbit, layers, total, .. } = forecast;
     let latency = f64::from(*latency_us) / 1e3;
     print_line(&format!(
         "{model}, {inputs} input{}, {security} security, {latency} ms one way, {rate_mbit} Mbit/s",

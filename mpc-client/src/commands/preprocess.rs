@@ -16,24 +16,24 @@ use crate::cli::{Global, PreprocessArgs};
 use crate::output::{print_error, print_json, print_line};
 
 #[derive(Serialize)]
-struct Report {
+struct Printed {
     command: &'static str,
     model: String,
     output: String,
     shape: Vec<usize>,
-    results: Vec<Entry>,
+    results: Vec<FileResult>,
 }
 
 #[derive(Serialize)]
-struct Entry {
+struct FileResult {
     input: String,
     #[serde(flatten)]
-    outcome: Outcome,
+    outcome: FileOutcome,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Outcome {
+enum FileOutcome {
     Windows(usize),
     Error(String),
 }
@@ -55,13 +55,15 @@ pub(crate) fn run(global: &Global, args: &PreprocessArgs) -> Result<bool> {
     let output = args.output.display().to_string();
     if global.json {
         let outcome = |prepared: &Result<Prepared, preprocess::Error>| match prepared {
-            Ok(prepared) => Outcome::Windows(prepared.windows),
-            Err(error) => Outcome::Error(error.to_string()),
+            Ok(prepared) => FileOutcome::Windows(prepared.windows),
+            Err(error) => FileOutcome::Error(error.to_string()),
         };
-        let entry =
-            |(file, prepared): (&PathBuf, _)| Entry { input: file.display().to_string(), outcome: outcome(prepared) };
+        let entry = |(file, prepared): (&PathBuf, _)| FileResult {
+            input: file.display().to_string(),
+            outcome: outcome(prepared),
+        };
         let results = files.iter().zip(&prepared).map(entry).collect();
-        print_json(&Report { command: "preprocess", model: manifest.name, output, shape, results })?;
+        print_json(&Printed { command: "preprocess", model: manifest.name, output, shape, results })?;
         return Ok(complete);
     }
     for (file, prepared) in files.iter().zip(&prepared) {

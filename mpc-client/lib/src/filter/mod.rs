@@ -4,7 +4,7 @@
 //! travel in shares. Sums are exact in Z_2^64, so nothing is truncated and nothing is compared; the client rounds. The servers learn
 //! the size of the picture, its number of colours and whether the kernel is 3x3 or 5x5.
 
-mod kernel;
+mod stencil;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use mpc_core::ring::fixed;
 use mpc_core::session::Mode;
 use ndarray::{ArrayD, IxDyn};
 
-pub use kernel::Kernel;
+pub use stencil::Stencil;
 
 use crate::connect::Client;
 use crate::error::{Error, Result};
@@ -57,7 +57,7 @@ impl<T: Transport> Client<T> {
     /// Those of [`Client::classify`].
     pub async fn filter(
         &self,
-        kernel: &Kernel,
+        kernel: &Stencil,
         picture: &Picture,
         security: Mode,
         timeout: Duration,
@@ -88,7 +88,7 @@ impl<T: Transport> Client<T> {
     /// The sums of one tile.
     async fn filter_tile(
         &self,
-        kernel: &Kernel,
+        kernel: &Stencil,
         picture: &Picture,
         tile: &Tile,
         terms: Terms,
@@ -107,7 +107,7 @@ impl<T: Transport> Client<T> {
 ///
 /// # Errors
 /// None in practice: every picture suits every kernel.
-pub fn clear(kernel: &Kernel, picture: &Picture) -> Result<Filtered> {
+pub fn clear(kernel: &Stencil, picture: &Picture) -> Result<Filtered> {
     let tiles = cut(picture);
     let mut filtered = Filtered::of(picture.clone(), tiles.len(), None);
     for tile in &tiles {
@@ -170,7 +170,7 @@ impl Picture {
     }
 }
 
-impl Kernel {
+impl Stencil {
     fn weight(&self) -> ArrayD<f64> {
         ArrayD::from_shape_fn(IxDyn(&[1, 1, self.side, self.side]), |i| self.taps[i[2] * self.side + i[3]])
     }

@@ -16,7 +16,7 @@ fn picture(seed: u64, width: usize, height: usize, channels: usize) -> Picture {
 }
 
 /// Straight from the definition, in float64.
-fn reference(kernel: &Kernel, picture: &Picture) -> Vec<f64> {
+fn reference(kernel: &Stencil, picture: &Picture) -> Vec<f64> {
     let (n, colours) = (kernel.side as isize, picture.colours());
     let clamp = |at: isize, length: usize| at.clamp(0, length as isize - 1) as usize;
     let value =
@@ -58,8 +58,8 @@ fn graphs_are_valid_at_every_size() {
 #[test]
 fn the_clear_filter_is_the_definition() {
     let mut next = numbers(7);
-    let own = Kernel::new((0..25).map(|_| next() as f64 / 2e8 - 5.0).collect()).unwrap();
-    for kernel in Kernel::names().filter_map(Kernel::named).chain([own]) {
+    let own = Stencil::new((0..25).map(|_| next() as f64 / 2e8 - 5.0).collect()).unwrap();
+    for kernel in Stencil::names().filter_map(Stencil::named).chain([own]) {
         for (seed, (width, height, channels)) in
             [(1, 1, 1), (2, 3, 2), (31, 17, 3), (5, 40, 4), (TILE + 3, 4, 1)].into_iter().enumerate()
         {

@@ -1,14 +1,14 @@
-//! Kernels of filters: named ones, and those that people write down.
+//! The kernels of filters: named ones, and those that people write down.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::Error;
 
-/// The numbers that the neighbours of a pixel are multiplied with: 3x3 or 5x5, the rows from the top. They are not mirrored, as in
+/// The kernel of a filter, under a name of its own beside [`mpc_core::kernel`]: the numbers that the neighbours of a pixel are multiplied with: 3x3 or 5x5, the rows from the top. They are not mirrored, as in
 /// other programs for pictures and in networks, where this is called a convolution too.
 #[derive(Clone, PartialEq)]
-pub struct Kernel {
+pub struct Stencil {
     pub(super) side: usize,
     pub(super) taps: Vec<f64>,
 }
@@ -33,7 +33,7 @@ const NAMED: [(&str, &[i16], f64); 9] = [
     ),
 ];
 
-impl Kernel {
+impl Stencil {
     /// From its 9 or 25 numbers, the rows from the top.
     ///
     /// # Errors
@@ -62,7 +62,7 @@ impl Kernel {
     }
 }
 
-impl FromStr for Kernel {
+impl FromStr for Stencil {
     type Err = Error;
 
     /// A name, or numbers with spaces, commas, semicolons or line ends between them.
@@ -80,10 +80,10 @@ impl FromStr for Kernel {
     }
 }
 
-impl fmt::Debug for Kernel {
+impl fmt::Debug for Stencil {
     /// Without its numbers, which are secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Kernel({0}x{0})", self.side)
+        write!(f, "Stencil({0}x{0})", self.side)
     }
 }
 
@@ -93,22 +93,22 @@ mod tests {
 
     #[test]
     fn named_kernels_keep_or_drop_what_is_even() {
-        for name in Kernel::names() {
-            let kernel = Kernel::named(name).unwrap();
+        for name in Stencil::names() {
+            let kernel = Stencil::named(name).unwrap();
             let sum: f64 = kernel.taps.iter().sum();
             let expected = if ["edges", "sobel-x", "sobel-y"].contains(&name) { 0.0 } else { 1.0 };
             assert!((sum - expected).abs() < 1e-12, "{name}: {sum}");
             assert_eq!(kernel.taps.len(), kernel.side * kernel.side);
         }
-        assert_eq!(Kernel::named("nothing"), None);
+        assert_eq!(Stencil::named("nothing"), None);
     }
 
     #[test]
     fn kernels_are_read_and_refused() {
-        let kernel: Kernel = "0 -1 0\n-1 5 -1\r\n0, -1; 0\n".parse().unwrap();
+        let kernel: Stencil = "0 -1 0\n-1 5 -1\r\n0, -1; 0\n".parse().unwrap();
         assert_eq!(kernel, "sharpen".parse().unwrap());
-        assert_eq!(format!("{kernel:?}"), "Kernel(3x3)");
-        let refused = |text: &str| text.parse::<Kernel>().unwrap_err().to_string();
+        assert_eq!(format!("{kernel:?}"), "Stencil(3x3)");
+        let refused = |text: &str| text.parse::<Stencil>().unwrap_err().to_string();
         assert!(refused("1 2 3 4").contains("not 4"));
         assert!(refused("").contains("not 0"));
         assert!(refused("sharp").contains("sharpen, blur"));
