@@ -14,10 +14,10 @@ use super::piecewise::Piecewise;
 /// Where exp is as good as zero.
 const LOWEST: f64 = -11.0;
 
-/// The magnitudes of the ends of the logistic function's intervals.
+/// Where the intervals of the logistic function end, but for the signs.
 const SIGMOID_ENDS: [f64; 5] = [10.0, 7.0, 4.375, 2.375, 0.875];
 
-/// The magnitudes of the ends of tanh's intervals.
+/// Where those of tanh end.
 const TANH_ENDS: [f64; 5] = [5.0, 3.0, 1.75, 0.9375, 0.3125];
 
 /// The largest `high`.
