@@ -14,6 +14,8 @@ test:
 # Everything that must be clean before a change goes in
 check: test
     cargo fmt --check
+    .ci/links
+    .ci/floors
     cargo clippy --workspace --all-targets -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
     cargo deny check bans licenses sources

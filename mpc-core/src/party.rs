@@ -86,22 +86,21 @@ impl Party {
         }
     }
 
-    /// Hands over the claims recorded and not yet checked, to a test that looks at them.
+    /// The claims recorded and not yet checked, for a test to look at.
     #[cfg(feature = "testing")]
     pub fn take_claims(&mut self) -> Vec<Claim> {
         self.security.take()
     }
 
-    /// Makes sure that both holders of each component of what came from outside hold the same, in every mode. 1 round, 64 bytes for
-    /// each thing.
+    /// Compares each component of what came from outside between its two holders, in every mode. 1 round, 64 bytes for each thing.
     ///
     /// # Errors
-    /// [`Error::Cheating`](crate::Error::Cheating) with the step of what they hold different components of; errors of the network.
+    /// [`Error::Cheating`](crate::Error::Cheating) with the step whose components differ; errors of the network.
     pub fn agree(&mut self, given: &[(Step, Digests)]) -> Result<()> {
         self.security.agree(&mut self.link, given)
     }
 
-    /// Gives the security mode a chance to check what has gathered, so that its memory stays bounded. Between layers.
+    /// Lets the security mode check what has gathered, so that its memory stays bounded. Called between layers.
     pub fn checkpoint(&mut self) -> Result<()> {
         self.security.checkpoint(&mut self.link)
     }

@@ -119,7 +119,7 @@ impl Prss {
         Self { keys, streams, op: 0 }
     }
 
-    /// How many operations there were: public, and the same at all three parties.
+    /// The number of operations so far: public, and equal at all three parties.
     pub fn position(&self) -> u64 {
         self.op
     }

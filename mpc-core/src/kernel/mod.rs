@@ -42,12 +42,12 @@ pub enum Kernel {
 pub struct Detected(());
 
 impl Kernel {
-    /// The best that this machine has.
+    /// The kernels that this process computes with, the best that its machine has. Every computation asks here, and only tests have others.
     pub fn detect() -> Self {
         Self::available().pop().unwrap_or(Kernel::Scalar)
     }
 
-    /// All that this machine has, slowest first.
+    /// All kernels that this machine can run, slowest first.
     pub fn available() -> Vec<Self> {
         [vec![Kernel::Scalar], Self::vectorised()].concat()
     }

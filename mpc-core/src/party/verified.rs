@@ -1,4 +1,4 @@
-//! The end of a session: its products are checked, and only then something leaves it.
+//! The end of a session: values leave it only after its products are checked.
 //!
 //! A [`Party`] computes. [`Party::verify`] consumes it and makes a [`VerifiedParty`], which opens and releases what the session
 //! [has computed](Computed), and computes no more. It is made here and nowhere else.
@@ -150,8 +150,8 @@ impl Session {
     }
 }
 
-/// What a session has computed and not yet let go. The evaluator makes it; only the [`VerifiedParty`] of the same session opens or
-/// releases it, once, and nobody else looks into it.
+/// A value that a session has computed and not yet released. The evaluator makes it; only the [`VerifiedParty`] of the same session opens or
+/// releases it, once, and no other code reads it.
 #[derive(Debug)]
 #[must_use]
 pub struct Computed<T> {

@@ -27,12 +27,12 @@ use crate::role::Role;
 use crate::security::{Claim, Operands};
 use crate::sharing::{ArithmeticShare, BitShare, slice};
 
-/// How much of a number is compared.
+/// The bits of a number that are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Width {
     /// |x| < 2^(bits-1).
     pub bits: u32,
-    /// How many of the lowest bits are left out.
+    /// The number of lowest bits that are left out.
     pub drop: u32,
 }
 

@@ -22,8 +22,8 @@ use crate::ring::{Boolean, Tensor, Word};
 use crate::role::Role;
 use crate::sharing::{ArithmeticShare, BitShare, Share, gather, slice, tensor};
 
-/// How the largest of n candidates is sought: in groups of a size for each level, all pairs of a group at once. Few
-/// levels take few rounds and many comparisons.
+/// The plan of a maximum of n candidates: each level has a group size, and compares all pairs of a group at once. Fewer
+/// levels take fewer rounds and more comparisons.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Levels {
     candidates: usize,
@@ -70,7 +70,7 @@ impl Levels {
         (candidates as u64).div_ceil(group).saturating_mul(group * (group - 1) / 2)
     }
 
-    /// How many there are to choose from.
+    /// The number of candidates.
     pub fn candidates(&self) -> usize {
         self.candidates
     }

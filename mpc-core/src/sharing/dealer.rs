@@ -1,4 +1,4 @@
-//! What the owner of a secret does: split it into shares, and put the answer together again.
+//! The owner of a secret: splits it into shares, and puts the answer together.
 
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
@@ -10,7 +10,7 @@ use crate::random;
 use crate::ring::{Domain, Tensor, Word};
 use crate::role::Role;
 
-/// 32 bytes from which a component is expanded. They stay in one place, so that moving a seed leaves no copy.
+/// 32 bytes from which a component is expanded. The bytes stay in one place, so that moving a seed leaves no copy.
 #[derive(Clone)]
 pub struct Seed(pub Box<[u8; 32]>);
 
@@ -32,7 +32,7 @@ impl Seed {
     /// A fresh seed from the operating system.
     ///
     /// # Errors
-    /// [`Error::System`] where it gives none.
+    /// [`Error::System`] where the operating system has no random numbers.
     pub fn fresh() -> Result<Self> {
         let mut seed = Self(Box::default());
         random::fill(&mut *seed.0)?;
@@ -43,9 +43,9 @@ impl Seed {
 /// A component as it travels: in full, or as the seed it is expanded from.
 #[derive(Debug, Clone)]
 pub enum Component<W> {
-    /// Expand with [`expand`].
+    /// The seed to [`expand`].
     Seed(Seed),
-    /// As it is.
+    /// The component in full.
     Explicit(Tensor<W>),
 }
 
@@ -74,8 +74,8 @@ pub fn share<D: Domain, W: Word>(secret: &Tensor<W>) -> Result<[Dealt<W>; 3]> {
     Ok(share_from::<D, W>([Seed::fresh()?, Seed::fresh()?], secret))
 }
 
-/// As [`share`], from given seeds: the same ones make the same shares of the same secret. They must never be used for another
-/// one, whose difference every party would see.
+/// As [`share`], from given seeds: equal seeds make equal shares of one secret. Seeds must never serve a second secret, because
+/// every party would see the difference of the two.
 pub fn share_from<D: Domain, W: Word>([s0, s1]: [Seed; 2], secret: &Tensor<W>) -> [Dealt<W>; 3] {
     let (x0, x1) = (expand::<W>(&s0, secret.shape()), expand::<W>(&s1, secret.shape()));
     let x2 = secret.iter().zip(slice(&x0)).zip(slice(&x1)).map(|((&x, &a), &b)| D::sub(D::sub(x, a), b)).collect();
@@ -98,7 +98,7 @@ pub fn expand<W: Word>(seed: &Seed, shape: &[usize]) -> Tensor<W> {
 /// Adds up the components of all three parties after comparing the two copies of each.
 ///
 /// # Errors
-/// [`Error::Cheating`] where copies differ, [`Error::Invalid`] where shapes do. Nobody can say whose copy is wrong.
+/// [`Error::Cheating`] where copies differ, [`Error::Invalid`] where shapes do. No one can tell whose copy is wrong.
 pub fn reconstruct<D: Domain, W: Word>(parts: &[Share<D, W>; 3]) -> Result<Tensor<W>> {
     for role in Role::ALL {
         let (mine, theirs) = (&parts[role.index()], &parts[role.next().index()]);

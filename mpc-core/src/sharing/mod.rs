@@ -60,7 +60,7 @@ impl<D: Domain, W: Word> Share<D, W> {
         Self::new(Tensor::from_elem(IxDyn(shape), W::ZERO), Tensor::from_elem(IxDyn(shape), W::ZERO))
     }
 
-    /// A value that everybody knows, as component 0.
+    /// A public value, as component 0.
     pub fn public(role: Role, value: &Tensor<W>) -> Self {
         Self::trivial(role, Role::P0, value)
     }
@@ -104,7 +104,7 @@ impl<D: Domain, W: Word> Share<D, W> {
         Share::new(f(&self.own), f(&self.next))
     }
 
-    /// Applies a public bilinear-free combination to the components of two sharings.
+    /// Combines two sharings component by component with `f`, which must be linear where both are secret.
     pub fn zip(&self, other: &Self, mut f: impl FnMut(&Tensor<W>, &Tensor<W>) -> Tensor<W>) -> Self {
         Share::new(f(&self.own, &other.own), f(&self.next, &other.next))
     }
@@ -127,7 +127,7 @@ impl<D: Domain, W: Word> Share<D, W> {
         self.zip(other, |a, b| combine(a, b, D::sub))
     }
 
-    /// Adds a constant that everybody knows to every element.
+    /// Adds a public constant to every element.
     pub fn add_constant(&self, role: Role, constant: W) -> Self {
         let plus = |t: &Tensor<W>| t.mapv(|x| D::add(x, constant)).into_shared();
         match role {
@@ -137,7 +137,7 @@ impl<D: Domain, W: Word> Share<D, W> {
         }
     }
 
-    /// Multiplies every element by a constant that everybody knows.
+    /// Multiplies every element by a public constant.
     pub fn scale(&self, constant: W) -> Self {
         self.map(|t| t.mapv(|x| D::mul(x, constant)).into_shared())
     }

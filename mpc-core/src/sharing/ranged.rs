@@ -1,6 +1,6 @@
 //! Shares of numbers that cannot leave a public range, whatever their dealer does.
 //!
-//! Over Z_2^64 a dealer can share every element, and a range declared for a secret is the dealer's word. A number |x| <= 2^k is
+//! Over Z_2^64 a dealer can share every element, and a declared range is no more than the dealer's word. A number |x| <= 2^k is
 //! therefore dealt in components of k + 2 bits, r_i in [0, 2^k) and w_i in {0, 1, 2, 3}, with
 //!
 //!   x = 1 + r_0 + r_1 + r_2 - 2^k (w_0 ^ w_1 ^ w_2)   over the integers.

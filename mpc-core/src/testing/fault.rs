@@ -45,7 +45,7 @@ impl Sent {
     }
 }
 
-/// What becomes of a message.
+/// What happens to a message.
 #[derive(Debug, Clone)]
 pub enum Action {
     /// These bytes are sent instead.
@@ -200,7 +200,7 @@ pub struct Recording(Arc<Mutex<Vec<Sent>>>);
 impl Recording {
     /// The messages recorded so far, branch by branch.
     pub fn take(&self) -> Vec<Sent> {
-        let mut sent = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut sent = std::mem::take(&mut *lock(&self.0));
         sent.sort_by_key(|sent| sent.place.branch);
         sent
     }
@@ -230,7 +230,7 @@ impl Network for Corrupt {
         let place = Place { branch: self.branch, to, position: self.sent[to.index()] };
         self.sent[to.index()] += 1;
         let sent = Sent { place, received: self.received, bytes: message.to_vec() };
-        self.recording.0.lock().unwrap_or_else(PoisonError::into_inner).push(sent);
+        lock(&self.recording.0).push(sent);
         let action = self.script.get(&place);
         let message = match action {
             Some(Action::Drop) => return Ok(()),
@@ -339,7 +339,7 @@ fn with_cheater<T: Send>(
         let _ends = (!is_cheater).then(|| Ends(&honest));
         let (result, mut remains) = session(party);
         if is_cheater {
-            drop(honest.changed.wait_while(honest.lock(), |running| *running > 0));
+            drop(honest.changed.wait_while(lock(&honest.parties), |running| *running > 0));
         }
         if let (Err(error), Remains::Party(party)) = (&result, &mut remains) {
             party.link().abort(error);
@@ -354,10 +354,9 @@ struct Running {
     changed: Condvar,
 }
 
-impl Running {
-    fn lock(&self) -> MutexGuard<'_, usize> {
-        self.parties.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// What `mutex` guards, after a panic too.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Counts a party when it ends, also by a panic.
@@ -365,7 +364,7 @@ struct Ends<'a>(&'a Running);
 
 impl Drop for Ends<'_> {
     fn drop(&mut self) {
-        *self.0.lock() -= 1;
+        *lock(&self.0.parties) -= 1;
         self.0.changed.notify_one();
     }
 }
