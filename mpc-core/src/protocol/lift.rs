@@ -1,7 +1,7 @@
 //! From numbers of a public range to numbers over Z_2^64, so that no dealer can have brought in anything else.
 //!
 //! Pi holds (c_i, c_{i+1}), c_i = r_i + 2^k w_i, of x = 1 + r_0 + r_1 + r_2 - 2^k (w_0 ^ w_1 ^ w_2), see
-//! [`InputRange`](crate::sharing::InputRange).
+//! [`InputRange`].
 //!
 //! 1. and 2. The two bits of w = w_0 ^ w_1 ^ w_2 to numbers modulo 2^(64-k) ([`to_arithmetic`](super::convert::to_arithmetic)): they
 //!    are needed times 2^k and 2^(k+1).
