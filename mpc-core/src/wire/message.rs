@@ -36,7 +36,7 @@
 //! dealt share of all weights           ->                                    (of an enclosed graph) as with Upload
 //!                                      <-  Reply::Accepted | Refused         (the shares are read after Accepted)
 //!                                      <-  Reply::Output | Kept | Failed | Cheating
-//!                                      <-  own, next as raw u64              (behind Output) product of its shape each
+//!                                      <-  own, next as raw u64              (after Output) product of its shape each
 //!
 //! Versioned(Request::Upload)           ->
 //!                                      <-  Reply::Ready | Refused            (how much of the share is there already)
@@ -156,7 +156,7 @@ pub enum Request {
     Change(Change),
     /// Work for the operator of the party, who shows the party's own key.
     Operate(Task),
-    /// Take [`PROBE_BYTES`] that follow, and send as many back behind [`Reply::Probed`].
+    /// Take [`PROBE_BYTES`] that follow, and send as many back after [`Reply::Probed`].
     Probe,
 }
 
@@ -363,7 +363,7 @@ pub fn publication_id(manifest: &str, graph: &[u8], fresh: &Id) -> Id {
     hash(b"mpc publication v1", &[manifest.as_bytes(), graph, fresh])
 }
 
-/// SHA-256 of a domain and parts, each behind its length, so that no two lists of parts collide.
+/// SHA-256 of a domain and parts, each prefixed with its length, so that no two lists of parts collide.
 pub(super) fn hash(domain: &[u8], parts: &[&[u8]]) -> Id {
     let mut hasher = Sha256::new();
     for part in std::iter::once(&domain).chain(parts) {
