@@ -115,7 +115,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, conflicts_with = "json", help_heading = "Output")]
     pub(crate) csv: bool,
 
-    /// Ask nobody: compute on this machine, in the clear, what the servers should answer. Needs the model's folder, see --models
+    /// Compute on this machine, in the clear, what the servers should answer, and ask none of them. Needs the model's folder, see --models
     #[arg(long, global = true, conflicts_with_all = ["local", "cluster"], help_heading = "Cluster")]
     pub(crate) clear: bool,
 }
@@ -176,7 +176,7 @@ pub(crate) enum Command {
         trust: Trust,
     },
 
-    /// Tell who of those that a model knows is speaking, or that it is nobody of them
+    /// Tell which of the speakers that a model knows is speaking, or that none of them is
     ///
     /// Takes recordings as `emotion` does. The servers vote over the windows of a recording and compare with the model's threshold
     /// without seeing either: only the winner, or "unknown", leaves them.
@@ -217,7 +217,7 @@ pub(crate) enum Command {
     /// Sharpen, blur or otherwise filter a picture that no server sees, with a kernel that none of them sees either
     ///
     /// Every pixel becomes a weighted sum of its neighbours; the kernel holds the weights. The servers learn the size of the picture and
-    /// of the kernel. Transparency stays as it is, and behind the edges the picture goes on with the values at the edge. What falls below 0
+    /// of the kernel. Transparency stays as it is, and the values at the edge repeat beyond it. What falls below 0
     /// or above 255 is clipped. A large picture travels in tiles, and --timeout counts for each.
     #[command(
         after_help = "Examples: mpc-client --local filter --kernel sharpen --input in.png --output out.png\n          mpc-client --local filter --kernel '0 -0.5 0  -0.5 3 -0.5  0 -0.5 0' --input in.png --output out.png"
@@ -242,7 +242,7 @@ pub(crate) enum Command {
         renew: bool,
     },
 
-    /// Look at everything that keeps this client from asking: its files, the three servers, and the lines to them
+    /// Check everything a question needs: this client's files, the three servers, and the lines to them
     #[command(after_help = "Exit code 0 if there is no problem, 3 if there is one.")]
     Check,
 
@@ -275,7 +275,7 @@ pub(crate) enum Command {
     },
 }
 
-/// What commands that ask understand besides.
+/// The option that every command with a question takes.
 #[derive(Debug, Args)]
 pub(crate) struct Trust {
     /// What the three servers are trusted with

@@ -1,4 +1,4 @@
-//! What a person at the command line can do about an error. The library knows no options.
+//! The option or command that helps with an error: the library itself knows no options.
 
 use mpc_client::Error;
 use mpc_core::wire::message::Code;

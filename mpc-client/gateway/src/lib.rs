@@ -1,6 +1,6 @@
-//! Questions over HTTP, for devices that cannot share secrets themselves.
+//! An HTTP gateway to three servers, for devices that cannot share secrets themselves.
 //!
-//! Whoever runs the gateway and whoever asks trust it: it sees files and answers, as the command line does. The three servers see
+//! The gateway sees files and answers, as the command line does, so its operator and its callers must trust it. The three servers see
 //! shares. One thread serves the network, a second and further ones decode files; everything that comes in has a limit and a deadline.
 
 mod guard;

@@ -68,7 +68,7 @@ impl<S: Servers> Link<S> {
         Ok(client.insert(Rc::new(connected?)).clone())
     }
 
-    /// Says good-bye to the servers.
+    /// Closes the connections to the servers.
     pub(crate) async fn close(&self) {
         if let Some(client) = self.state.lock().await.client.take() {
             client.close().await;

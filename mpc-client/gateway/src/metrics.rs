@@ -1,4 +1,4 @@
-//! What is counted. Labels have few values: routes as in their table, and statuses.
+//! The gateway's counters. Their labels have few values: the routes of the table, and statuses.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What goes back: JSON, or why there is none.
+//! Responses: JSON, other content, or the reason of a failure.
 
 use http_body_util::Full;
 use hyper::body::Bytes;

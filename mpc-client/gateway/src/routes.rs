@@ -1,4 +1,4 @@
-//! What can be asked for where.
+//! The routes: which path and method lead to which operation.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use serde::de::value::Error;
 
 use super::reply::Failure;
 
-/// One thing that can be asked for.
+/// A path and a method, and what a request there does.
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) method: Method,
@@ -21,7 +21,7 @@ pub(crate) struct Route {
     pub(crate) operation: Operation,
 }
 
-/// What is done about it.
+/// What a request does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
     /// The page for people.
@@ -82,7 +82,7 @@ const fn ask(template: &'static str, command: &'static str, question: QuestionKi
     route(Method::POST, template, Operation::Ask { command, question })
 }
 
-/// All of them.
+/// Every route of the gateway.
 pub(crate) static ROUTES: [Route; 16] = [
     route(Method::GET, "/", Operation::Page),
     route(Method::GET, "/openapi.json", Operation::OpenApi),

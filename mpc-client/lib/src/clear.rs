@@ -1,4 +1,4 @@
-//! The same answers on this machine, in the clear: for whoever owns the model and wants to know what the servers should say.
+//! The same answers on this machine, in the clear: for the model's owner, to see what the servers should answer.
 
 use mpc_core::inference::clear::evaluate_fixed;
 use mpc_core::model;

@@ -1,4 +1,4 @@
-//! What can go wrong on the client's side: one line for people, and an exit code for scripts. Callers match on the kind.
+//! Errors of the client: one line for people, and an exit code for scripts. Callers match on the kind.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Persons enrolled with a model that compares: enrolling, finding, removing.
+//! Galleries: enrolling, finding and removing persons with a model that compares.
 //!
 //! The three parties keep a share of each template, and a list of names that they and this client's tenant can read. A question
 //! names the list that the client has seen, so that all mean the same persons; where it has changed since, the client looks again.

@@ -18,11 +18,15 @@
 //! # }
 //! ```
 //!
-//! [`Client::connect`] speaks QUIC (the feature `quic`, on by default). Without that feature the library opens no socket, reads the clock only to
-//! stamp requests, and
-//! starts no thread: it compiles for `wasm32-unknown-unknown` (`rustup target add wasm32-unknown-unknown`, then
-//! `cargo build -p mpc-client-lib --no-default-features --target wasm32-unknown-unknown`), and whoever embeds it reaches the parties by
-//! a [`Transport`](transport::Transport) of their own and [`Client::new`].
+//! [`Client::connect`] speaks QUIC (the feature `quic`, on by default). Without that feature the library opens no socket, starts no thread
+//! and reads the clock only to stamp requests, so that it compiles for browsers:
+//!
+//! ```sh
+//! rustup target add wasm32-unknown-unknown
+//! cargo build -p mpc-client-lib --no-default-features --target wasm32-unknown-unknown
+//! ```
+//!
+//! Whoever embeds it there reaches the parties over a [`Transport`](transport::Transport) of their own and calls [`Client::new`].
 
 pub mod answer;
 pub mod clear;

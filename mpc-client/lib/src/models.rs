@@ -1,4 +1,4 @@
-//! What a cluster has in service, and changing it.
+//! The models that a cluster has in service, and changes of that list.
 
 use std::time::Duration;
 

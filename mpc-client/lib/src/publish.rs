@@ -1,4 +1,4 @@
-//! Putting a model into service: its weights are shared, never shown.
+//! Publication: a model goes into service as shares of its weights.
 
 use std::io::{ErrorKind, Write};
 use std::path::Path;

@@ -56,7 +56,7 @@ pub struct Evaluation {
 /// What is revealed about one input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
-    /// Position in the manifest's labels, or behind the last one for none of them.
+    /// Position in the manifest's labels; one past the last where none applies.
     pub label: usize,
     /// One score a label, where the manifest reveals scores.
     pub scores: Option<Vec<f64>>,

@@ -1,4 +1,4 @@
-//! `check`: everything that keeps this client from asking.
+//! `check`: this client's files, the three servers, and the lines to them.
 
 use mpc_client::Result;
 use mpc_core::Role;

@@ -22,8 +22,8 @@ use crate::cli::Global;
 use crate::cluster;
 use crate::output::{Progress, print_warning};
 
-/// Connects to the cluster that the options name, or to one that is started for this question and serves `models`; does the
-/// `work`; says good-bye. Ctrl-C and the time limit end the work, and the parties are told so.
+/// Connects to the cluster that the options name, or starts one for this question that serves `models`; does the
+/// `work`; closes the connections. Ctrl-C and the time limit end the work, and the parties are told so.
 pub(crate) async fn ask<T>(
     global: &Global,
     models: Needed<'_>,

@@ -1,4 +1,4 @@
-//! `plan`: what a question will cost, before it is asked.
+//! `plan`: the cost of a question, before anybody asks it.
 
 use std::time::Duration;
 

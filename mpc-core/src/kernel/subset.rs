@@ -9,9 +9,11 @@ use super::gemm::Gemm;
 use crate::ring::Word;
 
 /// Words that are summed up at a time.
+#[cfg(target_arch = "x86_64")]
 const GROUP: usize = 4;
 
 /// Words of a row that are worked on at a time, so that what is chosen for them stays in a cache.
+#[cfg(any(test, target_arch = "x86_64"))]
 const BLOCK: usize = 1 << 12;
 
 /// `c += a * b` modulo 2^w, b being k x n of zeros and ones: a is m x k, c is m x n, all row-major.

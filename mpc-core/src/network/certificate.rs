@@ -16,7 +16,7 @@ use rustls::{CertificateError, OtherError, RootCertStore};
 
 use super::identity::Fingerprint;
 
-/// How long before it is made a certificate begins, for machines whose clocks are behind, in seconds.
+/// Seconds by which a certificate's validity begins before its issue, for machines whose clocks are slow.
 const CLOCK_SKEW: u64 = 3600;
 
 const DAY: u64 = 86_400;
@@ -190,7 +190,7 @@ pub fn date(seconds: u64) -> String {
     (rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds.min(LAST_SECOND))).date().to_string()
 }
 
-/// The end of the year 9999, behind which no certificate can name a moment.
+/// The end of the year 9999, after which no certificate can name a moment.
 const LAST_SECOND: u64 = 253_402_300_799;
 
 /// This machine's clock, in seconds since 1970.

@@ -8,10 +8,11 @@ use std::future::Future;
 use std::io;
 use std::net::UdpSocket;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
+use parking_lot::Mutex;
 use quinn::{AsyncTimer, AsyncUdpSocket, Runtime, TokioRuntime};
 use tokio::sync::Notify;
 
@@ -53,12 +54,8 @@ struct Driver {
 }
 
 impl Driver {
-    fn lock(&self) -> MutexGuard<'_, Option<Running>> {
-        self.future.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn run(self: &Arc<Self>) -> Poll<()> {
-        let mut future = self.lock();
+        let mut future = self.future.lock();
         let Some(running) = future.as_mut() else { return Poll::Ready(()) };
         let polled = running.as_mut().poll(&mut Context::from_waker(&Waker::from(self.clone())));
         if polled.is_ready() {
@@ -74,7 +71,7 @@ struct Task(Arc<Driver>);
 
 impl Drop for Task {
     fn drop(&mut self) {
-        let ended = self.0.lock().take();
+        let ended = self.0.future.lock().take();
         drop(ended);
     }
 }

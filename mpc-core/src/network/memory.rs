@@ -1,8 +1,10 @@
 //! Three parties in one process, joined by queues: for tests, examples and in-process benchmarks.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
 
 use super::Network;
 use crate::error::{Error, Result};
@@ -48,7 +50,7 @@ pub fn mesh(deadline: Duration) -> [MemoryNetwork; 3] {
 impl MemoryNetwork {
     /// The queue of this branch between two parties, closed where the session has ended.
     fn queue(&self, from: Role, to: Role) -> Arc<Queue> {
-        let mut session = lock(&self.session);
+        let mut session = self.session.lock();
         let ended = session.ended.is_some();
         let queue = session.queues.entry((self.branch, from, to)).or_default();
         if ended {
@@ -59,7 +61,7 @@ impl MemoryNetwork {
 
     /// What it means to this party that the session was ended; `peer` is whom it was waiting for.
     fn ended(&self, peer: Role, step: &'static str) -> Error {
-        match &lock(&self.session).ended {
+        match &self.session.lock().ended {
             Some((by, reason)) if *by == self.role || matches!(reason, Error::Cheating { .. }) => reason.clone(),
             Some((by, _)) => {
                 let reason = "it left the session because of an error".into();
@@ -77,7 +79,7 @@ impl Network for MemoryNetwork {
 
     fn send(&mut self, to: Role, message: &[u8]) -> Result<()> {
         let queue = self.queue(self.role, to);
-        let mut state = lock(&queue.state);
+        let mut state = queue.state.lock();
         if state.closed {
             drop(state);
             return Err(self.ended(to, "send"));
@@ -90,8 +92,8 @@ impl Network for MemoryNetwork {
     fn recv(&mut self, from: Role, message: &mut [u8]) -> Result<()> {
         let queue = self.queue(from, self.role);
         let nothing = |state: &mut State| state.messages.is_empty() && !state.closed;
-        let waited = queue.changed.wait_timeout_while(lock(&queue.state), self.deadline, nothing);
-        let (mut state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut state = queue.state.lock();
+        let waited = queue.changed.wait_while_for(&mut state, nothing, self.deadline);
         let got = state.messages.pop_front();
         drop(state);
         let got = match got {
@@ -114,7 +116,7 @@ impl Network for MemoryNetwork {
     }
 
     fn abort(&mut self, reason: &Error) {
-        let mut session = lock(&self.session);
+        let mut session = self.session.lock();
         session.ended.get_or_insert_with(|| (self.role, reason.clone()));
         session.queues.values().for_each(|queue| queue.close());
     }
@@ -136,14 +138,9 @@ impl Drop for MemoryNetwork {
 
 impl Queue {
     fn close(&self) {
-        lock(&self.state).closed = true;
+        self.state.lock().closed = true;
         self.changed.notify_all();
     }
-}
-
-/// Every value behind these locks is whole at any time, so a panic elsewhere does no harm.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

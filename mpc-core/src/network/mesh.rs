@@ -4,10 +4,11 @@
 //! a lower role that calls [for the mesh](crate::wire::message::Purpose::Mesh) joins it, whoever wants to ask goes to the application.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, watch};
@@ -18,7 +19,7 @@ use super::identity::{Fingerprint, Identity};
 use super::quic::QuicNetwork;
 use super::quiet::Quiet;
 use super::roles::Views;
-use super::session::{Header, Routes, lock};
+use super::session::{Header, Routes};
 use crate::error::{Error, Result};
 use crate::role::Role;
 use crate::session::{Branch, Id};
@@ -290,7 +291,7 @@ impl Mesh {
         let inner = &self.inner;
         let new = Arc::new(Settings::new(identity, inner.role, cluster)?);
         inner.endpoint.set_server_config(Some(endpoint::answering(&new.identity)?));
-        let old = std::mem::replace(&mut *lock(&inner.settings), new.clone());
+        let old = std::mem::replace(&mut *inner.settings.lock(), new.clone());
         let shown_anew = old.identity.chain() != new.identity.chain();
         for peer in [self.role().next(), self.role().prev()] {
             let Line::Up(connection) = inner.lines[peer.index()].borrow().clone() else { continue };
@@ -319,7 +320,7 @@ impl Mesh {
 impl Inner {
     /// What is in force now.
     pub(super) fn settings(&self) -> Arc<Settings> {
-        lock(&self.settings).clone()
+        self.settings.lock().clone()
     }
 
     fn connection(&self, peer: Role, step: &'static str) -> Result<Connection> {

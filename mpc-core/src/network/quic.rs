@@ -1,7 +1,7 @@
 //! [`Network`] over QUIC streams, polled by the protocol's own thread.
 //!
-//! One unidirectional stream per branch, peer and direction: a header that names session and branch, then messages behind
-//! their length (`u64`, little endian). There are no pump tasks: `send` queues and pushes what the window takes,
+//! One unidirectional stream per branch, peer and direction: a header that names session and branch, then messages,
+//! each prefixed with its length (`u64`, little endian). There are no pump tasks: `send` queues and pushes what the window takes,
 //! `recv` and `flush` push the queue while they wait, parked until the I/O thread wakes them or the deadline passes.
 
 use std::collections::VecDeque;

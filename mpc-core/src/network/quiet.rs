@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// Lines of one cause in one [`PERIOD`].
 const LINES: u64 = 10;
@@ -43,7 +44,7 @@ impl<K: Eq + Hash + Clone> Quiet<K> {
 
     /// Whether a line is written at this time, and how many of its cause were left out before it.
     pub fn admit(&self, cause: K, now: Instant) -> Option<u64> {
-        let mut causes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut causes = self.0.lock();
         let lines = causes.entry(cause).or_insert(Lines { since: now, seen: 0 });
         let mut left_out = 0;
         if now.duration_since(lines.since) >= PERIOD {
@@ -56,7 +57,7 @@ impl<K: Eq + Hash + Clone> Quiet<K> {
 
     /// The causes whose time is over at `now`, with how many lines were left out, where any were; they are forgotten.
     pub fn over(&self, now: Instant) -> Vec<(K, u64)> {
-        let mut causes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut causes = self.0.lock();
         let over = causes.extract_if(|_, lines| now.duration_since(lines.since) >= PERIOD);
         over.map(|(cause, lines)| (cause, lines.left_out())).filter(|(_, left_out)| *left_out > 0).collect()
     }

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use quinn::{Connection, RecvStream, VarInt};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
@@ -140,7 +141,7 @@ impl Session {
         if self.ended.set(reason).is_err() {
             return;
         }
-        lock(&self.waiting).values().for_each(Waker::wake_by_ref);
+        self.waiting.lock().values().for_each(Waker::wake_by_ref);
         for connection in self.connections.clone().into_iter().flatten() {
             self.routes.handle.spawn(async move {
                 if let Ok(mut stream) = connection.open_uni().await {
@@ -162,7 +163,7 @@ impl Session {
 
     /// From now on the end of the session wakes this branch through `waker`.
     pub(super) fn watch(&self, branch: Branch, waker: &Waker) {
-        match lock(&self.waiting).entry(branch) {
+        match self.waiting.lock().entry(branch) {
             Entry::Occupied(mut known) => known.get_mut().clone_from(waker),
             Entry::Vacant(new) => drop(new.insert(waker.clone())),
         }
@@ -231,7 +232,7 @@ impl Routes {
         deadline: Duration,
         connections: [Option<Connection>; 3],
     ) -> Result<Arc<Session>> {
-        let mut table = lock(&self.table);
+        let mut table = self.table.lock();
         let Entry::Vacant(free) = table.sessions.entry(id) else {
             return Err(Error::invalid("session", "a session of this name runs already; start a new one"));
         };
@@ -255,7 +256,7 @@ impl Routes {
 
     fn claim(&self, key: Key, connection: usize) -> Result<oneshot::Receiver<RecvStream>> {
         let (sender, receiver) = oneshot::channel();
-        let mut table = lock(&self.table);
+        let mut table = self.table.lock();
         match table.streams.remove(&key) {
             None => drop(table.streams.insert(key, Slot::Awaited(sender))),
             Some(Slot::Early(from, stream)) => {
@@ -276,7 +277,7 @@ impl Routes {
     /// [`EARLY_FOR`].
     pub(super) fn deliver(&self, key: Key, connection: usize, mut stream: RecvStream) -> bool {
         let (id, peer, _) = key;
-        let session = lock(&self.table).sessions.get(&id).and_then(Weak::upgrade);
+        let session = self.table.lock().sessions.get(&id).and_then(Weak::upgrade);
         if let Some(session) = session
             && session.connection(peer).stable_id() != connection
         {
@@ -284,7 +285,7 @@ impl Routes {
             session.end(replaced(peer));
             return false;
         }
-        let mut table = lock(&self.table);
+        let mut table = self.table.lock();
         let early = table.early[peer.index()];
         match table.streams.remove(&key) {
             Some(Slot::Awaited(session)) => {
@@ -310,7 +311,7 @@ impl Routes {
     /// A peer has left a session. Whether the notice has to wait for this party to enter: then [`Routes::expire_left`] it
     /// after [`EARLY_FOR`].
     pub(super) fn left(&self, id: Id, peer: Role, code: VarInt) -> bool {
-        let mut table = lock(&self.table);
+        let mut table = self.table.lock();
         if let Some(session) = table.sessions.get(&id).and_then(Weak::upgrade) {
             drop(table);
             session.left_by(peer, code);
@@ -323,14 +324,14 @@ impl Routes {
 
     /// Forgets that a peer left a session which this party never entered.
     pub(super) fn expire_left(&self, id: Id, peer: Role) {
-        let mut table = lock(&self.table);
+        let mut table = self.table.lock();
         let known = table.left.remove(&(id, peer)).is_some();
         table.early[peer.index()] -= usize::from(known);
     }
 
     /// Stops a stream that no session has claimed.
     pub(super) fn expire(&self, key: Key) {
-        let mut table = lock(&self.table);
+        let mut table = self.table.lock();
         if matches!(table.streams.get(&key), Some(Slot::Early(..))) {
             table.early[key.1.index()] -= 1;
             table.streams.remove(&key);
@@ -345,7 +346,7 @@ impl Routes {
     }
 
     fn sessions(&self) -> Vec<Arc<Session>> {
-        lock(&self.table).sessions.values().filter_map(Weak::upgrade).collect()
+        self.table.lock().sessions.values().filter_map(Weak::upgrade).collect()
     }
 
     /// Ends every session that ran over this connection to a peer.
@@ -371,7 +372,7 @@ impl Routes {
     }
 
     fn forget(&self, id: &Id) {
-        let mut table = lock(&self.table);
+        let mut table = self.table.lock();
         let table = &mut *table;
         table.sessions.remove(id);
         table.streams.retain(|(session, peer, _), slot| {
@@ -381,9 +382,4 @@ impl Routes {
         });
         self.ended.notify_waiters();
     }
-}
-
-/// Every value behind these locks is whole at any time, so a panic elsewhere does no harm.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

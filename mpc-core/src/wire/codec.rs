@@ -20,10 +20,10 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
     bincode::serde::encode_to_vec(value, CONFIG).map_err(|e| Error::invalid("encoding", e.to_string()))
 }
 
-/// The value that `bytes`, all of them, stand for.
+/// The value that `bytes` encode, all of them.
 ///
 /// # Errors
-/// [`Error::Invalid`] where they stand for none or go on behind it. Memory is bounded by [`MAX_ENCODED`].
+/// [`Error::Invalid`] where they encode no such value, or more than one. Memory is bounded by [`MAX_ENCODED`].
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     let (value, used) = bincode::serde::decode_from_slice(bytes, CONFIG)
         .map_err(|e| Error::invalid("encoded message", e.to_string()))?;

@@ -36,7 +36,7 @@
 //! dealt share of all weights           ->                                    (of an enclosed graph) as with Upload
 //!                                      <-  Reply::Accepted | Refused         (the shares are read after Accepted)
 //!                                      <-  Reply::Output | Kept | Failed | Cheating
-//!                                      <-  own, next as raw u64              (behind Output) product of its shape each
+//!                                      <-  own, next as raw u64              (after Output) product of its shape each
 //!
 //! Versioned(Request::Upload)           ->
 //!                                      <-  Reply::Ready | Refused            (how much of the share is there already)
@@ -157,7 +157,7 @@ pub enum Request {
     Change(Change),
     /// Work for the operator of the party, who shows the party's own key.
     Operate(Task),
-    /// Take [`PROBE_BYTES`] that follow, and send as many back behind [`Reply::Probed`].
+    /// Take [`PROBE_BYTES`] that follow, and send as many back after [`Reply::Probed`].
     Probe,
 }
 

@@ -6,7 +6,6 @@
 
 mod stencil;
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use mpc_core::inference::clear::evaluate_fixed;
@@ -15,6 +14,7 @@ use mpc_core::model::{Bound, Facts, Graph, Node, Op, Source, WeightSpec, encode_
 use mpc_core::ring::fixed;
 use mpc_core::session::Mode;
 use ndarray::{ArrayD, IxDyn};
+use parking_lot::Mutex;
 
 pub use stencil::Stencil;
 
@@ -50,8 +50,8 @@ pub struct Filtered {
 }
 
 impl<T: Transport> Client<T> {
-    /// Filters a picture, with `security` or, where that is stricter, what the parties demand; behind its edges the picture goes on
-    /// with the values at the edge. Each tile has `timeout`. `progress` is told how many tiles are done, and of how many.
+    /// Filters a picture, with `security` or, where that is stricter, what the parties demand; the values
+    /// at its edges repeat beyond them. Each tile has `timeout`. `progress` is told how many tiles are done, and of how many.
     ///
     /// # Errors
     /// Those of [`Client::classify`].
@@ -70,7 +70,7 @@ impl<T: Transport> Client<T> {
         let lane = async |first: usize| {
             for tile in tiles.iter().skip(first).step_by(2) {
                 let (values, rounds, bytes_sent) = self.filter_tile(kernel, picture, tile, terms).await?;
-                let mut filtered = filtered.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut filtered = filtered.lock();
                 let (done, filtered) = &mut *filtered;
                 filtered.picture.paste(tile, &values);
                 filtered.rounds += rounds;
@@ -82,7 +82,7 @@ impl<T: Transport> Client<T> {
         };
         // While a tile is computed, another one travels.
         tokio::try_join!(lane(0), lane(1))?;
-        Ok(filtered.into_inner().unwrap_or_else(PoisonError::into_inner).1)
+        Ok(filtered.into_inner().1)
     }
 
     /// The sums of one tile.
