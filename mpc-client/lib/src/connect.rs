@@ -23,19 +23,11 @@ const MOMENT: Duration = Duration::from_secs(1);
 /// that they never keep the share of an admitted request from arriving.
 pub(crate) const AHEAD: u32 = 16 << 20;
 
-/// The transport of a [`Client`] unless another one is named.
-#[cfg(feature = "quic")]
-pub type DefaultTransport = crate::quic::Quic;
-
-/// Without the feature `quic`, a [`Client`] names its transport.
-#[cfg(not(feature = "quic"))]
-pub type DefaultTransport = std::convert::Infallible;
-
 /// A client of one cluster, connected to its three parties.
 ///
 /// A question needs all three. To give one up, drop its future and [`close`](Client::close) the client: the parties then end
 /// the session.
-pub struct Client<T = DefaultTransport> {
+pub struct Client<T> {
     parties: [Peer<T>; 3],
     /// Of [`AHEAD`], what is left.
     pub(crate) ahead: Semaphore,

@@ -45,7 +45,8 @@ mod session;
 pub mod transport;
 
 pub use answer::{Answer, Question};
-pub use connect::{Client, DefaultTransport};
+#[cfg(not(feature = "quic"))]
+pub use connect::Client;
 pub use error::{Error, Result};
 pub use gallery::{Gallery, Lost, Matches};
 pub use input::Input;
@@ -56,3 +57,7 @@ pub use mpc_core::session::Mode;
 pub use mpc_core::wire::cluster::Cluster;
 pub use publish::{Dealing, Published};
 pub use session::{Encoded, Evaluation, Model, Prediction};
+
+/// A client of one cluster, connected to its three parties; over QUIC unless another transport is named.
+#[cfg(feature = "quic")]
+pub type Client<T = quic::Quic> = connect::Client<T>;
