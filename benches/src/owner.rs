@@ -1,6 +1,7 @@
 //! The parent: prepares a program, lets the three parties run it, collects and checks.
 
 use std::path::Path;
+use std::slice::from_ref;
 
 use anyhow::{Context, Result, ensure};
 use mpc_core::Role;
@@ -160,7 +161,7 @@ fn deal(evaluation: &Evaluation, folder: &Path) -> Result<()> {
 /// The largest error of a score against float64, by variant; a label must be that of the largest score.
 fn check(evaluation: &Evaluation, folder: &Path, measured: &[Measured]) -> Result<Vec<f64>> {
     let Evaluation { graph, weights, input, reveal } = evaluation;
-    let expected = clear::evaluate(graph, weights, input, &vec![1; input.shape()[0]])?;
+    let expected = clear::evaluate(graph, weights, from_ref(input), &vec![1; input.shape()[0]])?.swap_remove(0);
     let mut readers = Vec::new();
     for role in Role::ALL {
         readers.push(ShareReader::open(&job::outputs(folder, role))?);

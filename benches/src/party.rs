@@ -51,8 +51,8 @@ pub(crate) fn run(index: usize, folder: &Path) -> Result<()> {
             let weights = graph.weights.iter().map(|spec| shares.read(&spec.shape)).collect::<Result<_>>()?;
             let weights = Weights::new(weights);
             let dealt = shares.read::<Arithmetic>(&graph.input().full_shape(batch))?;
-            let input = RangedShare::new(dealt.own(), dealt.next(), graph.input_range());
-            let evaluation = Evaluation { mesh: &mesh, graph, weights, input, windows: vec![1; batch], conditions };
+            let inputs = [RangedShare::new(dealt.own(), dealt.next(), graph.input_range())];
+            let evaluation = Evaluation { mesh: &mesh, graph, weights, inputs, windows: vec![1; batch], conditions };
             let mut outputs = ShareWriter::create(&job::outputs(folder, role))?;
             (evaluation.run(runs, &variants, reveal, &mut outputs)?, Some(lines))
         }
@@ -70,7 +70,7 @@ struct Evaluation<'a> {
     mesh: &'a Mesh,
     graph: Graph,
     weights: Weights,
-    input: RangedShare,
+    inputs: [RangedShare; 1],
     windows: Vec<u32>,
     conditions: Conditions,
 }
@@ -134,11 +134,11 @@ impl Evaluation<'_> {
 
     /// Everything from the shares to what the client gets, the checks included.
     fn evaluate(&self, mut party: Party, reveal: Reveal) -> Result<(Output, Meter)> {
-        let Self { graph, weights, input, windows, conditions, .. } = self;
-        let output = evaluate(&mut party, graph, weights, input, windows, &head(reveal), *conditions)?;
+        let Self { graph, weights, inputs, windows, conditions, .. } = self;
+        let output = evaluate(&mut party, graph, weights, inputs, windows, &head(reveal), *conditions)?;
         let party = party.verify()?;
         match party.release(output)? {
-            Released::ToClient(components) => Ok((components, party.meter())),
+            Released::ToClient(mut outputs) => Ok((outputs.swap_remove(0), party.meter())),
             Released::Kept(_) => unreachable!("nothing was to be kept"),
         }
     }

@@ -72,7 +72,7 @@ pub(crate) fn build(name: &str, batch: usize) -> Result<Program> {
     let Layers { network, mut rng, .. } = layers;
     let mut sample = |batch: usize| normal(&mut rng, &[&[batch], network.shape(0)].concat(), 1.0);
     let (samples, input) = (sample(CALIBRATION), sample(batch));
-    let samples = matches!(bounds, Bounds::Calibrated { .. }).then_some(&samples);
+    let samples = matches!(bounds, Bounds::Calibrated { .. }).then_some(std::slice::from_ref(&samples));
     let declared = Declared { range: RANGE, frac_bits: FRAC_BITS, max_windows: None, bounds, samples };
     let (mut graph, weights) = compile(&network, &declared)?;
     if matches!(family, "relu" | "mul" | "matmul") {
@@ -90,8 +90,8 @@ fn truncate_output(graph: &mut Graph) -> Result<()> {
         // One bit more than what is left, for rounding.
         let bound = Bound { bits: bound.bits.saturating_sub(bits) + 1, ..*bound };
         let facts = Facts { frac_bits: FRAC_BITS, bound, ..graph.output().clone() };
-        let (name, inputs) = ("truncate output".to_owned(), vec![graph.output]);
-        graph.output = graph.nodes.len();
+        let (name, inputs) = ("truncate output".to_owned(), graph.outputs.clone());
+        graph.outputs = vec![graph.nodes.len()];
         graph.nodes.push(Node { name, op: Op::Rescale(Rescale { bits }), inputs, facts });
     }
     Ok(graph.validate()?)

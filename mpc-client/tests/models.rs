@@ -62,7 +62,7 @@ fn fixed_point(model: &Model, inputs: &[Prepared]) -> ArrayD<f64> {
     let views: Vec<_> = inputs.iter().map(|input| input.features.view()).collect();
     let batch = ndarray::concatenate(Axis(0), &views).expect("same shapes").mapv(f64::from);
     let windows: Vec<u32> = inputs.iter().map(|input| input.windows as u32).collect();
-    clear::evaluate_fixed(&model.graph, &model.weights, &batch, &windows).expect("evaluates")
+    clear::evaluate_fixed(&model.graph, &model.weights, &[batch], &windows).expect("evaluates").swap_remove(0)
 }
 
 /// The samples of a model, and what is recorded of each.

@@ -80,7 +80,7 @@ pub fn live_bytes(graph: &Graph, samples: usize) -> Vec<u64> {
         Op::Weight(_) => 0,
         _ => node.facts.full_shape(samples).iter().fold(16u64, |n, &side| n.saturating_mul(side as u64)).into(),
     };
-    let (mut uses, mut held) = (Uses::new(&graph.nodes, graph.output), 0u128);
+    let (mut uses, mut held) = (Uses::new(&graph.nodes, &graph.outputs), 0u128);
     let live = |id: ValueId| {
         held += size(&graph.nodes[id]);
         let now = held;

@@ -1,5 +1,7 @@
 //! What is made of a network's outputs, against float64: cosines, verdicts, matches, labels with a threshold, templates.
 
+use std::slice::from_ref;
+
 use mpc_core::Party;
 use mpc_core::inference::head::{Head, Output, Templates, Told};
 use mpc_core::inference::secure::{Weights, evaluate};
@@ -33,7 +35,7 @@ fn identity(size: usize, bits: u32, windows: u32) -> Graph {
         node("input", Op::Input, &[], bits + 2),
         node("windows", Op::SumWindows(SumWindows { max: windows }), &[0], bits + windows.ilog2()),
     ];
-    let graph = Graph { nodes, weights: Vec::new(), output: 1 };
+    let graph = Graph { nodes, weights: Vec::new(), outputs: vec![1] };
     graph.validate().expect("a valid graph");
     graph
 }
@@ -86,7 +88,7 @@ fn run(
         let templates = Templates::new(size, &rows);
         let weights = Weights::new(Vec::new());
         let head = head(&templates);
-        evaluate(party, &graph, &weights, &input[mine], windows, &head, Conditions::LAN)
+        evaluate(party, &graph, &weights, from_ref(&input[mine]), windows, &head, Conditions::LAN)
     };
     let outputs = run_verified(parties(1, mode), evaluate, |_, output| Ok(output.unverified()));
     outputs.map(|output| output.expect("an output"))
@@ -102,7 +104,8 @@ fn positions(outputs: [Output; 3]) -> Vec<u64> {
 
 fn numbers(outputs: [Output; 3], frac_bits: u32) -> Vec<f64> {
     let shares = outputs.map(|output| match output {
-        Output::Scores(share) | Output::Template(share) => share,
+        Output::Scores(mut shares) => shares.swap_remove(0),
+        Output::Template(share) => share,
         other => panic!("numbers were asked for, not {other:?}"),
     });
     reconstruct(&shares).expect("equal copies").iter().map(|&word| fixed::decode(word, frac_bits)).collect()

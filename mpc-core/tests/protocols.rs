@@ -233,7 +233,7 @@ fn a_value_of_another_session_is_neither_opened_nor_released() {
     let nothing = |_: &mut Party| Ok(());
     let ends = run_verified(sessions(), nothing, |verified, ()| {
         let (mine, [other, _, _]) = (x[verified.role().index()].clone(), sessions());
-        refused(verified.release(computed(&other, Output::Scores(mine.clone()))).map(drop));
+        refused(verified.release(computed(&other, Output::Scores(vec![mine.clone()]))).map(drop));
         refused(open::open(verified, computed(&other, mine)).map(drop));
         Ok(())
     });

@@ -1,5 +1,6 @@
 //! A rehearsal says what an evaluation costs, to the round and the byte.
 
+use std::slice::from_ref;
 use std::time::Duration;
 
 use mpc_core::inference::Piece;
@@ -51,7 +52,15 @@ fn a_rehearsal_costs_what_the_evaluation_costs() {
             let evaluate = |party: &mut Party| {
                 let mine = party.role().index();
                 let weights = Weights::new(weights.iter().map(|shares| shares[mine].clone()).collect());
-                evaluate(party, &graph, &weights, &input[mine], &[1, 1], &Head::Label { unknown: None }, conditions)
+                evaluate(
+                    party,
+                    &graph,
+                    &weights,
+                    from_ref(&input[mine]),
+                    &[1, 1],
+                    &Head::Label { unknown: None },
+                    conditions,
+                )
             };
             let meters = run_verified(parties(1, mode), evaluate, |party, _| Ok(party.meter()));
             let pieces = rehearse(&graph, &[1, 1], &Head::Label { unknown: None }, mode, conditions, || Duration::ZERO)

@@ -135,7 +135,7 @@ fn session(network: MemoryNetwork, encoded: Zeroizing<Vec<u8>>, weights: Weights
         during();
     }
     let head = Head::Label { unknown: None };
-    let output = evaluate(&mut party, graph, &weights, &input, &[1; SHAPE[0]], &head, Conditions::LAN);
+    let output = evaluate(&mut party, graph, &weights, &[input], &[1; SHAPE[0]], &head, Conditions::LAN);
     let party = party.verify().expect("true products");
     drop(party.release(output.expect("an output")).expect("an output of this session"));
 }

@@ -118,7 +118,9 @@ impl Evaluations {
                 self.catalog.keep_template(template, share).await.map_err(Ended::failed)?;
                 conversation.say(&Reply::Kept { meter }).await
             }
-            Released::ToClient(components) => {
+            Released::ToClient(mut outputs) => {
+                // A graph that is served has one output.
+                let components = outputs.swap_remove(0);
                 let shape = components[0].shape().iter().map(|&side| side as u64).collect();
                 conversation.say(&Reply::Output { shape, meter }).await?;
                 send(conversation, &components).await

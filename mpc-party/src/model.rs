@@ -118,7 +118,8 @@ impl Model {
 /// # Errors
 /// The node that is wrong.
 pub(crate) fn graph(encoded: &[u8]) -> Result<Graph, Refusal> {
-    let graph = codec::decode(encoded).and_then(|graph: Graph| graph.validate().map(|()| graph));
+    let checked = |graph: Graph| graph.validate().and_then(|()| graph.check_served()).map(|()| graph);
+    let graph = codec::decode(encoded).and_then(checked);
     graph.map_err(|e| Code::Invalid.because(format!("graph: {e}")))
 }
 

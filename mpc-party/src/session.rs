@@ -112,7 +112,7 @@ fn compute(
 ) -> Result<Computed<Output>, Error> {
     let Shares { input, enclosed } = shares;
     let (head, weights) = (evaluation.head()?, evaluation.weights(enclosed.as_ref())?);
-    evaluate(party, evaluation.graph(), weights, &input, &evaluation.request.windows, &head, conditions)
+    evaluate(party, evaluation.graph(), weights, &[input], &evaluation.request.windows, &head, conditions)
 }
 
 /// A session's thread, seen from its task. Dropped, the thread ends at its next wait.

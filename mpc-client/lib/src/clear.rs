@@ -65,7 +65,7 @@ fn rows(model: &model::Model, inputs: &[Encoded]) -> Result<Rows> {
     let values = words.concat().into_iter().map(|word| fixed::decode(word, facts.frac_bits)).collect();
     let shape = facts.full_shape(windows.iter().map(|&n| n as usize).sum());
     let input = ArrayD::from_shape_vec(IxDyn(&shape), values).map_err(|e| Error::Internal(e.to_string()))?;
-    let outputs = evaluate_fixed(&model.graph, &model.weights, &input, &windows)?;
+    let outputs = evaluate_fixed(&model.graph, &model.weights, &[input], &windows)?.swap_remove(0);
     let rows = outputs.outer_iter().map(|row| row.iter().copied().collect()).collect();
     Ok(Rows { rows, security: None, rounds: 0, bytes_sent: [0; 3] })
 }

@@ -32,7 +32,7 @@ use crate::protocol::product::{matmul, mul};
 use crate::protocol::round::round;
 use crate::protocol::truncate::truncate;
 use crate::protocol::unit::{self, unit};
-use crate::ring::{Boolean, Tensor, fixed::FRAC_BITS};
+use crate::ring::{Boolean, Domain, Tensor, fixed::FRAC_BITS};
 use crate::security::Digests;
 use crate::session::Question;
 use crate::sharing::{ArithmeticShare, Share, slice, tensor};
@@ -178,6 +178,10 @@ impl<'a> Head<'a> {
 
     /// Refuses a graph whose outputs are not what this is made of.
     pub(super) fn check(&self, graph: &Graph) -> Result<()> {
+        if matches!(self, Self::Outputs) {
+            return Ok(());
+        }
+        graph.check_served()?;
         let Facts { shape, bound, frac_bits: computed, .. } = graph.output();
         if let Self::Scores { frac_bits } = self
             && computed > frac_bits
@@ -219,39 +223,41 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// From the outputs of the network, `[inputs, ..]`, to what may leave or stay. Rounds: see the module.
+    /// From the outputs of the network, `[inputs, ..]` each, to what may leave or stay; `facts` are those of the first one. Rounds: see
+    /// the module.
     ///
     /// # Errors
     /// Those of the protocols.
     pub(super) fn apply(
         &self,
         party: &mut Party,
-        outputs: ArithmeticShare,
+        outputs: &[ArithmeticShare],
         facts: &Facts,
         windows: &[u32],
         (search, plan): (Option<Search>, &Plan),
     ) -> Result<Output> {
+        let rows = &outputs[0];
         let (rows, threshold) = match self {
-            Self::Outputs => return Ok(Output::Scores(outputs)),
-            Self::Scores { frac_bits } => return rounded(party, outputs, facts.frac_bits, *frac_bits),
+            Self::Outputs => return Ok(Output::Scores(outputs.to_vec())),
+            Self::Scores { frac_bits } => return rounded(party, rows, facts.frac_bits, *frac_bits),
             Self::Label { unknown } => {
                 let least = unknown.map(|least| {
                     let each = |&n: &u32| constant(least * f64::from(n), facts.frac_bits);
                     windows.iter().map(each).collect::<Result<Vec<u64>>>()
                 });
-                (outputs, least.transpose()?)
+                (rows.clone(), least.transpose()?)
             }
             Self::Pairs(told) | Self::Match { told, .. } => {
-                let rows = embeddings(party, &outputs, facts)?;
+                let rows = embeddings(party, rows, facts)?;
                 let cosines = self.cosines(party, &rows)?;
                 let n = cosines.shape()[0];
                 match told {
-                    Told::Cosines(frac_bits) => return rounded(party, cosines, COSINE_BITS, *frac_bits),
+                    Told::Cosines(frac_bits) => return rounded(party, &cosines, COSINE_BITS, *frac_bits),
                     Told::Largest(threshold) => (cosines, Some(cosine(*threshold, n)?)),
                 }
             }
             Self::Template => {
-                let rows = embeddings(party, &outputs, facts)?;
+                let rows = embeddings(party, rows, facts)?;
                 return Ok(Output::Template(mean(party, &rows)?));
             }
         };
@@ -277,11 +283,11 @@ impl<'a> Head<'a> {
 const COSINE: Width = Width { bits: COSINE_BITS + 3, drop: FRAC_BITS - 4 };
 
 /// Numbers that leave, with at most `frac_bits` of the fractional bits they were `computed` with.
-fn rounded(party: &mut Party, numbers: ArithmeticShare, computed: u32, frac_bits: u32) -> Result<Output> {
-    Ok(Output::Scores(match computed.saturating_sub(frac_bits) {
-        0 => numbers,
-        excess => round(party, &numbers, excess)?,
-    }))
+fn rounded(party: &mut Party, numbers: &ArithmeticShare, computed: u32, frac_bits: u32) -> Result<Output> {
+    Ok(Output::Scores(vec![match computed.saturating_sub(frac_bits) {
+        0 => numbers.clone(),
+        excess => round(party, numbers, excess)?,
+    }]))
 }
 
 /// The outputs as vectors of length 1 with 16 fractional bits.
@@ -348,9 +354,9 @@ fn append(party: &Party, rows: &ArithmeticShare, column: &[u64]) -> ArithmeticSh
 pub enum Output {
     /// Position of the largest number, one word for each row: shape `[rows]`.
     Labels(Share<Boolean, u64>),
-    /// Numbers: the graph's output, shape `[inputs, ..]`, or cosines, shape `[rows, templates]`; with the fractional bits that the head
-    /// leaves them.
-    Scores(ArithmeticShare),
+    /// Numbers: each of the graph's outputs, shape `[inputs, ..]`, or cosines, shape `[rows, templates]`; with the fractional bits that
+    /// the head leaves them.
+    Scores(Vec<ArithmeticShare>),
     /// A template, with 16 fractional bits: shape `[size]`.
     Template(ArithmeticShare),
 }
@@ -358,8 +364,8 @@ pub enum Output {
 /// What may be done with an output whose session's products were checked.
 #[derive(Debug, Clone)]
 pub enum Released {
-    /// Both components of this party, for the client.
-    ToClient([Tensor<u64>; 2]),
+    /// Both components of this party of each tensor, for the client: of one, but for a graph with several outputs.
+    ToClient(Vec<[Tensor<u64>; 2]>),
     /// To be kept.
     Kept(ArithmeticShare),
 }
@@ -373,12 +379,16 @@ impl VerifiedParty {
     /// carry whatever error a party has made into sessions that are.
     pub fn release(&self, output: Computed<Output>) -> Result<Released> {
         Ok(match self.own(output)? {
-            Output::Labels(labels) => Released::ToClient([labels.own().clone(), labels.next().clone()]),
-            Output::Scores(scores) => Released::ToClient([scores.own().clone(), scores.next().clone()]),
+            Output::Labels(labels) => Released::ToClient(vec![components(&labels)]),
+            Output::Scores(scores) => Released::ToClient(scores.iter().map(components).collect()),
             Output::Template(template) if self.is_checked() => Released::Kept(template),
             Output::Template(_) => {
                 return Err(Error::invalid("template", "was computed with passive security, which keeps nothing"));
             }
         })
     }
+}
+
+fn components<D: Domain>(x: &Share<D, u64>) -> [Tensor<u64>; 2] {
+    [x.own().clone(), x.next().clone()]
 }

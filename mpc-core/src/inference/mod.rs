@@ -14,7 +14,7 @@ use crate::model::{Graph, ValueId};
 pub enum Piece {
     /// Comparing what came from outside between its holders.
     Agreement,
-    /// A node of the graph, with the checks that came due before it; of the input, its lift.
+    /// A node of the graph, with the checks that came due before it; of an input, its lift.
     Node(ValueId),
     /// What becomes of the network's output.
     Head,
@@ -22,16 +22,27 @@ pub enum Piece {
     Verification,
 }
 
-/// Refuses a batch that does not fit the graph.
-fn check_input(graph: &Graph, shape: &[usize], windows: &[u32]) -> Result<()> {
+/// Refuses batches that do not fit the graph; `shapes` are those of its inputs. Returns how many samples there are of each.
+fn check_inputs<'a>(
+    graph: &Graph,
+    shapes: impl ExactSizeIterator<Item = &'a [usize]>,
+    windows: &[u32],
+) -> Result<usize> {
     let max = graph.max_windows();
     if windows.is_empty() || windows.iter().any(|&n| n == 0 || n > max) {
         return Err(Error::invalid("input", format!("every input must have 1 to {max} windows, got {windows:?}")));
     }
     let samples = windows.iter().map(|&n| n as usize).sum::<usize>();
-    let expected = graph.input().full_shape(samples);
-    if shape != expected {
-        return Err(Error::invalid("input", format!("has shape {shape:?}, expected {expected:?}")));
+    let inputs = graph.inputs();
+    if shapes.len() != inputs.len() {
+        return Err(Error::invalid("inputs", format!("are {}, expected {}", shapes.len(), inputs.len())));
     }
-    Ok(())
+    for (shape, input) in shapes.zip(inputs) {
+        let expected = input.facts.full_shape(samples);
+        if shape != expected {
+            let reason = format!("{:?} has shape {shape:?}, expected {expected:?}", input.name);
+            return Err(Error::invalid("input", reason));
+        }
+    }
+    Ok(samples)
 }

@@ -15,7 +15,7 @@ use super::head::Head;
 use super::secure::{self, Weights};
 use crate::error::Result;
 use crate::kernel::Kernel;
-use crate::model::Graph;
+use crate::model::{Graph, Node};
 use crate::network::lines::reference_work;
 use crate::network::memory::{self, MemoryNetwork};
 use crate::party::Party;
@@ -66,8 +66,11 @@ pub fn rehearse(
     let weights = graph.weights.iter().map(|spec| ones(&spec.shape)).collect();
     let weights = Weights::new(weights);
     let samples = windows.iter().map(|&n| n as usize).sum();
-    let input = ones(&graph.input().full_shape(samples));
-    let input = RangedShare::new(input.own(), input.next(), graph.input_range());
+    let dealt = |input: &Node| {
+        let words = ones(&input.facts.full_shape(samples));
+        RangedShare::new(words.own(), words.next(), input.facts.input_range())
+    };
+    let inputs: Vec<RangedShare> = graph.inputs().iter().map(dealt).collect();
     let evaluate = |network: MemoryNetwork| -> Result<Vec<Spent>> {
         let mut party = party(network, mode);
         let (mut pieces, mut before) = (Vec::new(), (Meter::default(), clock()));
@@ -80,7 +83,7 @@ pub fn rehearse(
             before = (meter, cpu);
         };
         let evaluated =
-            secure::evaluate_observed(&mut party, graph, &weights, &input, windows, (head, conditions), &mut observe);
+            secure::evaluate_observed(&mut party, graph, &weights, &inputs, windows, (head, conditions), &mut observe);
         drop(evaluated.inspect_err(|error| party.link().abort(error))?);
         observe(party.verify()?.meter(), Piece::Verification);
         Ok(pieces)

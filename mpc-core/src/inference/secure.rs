@@ -1,7 +1,7 @@
 //! Evaluation on shares by the three parties.
 
 use super::head::{Head, Output};
-use super::{Piece, check_input};
+use super::{Piece, check_inputs};
 use crate::error::{Error, Result, Step};
 use crate::link::round::Round;
 use crate::model::evaluate::{self, Backend, Ready};
@@ -42,23 +42,23 @@ impl Weights {
     }
 }
 
-/// Evaluates `graph` on a batch and makes of it what `head` says. `input` has shape `[sum of windows, ..]` and the
-/// [range](Graph::input_range) of the graph, which it is lifted from: no share that a client can send is beyond the input's bound.
-/// Entry i of `windows` says how many consecutive samples are windows of input i. The graph must be [valid](Graph::validate). All
-/// three parties plan for the same `conditions`.
+/// Evaluates `graph` on a batch and makes of it what `head` says. `inputs` are those of the graph, each of shape
+/// `[sum of windows, ..]` and of the [range](Facts::input_range) that it is lifted from: no share that a client can send is beyond
+/// the input's bound. Entry i of `windows` says how many consecutive samples are windows of input i. The graph must be
+/// [valid](Graph::validate). All three parties plan for the same `conditions`.
 ///
 /// # Errors
-/// [`Error::Invalid`] where shapes, range, windows or weights are not what the graph says; errors of the protocols.
+/// [`Error::Invalid`] where shapes, ranges, windows or weights are not what the graph says; errors of the protocols.
 pub fn evaluate(
     party: &mut Party,
     graph: &Graph,
     weights: &Weights,
-    input: &RangedShare,
+    inputs: &[RangedShare],
     windows: &[u32],
     head: &Head<'_>,
     conditions: Conditions,
 ) -> Result<Computed<Output>> {
-    evaluate_observed(party, graph, weights, input, windows, (head, conditions), &mut |_, _| ())
+    evaluate_observed(party, graph, weights, inputs, windows, (head, conditions), &mut |_, _| ())
 }
 
 /// As [`evaluate`]; tells `observe` whenever a piece is done, and what the session has cost by then.
@@ -66,31 +66,35 @@ pub(super) fn evaluate_observed(
     party: &mut Party,
     graph: &Graph,
     weights: &Weights,
-    input: &RangedShare,
+    inputs: &[RangedShare],
     windows: &[u32],
     (head, conditions): (&Head<'_>, Conditions),
     observe: &mut dyn FnMut(Meter, Piece),
 ) -> Result<Computed<Output>> {
-    check_input(graph, input.shape(), windows)?;
+    let samples = check_inputs(graph, inputs.iter().map(RangedShare::shape), windows)?;
     head.check(graph)?;
-    if input.range() != graph.input_range() {
+    if !graph.inputs().iter().map(|input| input.facts.input_range()).eq(inputs.iter().map(RangedShare::range)) {
         return Err(Error::invalid("input", "was dealt for another range than the graph's"));
     }
     if !graph.weights.iter().map(|spec| spec.shape.as_slice()).eq(weights.shares.iter().map(Share::shape)) {
         return Err(Error::invalid("weights", "are not those that the graph names"));
     }
     let templates = head.templates().map(|templates| (Step::Gallery, templates.digests));
-    let given = [(Step::Model, weights.digests), (Step::Input, Digests::of([input.words()]))];
+    let given = [(Step::Model, weights.digests), (Step::Input, Digests::of(inputs.iter().map(RangedShare::words)))];
     party.agree(&given.into_iter().chain(templates).collect::<Vec<_>>())?;
     observe(party.meter(), Piece::Agreement);
-    let input = lift(party, input)?;
-    observe(party.meter(), Piece::Node(0));
+    let mut values = Vec::with_capacity(inputs.len());
+    for (id, input) in inputs.iter().enumerate() {
+        values.push(Shared::Value(lift(party, input)?));
+        observe(party.meter(), Piece::Node(id));
+    }
     let weights = &weights.shares;
     let search = head.search(graph, windows.len());
-    let plan = Plan::new(graph, input.shape()[0], search, conditions);
-    let mut backend = Secure { party, graph, plan: &plan, weights, windows, observe };
-    let outputs = evaluate::evaluate(&mut backend, &graph.nodes, graph.output, Shared::Value(input))?;
-    let output = head.apply(party, outputs.share().clone(), graph.output(), windows, (search, &plan))?;
+    let plan = Plan::new(graph, samples, search, conditions);
+    let mut backend = Secure { party, graph, plan: &plan, weights, windows, samples, observe };
+    let outputs = evaluate::evaluate(&mut backend, &graph.nodes, &graph.outputs, values)?;
+    let outputs: Vec<_> = outputs.iter().map(|output| output.share().clone()).collect();
+    let output = head.apply(party, &outputs, graph.output(), windows, (search, &plan))?;
     observe(party.meter(), Piece::Head);
     Ok(party.computed(output))
 }
@@ -101,6 +105,7 @@ struct Secure<'a> {
     plan: &'a Plan,
     weights: &'a [ArithmeticShare],
     windows: &'a [u32],
+    samples: usize,
     observe: &'a mut dyn FnMut(Meter, Piece),
 }
 
@@ -111,11 +116,18 @@ impl Backend<Op, Facts> for Secure<'_> {
         Shared::Value(self.weights[index].clone())
     }
 
+    fn reshape(value: &Shared, shape: &[usize]) -> Shared {
+        match value {
+            Shared::Value(value) => Shared::Value(value.reshape(shape)),
+            // The ReLU that they are for gets them as the pool has left them.
+            candidates @ Shared::Candidates(..) => candidates.clone(),
+        }
+    }
+
     fn apply(&mut self, ready: &Ready<'_, Op, Facts, Shared>) -> Result<Shared> {
         self.party.checkpoint()?;
-        let (values, operands) = ready.operands.iter().copied().unzip::<_, _, Vec<_>, Vec<_>>();
-        let pool = self.plan.pool(ready.id);
-        let place = Place { graph: self.graph, node: ready.node, operands, windows: self.windows, pool };
+        let values: Vec<&Shared> = ready.operands.iter().map(|(value, _)| value).collect();
+        let place = place(self.graph, self.plan, self.windows, ready);
         let operation = ready.node.op.operation().expect("a computed value");
         let value = operation.secure(self.party, &values, &place)?;
         (self.observe)(self.party.meter(), Piece::Node(ready.id));
@@ -130,18 +142,20 @@ impl Backend<Op, Facts> for Secure<'_> {
     /// All in one round.
     fn joint(&mut self, nodes: &[Ready<'_, Op, Facts, Shared>]) -> Result<Vec<Shared>> {
         self.party.checkpoint()?;
+        let (graph, plan, windows) = (self.graph, self.plan, self.windows);
+        let places: Vec<Place<'_>> = nodes.iter().map(|ready| place(graph, plan, windows, ready)).collect();
         let send = |round: &mut Round<'_>| {
-            let sent = nodes.iter().map(|ready| {
-                let [(x, _), (w, _)] = ready.operands[..] else { unreachable!("a product has two operands") };
-                product(&ready.node.op).expect("what is joint is a product").send(round, x.share(), w.share())
+            let sent = places.iter().zip(nodes).map(|(place, ready)| {
+                let mut operands = ready.operands.iter().map(|(value, _)| value.share()).zip(place.batched());
+                let operands = [(); 2].map(|()| operands.next().expect("a product has two operands"));
+                product(&ready.node.op).expect("what is joint is a product").send(round, operands)
             });
             sent.collect::<Result<Vec<_>>>()
         };
         let products = self.party.round(send)?;
         let shaped = |(product, ready): (ArithmeticShare, &Ready<'_, Op, Facts, Shared>)| {
             (self.observe)(self.party.meter(), Piece::Node(ready.id));
-            let batch = ready.operands[0].0.share().shape()[0];
-            Shared::Value(product.reshape(&ready.node.facts.full_shape(batch)))
+            Shared::Value(product.reshape(&ready.node.facts.full_shape(self.samples)))
         };
         Ok(products.into_iter().zip(nodes).map(shaped).collect())
     }
@@ -149,4 +163,9 @@ impl Backend<Op, Facts> for Secure<'_> {
 
 fn product(op: &Op) -> Option<&dyn Product> {
     op.operation()?.product()
+}
+
+fn place<'a>(graph: &'a Graph, plan: &'a Plan, windows: &'a [u32], ready: &Ready<'a, Op, Facts, Shared>) -> Place<'a> {
+    let operands = ready.operands.iter().map(|(_, facts)| *facts).collect();
+    Place { graph, node: ready.node, operands, windows, pool: plan.pool(ready.id) }
 }

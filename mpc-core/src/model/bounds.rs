@@ -58,6 +58,11 @@ impl Interval {
         Self { low: self.low - by, high: self.high + by }
     }
 
+    /// Of a sum of one number from each.
+    pub(crate) fn sum(terms: &[Self]) -> Self {
+        terms.iter().copied().fold(Self::ZERO, Self::add)
+    }
+
     /// Of a sum of products with these numbers.
     pub(crate) fn dot(terms: impl Iterator<Item = (Self, f64)>) -> Self {
         terms.fold(Self::ZERO, |sum, (interval, w)| sum.add(interval.scale(w)))

@@ -9,7 +9,7 @@ use super::graph::{MAX_NODES, Node, ValueId};
 use super::op::{FloatOp, Operation};
 use crate::error::{Error, Result};
 
-/// A network over the real numbers, with its weights. Nodes are in topological order; node 0 is the input.
+/// A network over the real numbers, with its weights. Nodes are in topological order; inputs come first.
 ///
 /// ```
 /// use mpc_core::model::op::Relu;
@@ -20,29 +20,55 @@ use crate::error::{Error, Result};
 /// let weight = graph.weight("fc.weight", ArrayD::from_elem(vec![4, 2], 0.5))?;
 /// let product = graph.push("fc", FloatOp::MatMul, &[0, weight])?;
 /// graph.push("relu", FloatOp::Relu(Relu::default()), &[product])?;
-/// assert_eq!(graph.shape(graph.output()), [2]);
+/// assert_eq!(graph.shape(graph.outputs()[0]), [2]);
 /// # Ok::<(), mpc_core::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct FloatGraph {
     pub(super) nodes: Vec<FloatNode>,
     pub(super) weights: Vec<ArrayD<f64>>,
-    pub(super) output: ValueId,
+    pub(super) outputs: Vec<ValueId>,
 }
 
 /// A node of a float graph.
 pub(super) type FloatNode = Node<FloatOp, Form>;
 
 impl FloatGraph {
-    /// A graph with only an input of this shape (per sample).
+    /// A graph with only an input of this shape (per sample), value 0.
     ///
     /// # Errors
     /// [`Error::Model`] where the shape is empty or too large; likewise below.
     pub fn new(input: &[usize]) -> Result<Self> {
-        check_size(input).map_err(|reason| Error::model("input", "Input", reason))?;
-        let facts = Form::batched(input.to_vec());
-        let node = Node { name: "input".into(), op: FloatOp::Input, inputs: Vec::new(), facts };
-        Ok(Self { nodes: vec![node], weights: Vec::new(), output: 0 })
+        Self::with_inputs(&[("input", input)])
+    }
+
+    /// A graph with only inputs of these names and shapes (per sample), values 0, 1, ...
+    ///
+    /// # Errors
+    /// As [`FloatGraph::new`], and where two have one name or there is none.
+    pub fn with_inputs(inputs: &[(&str, &[usize])]) -> Result<Self> {
+        let mut graph = Self { nodes: Vec::new(), weights: Vec::new(), outputs: vec![0] };
+        for (i, &(name, shape)) in inputs.iter().enumerate() {
+            let refuse = |reason: String| Error::model(name, "Input", reason);
+            check_size(shape).map_err(refuse)?;
+            if inputs[..i].iter().any(|(other, _)| *other == name) {
+                return Err(refuse("has the name of another input".into()));
+            }
+            let facts = Form::batched(shape.to_vec());
+            graph.add(Node { name: name.into(), op: FloatOp::Input, inputs: Vec::new(), facts })?;
+        }
+        if inputs.is_empty() { Err(Error::model("graph", "", "has no input")) } else { Ok(graph) }
+    }
+
+    /// The inputs.
+    pub(super) fn inputs(&self) -> &[FloatNode] {
+        let given = self.nodes.iter().take_while(|node| node.op == FloatOp::Input).count();
+        &self.nodes[..given]
+    }
+
+    /// A graph with only the inputs of this one.
+    pub(super) fn emptied(&self) -> Self {
+        Self { nodes: self.inputs().to_vec(), weights: Vec::new(), outputs: vec![0] }
     }
 
     /// Adds a weight.
@@ -60,7 +86,7 @@ impl FloatGraph {
         self.add(Node { name, op: FloatOp::Weight(self.weights.len() - 1), inputs: Vec::new(), facts })
     }
 
-    /// Appends an operation on earlier values; it becomes the output.
+    /// Appends an operation on earlier values; it becomes the only output.
     ///
     /// # Errors
     /// [`Error::Model`] where the operands do not fit.
@@ -72,21 +98,25 @@ impl FloatGraph {
             None => Err("is given, not computed".into()),
         };
         let facts = form.map_err(|reason| Error::model(&name, op.name(), reason))?;
-        self.output = self.nodes.len();
+        self.outputs = vec![self.nodes.len()];
         self.add(Node { name, op, inputs: inputs.to_vec(), facts })
     }
 
-    /// The value that the graph computes: of one built by hand, the one pushed last.
-    pub fn output(&self) -> ValueId {
-        self.output
+    /// The values that the graph computes: the one pushed last, unless others were chosen.
+    pub fn outputs(&self) -> &[ValueId] {
+        &self.outputs
     }
 
-    /// Chooses another output.
-    pub(super) fn set_output(&mut self, output: ValueId) {
-        self.output = output;
+    /// Chooses what the graph computes, in the order in which an evaluation returns it.
+    ///
+    /// # Panics
+    /// If there is no such value.
+    pub fn set_outputs(&mut self, outputs: &[ValueId]) {
+        assert!(outputs.iter().all(|&output| output < self.nodes.len()), "values of this graph");
+        self.outputs = outputs.to_vec();
     }
 
-    /// Shape of a value, per sample unless it is a weight.
+    /// Shape of a value, per sample unless it is the same for all.
     pub fn shape(&self, value: ValueId) -> &[usize] {
         &self.nodes[value].facts.shape
     }

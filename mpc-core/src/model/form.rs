@@ -51,17 +51,7 @@ pub(crate) fn exactly<const N: usize>(operands: &[Form]) -> Result<&[Form; N], S
 
 /// The operand of an operation that takes one value.
 pub(crate) fn value(operands: &[Form]) -> Result<&Form, String> {
-    let [x] = exactly(operands)?;
-    if x.batched { Ok(x) } else { Err("is applied to a weight; export the model with constant folding".into()) }
-}
-
-/// The shapes of the operands of an operation that takes a value and a weight.
-pub(crate) fn value_and_weight(operands: &[Form]) -> Result<[&[usize]; 2], String> {
-    let [x, w] = exactly(operands)?;
-    if !x.batched || w.batched {
-        return Err("takes a value and a weight; a product of two values is not supported".into());
-    }
-    Ok([&x.shape, &w.shape])
+    exactly(operands).map(|[x]| x)
 }
 
 /// The common shape of two, aligned at the last dimension.

@@ -3,6 +3,7 @@
 //! A graph names its weights but does not hold them: it may be shown to every party and client. It often comes from an
 //! untrusted publisher, so nothing is evaluated before [`Graph::validate`].
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -26,15 +27,15 @@ pub const MAX_BITS_TRUNCATED: u32 = 61;
 /// Index of a node, and of the value it computes.
 pub type ValueId = usize;
 
-/// A network from one input to one output, by default a row of scores per sample.
+/// A network from named inputs to outputs. The networks that parties serve have [one of each](Graph::check_served).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Graph {
-    /// In topological order; node 0, and no other, is the input.
+    /// In topological order. The inputs come first; the names of their nodes tell them apart.
     pub nodes: Vec<Node>,
     /// What the weights look like, in the order of [`Op::Weight`].
     pub weights: Vec<WeightSpec>,
-    /// The value that the graph computes.
-    pub output: ValueId,
+    /// The values that the graph computes, in the order in which an evaluation returns them.
+    pub outputs: Vec<ValueId>,
 }
 
 /// One operation and what is known of its result: in a [`Graph`] unless said otherwise.
@@ -66,7 +67,7 @@ pub struct WeightSpec {
 pub struct Facts {
     /// Shape of one sample where `batched` (the batch dimension comes first and is not listed), else the full shape.
     pub shape: Vec<usize>,
-    /// Whether there is one such tensor per sample, or one for all (weights).
+    /// Whether there is one such tensor per sample, or one for all: a weight, or what is computed from weights only.
     pub batched: bool,
     /// The ring integer x stands for the real number x / 2^frac_bits.
     pub frac_bits: u32,
@@ -87,7 +88,7 @@ pub struct Bound {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
-    /// From the weights and the [range](Graph::input_range) of inputs; holds for whatever a client sends.
+    /// From the weights and the [ranges](Facts::input_range) of inputs; holds for whatever a client sends.
     Proved,
     /// A clip in the network enforces it.
     Clamped,
@@ -106,22 +107,45 @@ impl fmt::Display for Source {
 }
 
 impl Graph {
-    /// What is known of the input.
+    /// The inputs, in the order in which an evaluation takes them.
+    pub fn inputs(&self) -> &[Node] {
+        let given = self.nodes.iter().take_while(|node| matches!(node.op, Op::Input)).count();
+        &self.nodes[..given]
+    }
+
+    /// What is known of the first input: the only one, of a graph that parties serve.
     pub fn input(&self) -> &Facts {
         &self.nodes[0].facts
     }
 
-    /// The range that inputs are dealt for. Whatever a client sends, the input's bound holds.
+    /// The [range](Facts::input_range) of the first input.
     ///
     /// # Panics
     /// If the graph is not [valid](Graph::validate).
     pub fn input_range(&self) -> InputRange {
-        InputRange::within(self.input().bound.bits).expect("a bound that was validated")
+        self.input().input_range()
     }
 
-    /// What is known of the output.
+    /// What is known of the first output: the only one, of a graph that parties serve.
     pub fn output(&self) -> &Facts {
-        &self.nodes[self.output].facts
+        &self.nodes[self.outputs[0]].facts
+    }
+
+    /// Refuses a [valid](Graph::validate) graph that is not from one input to one output, both a row per sample: parties
+    /// answer questions about such graphs only.
+    ///
+    /// # Errors
+    /// [`Error::Model`] with what the graph has instead.
+    pub fn check_served(&self) -> Result<()> {
+        match (self.inputs(), &self.outputs[..]) {
+            ([_], &[output]) if self.nodes[output].facts.batched => Ok(()),
+            ([_], [_]) => Err(Error::model("graph", "", "the output is not computed from the input")),
+            (inputs, outputs) => {
+                let (given, computed) = (inputs.len(), outputs.len());
+                let reason = format!("has {given} inputs and {computed} outputs; questions are about one of each");
+                Err(Error::model("graph", "", reason))
+            }
+        }
     }
 
     /// Most windows that one input may have; 1 where inputs are not cut into windows.
@@ -131,7 +155,7 @@ impl Graph {
     }
 
     /// Refuses a graph that cannot be evaluated: shapes and fractional bits are derived anew and compared, bounds must
-    /// fit the ring. Whether bounds hold depends on the weights, and is the publisher's word.
+    /// fit the ring, inputs have names of their own. Whether bounds hold depends on the weights, and is the publisher's word.
     ///
     /// # Errors
     /// [`Error::Model`] with the offending node.
@@ -139,8 +163,13 @@ impl Graph {
         if self.nodes.is_empty() || self.nodes.len() > MAX_NODES || self.weights.len() > MAX_NODES {
             return Err(Error::model("graph", "", format!("has no nodes or more than {MAX_NODES}")));
         }
-        if self.output >= self.nodes.len() || !self.output().batched {
-            return Err(Error::model("graph", "", "the output is not a value computed from the input"));
+        let computed = |&output: &ValueId| self.nodes.get(output).is_some_and(|node| !matches!(node.op, Op::Weight(_)));
+        if self.outputs.is_empty() || self.outputs.len() > MAX_NODES || !self.outputs.iter().all(computed) {
+            return Err(Error::model("graph", "", "has no outputs, or one that it does not compute"));
+        }
+        let mut names = HashSet::new();
+        if let Some(twice) = self.inputs().iter().find(|input| !names.insert(&input.name)) {
+            return Err(Error::model(&twice.name, twice.op.name(), "has the name of another input"));
         }
         for weight in &self.weights {
             check_size(&weight.shape).map_err(|reason| Error::model(&weight.name, "Weight", reason))?;
@@ -152,14 +181,15 @@ impl Graph {
     }
 
     fn validate_node(&self, id: ValueId, node: &Node) -> Result<(), String> {
-        if (id == 0) != matches!(node.op, Op::Input) {
-            return Err("the first node, and no other, is the input".into());
+        if (id < self.inputs().len().max(1)) != matches!(node.op, Op::Input) {
+            return Err("the first nodes, and no others, are the inputs".into());
         }
         if node.inputs.iter().any(|&input| input >= id) {
             return Err("an operand is not computed before it is used".into());
         }
-        if matches!(node.op, Op::SumWindows { .. }) && id != self.output {
-            return Err("shrinks the batch, which only the output may do".into());
+        let used = || self.nodes.iter().any(|node| node.inputs.contains(&id));
+        if matches!(node.op, Op::SumWindows { .. }) && (!node.facts.batched || used()) {
+            return Err("shrinks the batch, which only an output may do".into());
         }
         let operands: Vec<&Facts> = node.inputs.iter().map(|&input| &self.nodes[input].facts).collect();
         let stated = (node.facts.form(), node.facts.frac_bits);
@@ -205,7 +235,8 @@ impl Graph {
     pub(crate) fn width(&self, facts: &Facts) -> Width {
         const KEPT: u32 = 4;
         let bits = facts.bound.bits + 1;
-        let drop = facts.frac_bits.saturating_sub(self.input().frac_bits + KEPT);
+        let activation = self.inputs().iter().map(|input| input.facts.frac_bits).max().unwrap_or(0);
+        let drop = facts.frac_bits.saturating_sub(activation + KEPT);
         let possible = bits > drop + 2 && bits < u64::BITS - 2;
         Width { bits, drop: if possible { drop } else { 0 } }
     }
@@ -237,7 +268,15 @@ impl Facts {
         Form { shape: self.shape.clone(), batched: self.batched }
     }
 
-    /// The shape of a batch of `batch` samples, or of the weight.
+    /// The range that such an input is dealt for. Whatever a client sends, the input's bound holds.
+    ///
+    /// # Panics
+    /// If it is no input of a [valid](Graph::validate) graph.
+    pub fn input_range(&self) -> InputRange {
+        InputRange::within(self.bound.bits).expect("a bound that was validated")
+    }
+
+    /// The shape of a batch of `batch` samples, or of what is the same for all.
     pub fn full_shape(&self, batch: usize) -> Vec<usize> {
         self.batched.then_some(batch).into_iter().chain(self.shape.iter().copied()).collect()
     }

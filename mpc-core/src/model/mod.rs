@@ -47,16 +47,16 @@ pub struct Model {
 /// What [`compile`] must know about a network besides its float graph.
 #[derive(Debug, Clone)]
 pub struct Declared<'a> {
-    /// Largest magnitude of an input value.
+    /// Largest magnitude of a value of an input.
     pub range: f64,
-    /// Fractional bits of the input and of all activations.
+    /// Fractional bits of inputs and of all activations.
     pub frac_bits: u32,
     /// Most windows per input where inputs are cut into windows: the outputs of the windows are then added up.
     pub max_windows: Option<u32>,
     /// Where bounds may come from.
     pub bounds: manifest::Bounds,
-    /// A batch of typical inputs, for calibrated bounds.
-    pub samples: Option<&'a ArrayD<f64>>,
+    /// A batch of typical samples of each input, for calibrated bounds.
+    pub samples: Option<&'a [ArrayD<f64>]>,
 }
 
 impl Model {
@@ -83,7 +83,7 @@ impl Model {
     /// [`Error::Model`] with the node that cannot be imported or bounded.
     pub fn import(manifest: Manifest, onnx: &[u8], samples: Option<&ArrayD<f64>>) -> Result<Self> {
         let network = onnx::import(onnx, &manifest.input.shape)?;
-        let scores = network.shape(network.output());
+        let scores = network.shape(network.outputs()[0]);
         if scores != [manifest.outputs()] {
             let what = if manifest.task.compares() { "an embedding of" } else { "labels:" };
             let reason =
@@ -95,7 +95,7 @@ impl Model {
             frac_bits: manifest.input.frac_bits,
             max_windows: manifest.windows.as_ref().map(|windows| windows.max as u32),
             bounds: manifest.bounds.clone(),
-            samples,
+            samples: samples.map(std::slice::from_ref),
         };
         let (graph, weights) = compile(&network, &declared)?;
         Ok(Self { manifest, graph, weights })
@@ -118,15 +118,24 @@ pub fn compile(network: &FloatGraph, declared: &Declared<'_>) -> Result<(Graph, 
     let network = passes::simplify(network)?;
     let peaks = match (&declared.bounds, declared.samples) {
         (manifest::Bounds::Calibrated { .. }, Some(samples)) => {
-            if samples.ndim() == 0 || samples.shape()[1..] != *network.shape(0) || samples.is_empty() {
-                let reason = format!("have shape {:?}, expected [n, {:?}]", samples.shape(), network.shape(0));
-                return Err(Error::invalid("calibration samples", reason));
-            }
-            Some(evaluate::peaks(&network, &samples.to_shared())?)
+            check_samples(&network, samples)?;
+            Some(evaluate::peaks(&network, samples)?)
         }
         _ => None,
     };
     passes::quantize(&network, declared, peaks.as_deref())
+}
+
+/// Refuses batches that are not as many samples of each input, one at least.
+fn check_samples(network: &FloatGraph, samples: &[ArrayD<f64>]) -> Result<()> {
+    let batch = samples.first().and_then(|batch| batch.shape().first()).copied().unwrap_or(0).max(1);
+    let expected = network.inputs().iter().map(|input| [&[batch], &input.facts.shape[..]].concat());
+    let (expected, given): (Vec<_>, Vec<_>) =
+        (expected.collect(), samples.iter().map(|x| x.shape().to_vec()).collect());
+    if expected == given {
+        return Ok(());
+    }
+    Err(Error::invalid("calibration samples", format!("have shapes {given:?}, expected {expected:?}")))
 }
 
 /// Every weight with the fractional bits that the graph states.

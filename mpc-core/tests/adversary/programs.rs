@@ -77,7 +77,7 @@ impl Dealer {
 
 /// Any number as the top bits of a 64-bit one, which is linear.
 fn scores<W: Word>(x: ArithmeticShare<W>) -> Output {
-    Output::Scores(x.map(|t| t.mapv(|x| x.to_u64() << (64 - W::BITS)).into_shared()))
+    Output::Scores(vec![x.map(|t| t.mapv(|x| x.to_u64() << (64 - W::BITS)).into_shared())])
 }
 
 /// Every protocol, and what joins them.
@@ -233,7 +233,7 @@ pub(crate) const NETWORK: Program = Program {
         let weights = Weights::new(weights.iter().map(|weight| d.deal(weight)).collect());
         let input = d.ranged(&[1, 1, 4, 4], graph.input_range());
         let head = Head::Label { unknown: None };
-        let evaluated = secure::evaluate(p, graph, &weights, &input, &[1], &head, Conditions::WAN);
+        let evaluated = secure::evaluate(p, graph, &weights, &[input], &[1], &head, Conditions::WAN);
         evaluated.map(Computed::unverified)
     },
 };

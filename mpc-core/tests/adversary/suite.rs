@@ -246,7 +246,7 @@ fn compute(case: Case, party: &mut Party) -> Result<Finished> {
     let mut dealer = Dealer::new(party.role(), case.seed);
     let output = (case.program.run)(party, &mut dealer)?;
     let scores = match &output {
-        Output::Scores(scores) if dealer.opens => Some(computed(party, scores.clone())),
+        Output::Scores(scores) if dealer.opens => Some(computed(party, scores[0].clone())),
         _ => None,
     };
     Ok(Finished { labels: matches!(output, Output::Labels(_)), output: computed(party, output), scores })
@@ -263,7 +263,7 @@ fn finish(party: &mut VerifiedParty, finished: Finished) -> Result<Part> {
             [share.own().clone(), share.next().clone()]
         }
         None => match party.release(output)? {
-            Released::ToClient(components) => components,
+            Released::ToClient(mut outputs) => outputs.swap_remove(0),
             Released::Kept(kept) => [kept.own().clone(), kept.next().clone()],
         },
     };

@@ -67,7 +67,7 @@ fn of_any_kind_are_found_in_every_mode() {
                 }
                 let (templates, weights) = (Templates::new(2, &[template]), Weights::new(Vec::new()));
                 let head = Head::Match { templates: &templates, place: None, told: Told::Largest(0.5) };
-                evaluate(party, &graph, &weights, &input, &[1], &head, Conditions::LAN).map(drop)
+                evaluate(party, &graph, &weights, &[input], &[1], &head, Conditions::LAN).map(drop)
             });
             assert_eq!(ends, [(); 3].map(|()| Err(Error::Cheating { step })), "{mode}, {liar}");
         }

@@ -129,7 +129,7 @@ fn identity(size: usize) -> Graph {
     let bound = Bound { bits: 22, source: Source::Proved };
     let facts = Facts { shape: vec![size], batched: true, frac_bits: 16, bound };
     let input = Node { name: "input".into(), op: Op::Input, inputs: Vec::new(), facts };
-    let graph = Graph { nodes: vec![input], weights: Vec::new(), output: 0 };
+    let graph = Graph { nodes: vec![input], weights: Vec::new(), outputs: vec![0] };
     graph.validate().expect("a valid graph");
     graph
 }

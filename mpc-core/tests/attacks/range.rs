@@ -1,5 +1,7 @@
 //! A client that leaves the declared range: it multiplies a secret weight by a power of two, and the label is a bit of the weight.
 
+use std::slice::from_ref;
+
 use mpc_core::inference::head::{Head, Output};
 use mpc_core::inference::secure::{Weights, evaluate};
 use mpc_core::model::{Bound, Facts, Graph, Node, Op, Source, WeightSpec};
@@ -46,7 +48,7 @@ impl Dense {
                 node("scores", Op::MatMul, &[0, 1], &[2], 20, scores),
             ],
             weights: vec![WeightSpec { name: "dense".into(), shape: vec![inputs, 2], frac_bits: 4 }],
-            output: 2,
+            outputs: vec![2],
         };
         graph.validate().expect("a valid graph");
         Self { inputs, range, graph, weights }
@@ -100,7 +102,9 @@ impl Dense {
         labels(|party| {
             let mine = party.role().index();
             let (weights, head) = (Weights::new(vec![weights[mine].clone()]), Head::Label { unknown: None });
-            match evaluate(party, &self.graph, &weights, &dealt[mine], &windows, &head, Conditions::LAN)?.unverified() {
+            match evaluate(party, &self.graph, &weights, from_ref(&dealt[mine]), &windows, &head, Conditions::LAN)?
+                .unverified()
+            {
                 Output::Labels(labels) => Ok(labels),
                 other => panic!("labels were asked for, not {other:?}"),
             }

@@ -1,6 +1,8 @@
 //! A template that a cheater has chosen in a session whose products nobody checks, in the gallery of a session that checks all of
 //! its own.
 
+use std::slice::from_ref;
+
 use crate::*;
 
 const ONE: u64 = 1 << 16;
@@ -30,11 +32,11 @@ fn who_is_eve(enrolled: [ArithmeticShare; 3]) -> u64 {
         let mine = party.role().index();
         let templates = Templates::new(2, std::slice::from_ref(&enrolled[mine]));
         let head = Head::Match { templates: &templates, place: None, told: Told::Largest(0.5) };
-        evaluate(party, &graph, &Weights::new(Vec::new()), &eve[mine], &[1], &head, Conditions::LAN)
+        evaluate(party, &graph, &Weights::new(Vec::new()), from_ref(&eve[mine]), &[1], &head, Conditions::LAN)
     };
     let found = testing::run_verified(parties(2, Mode::Strict), find, |verified, output| verified.release(output));
     let found = found.map(|found| match found.expect("nobody cheats in this session") {
-        Released::ToClient([own, next]) => Share::<Boolean, u64>::new(own, next),
+        Released::ToClient(answers) => Share::<Boolean, u64>::new(answers[0][0].clone(), answers[0][1].clone()),
         Released::Kept(_) => panic!("an answer was asked for"),
     });
     reconstruct(&found).expect("equal copies")[[0]]

@@ -79,7 +79,7 @@ impl TestModel {
                 node("scores", Op::Rescale(Rescale { bits: 16 }), &[3], facts(&[3], true, 16, 22)),
             ],
             weights: vec![WeightSpec { name: "weights".into(), shape: vec![4, 3], frac_bits: 16 }],
-            output: 4,
+            outputs: vec![4],
         };
         graph.validate().unwrap();
         let dealt = share::<Arithmetic, u64>(&Tensor::from_shape_vec(&[12][..], weights).unwrap()).unwrap();

@@ -113,7 +113,7 @@ pub fn clear(kernel: &Stencil, picture: &Picture) -> Result<Filtered> {
     for tile in &tiles {
         let input = picture.cut(tile, kernel.side / 2);
         let windows = vec![1; picture.colours()];
-        let sums = evaluate_fixed(&graph(kernel.side, tile), &[kernel.weight()], &input, &windows)?;
+        let sums = evaluate_fixed(&graph(kernel.side, tile), &[kernel.weight()], &[input], &windows)?.swap_remove(0);
         filtered.picture.paste(tile, &sums.into_iter().collect::<Vec<_>>());
     }
     Ok(filtered)
@@ -201,7 +201,7 @@ fn graph(side: usize, tile: &Tile) -> Graph {
         node("kernel", Op::Weight(0), &[], &kernel.shape, (FRAC_BITS, BITS[1])),
         node("sums", Op::Conv(geometry), &[0, 1], &[1, tile.height, tile.width], (FRAC_BITS, BITS[2])),
     ];
-    Graph { nodes, weights: vec![kernel], output: 2 }
+    Graph { nodes, weights: vec![kernel], outputs: vec![2] }
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ pub(super) fn import(bytes: &[u8], input: &[usize]) -> Result<FloatGraph> {
         importer.values.insert(result.clone(), value);
     }
     match importer.values.get(output) {
-        Some(Value::Batch(id)) => importer.network.set_output(*id),
+        Some(Value::Batch(id)) => importer.network.set_outputs(&[*id]),
         Some(Value::Constant { .. }) => return Err(invalid("has an output that does not depend on the input".into())),
         None => return Err(invalid(format!("does not compute its output {output:?}"))),
     }

@@ -2,6 +2,8 @@
 
 mod functions;
 
+use std::slice::from_ref;
+
 use ndarray::{ArrayD, IxDyn};
 use proptest::prelude::*;
 use prost::Message;
@@ -88,8 +90,8 @@ impl File {
         let shape: Vec<usize> = std::iter::once(3).chain(input.iter().copied()).collect();
         let x = uniform(&mut self.rng, &shape);
         let expected = rten(bytes, &x);
-        let float = clear::evaluate(&graph, &weights, &x, &[1; 3]).unwrap();
-        let fixed = clear::evaluate_fixed(&graph, &weights, &x, &[1; 3]).unwrap();
+        let float = clear::evaluate(&graph, &weights, from_ref(&x), &[1; 3]).unwrap().swap_remove(0);
+        let fixed = clear::evaluate_fixed(&graph, &weights, &[x], &[1; 3]).unwrap().swap_remove(0);
         assert_eq!(float.len(), expected.len());
         for ((&float, &fixed), expected) in float.iter().zip(&fixed).zip(expected) {
             let scale = expected.abs().max(1.0);

@@ -3,7 +3,7 @@
 use ndarray::Axis;
 use serde::{Deserialize, Serialize};
 
-use super::linear::{Batch, Element, Linear, standard};
+use super::linear::{Batch, Element, Linear, broadcast, standard};
 use super::{Args, FloatOp, FloatOperation, Op};
 use crate::error::Result;
 use crate::model::bounds::{Interval, Operand, first};
@@ -33,7 +33,7 @@ impl Linear for Concat {
         for operand in operands {
             let same = operand.shape.len() == first.shape.len()
                 && (0..first.shape.len()).all(|d| d == axis || operand.shape[d] == first.shape[d]);
-            if !same || !operand.batched {
+            if !same {
                 return Err(format!("cannot join {first} and {operand} along dimension {axis}"));
             }
             *total = total.saturating_add(operand.shape[axis]);
@@ -50,7 +50,13 @@ impl Linear for Concat {
     }
 
     fn apply<T: Element>(&self, args: &Args<'_, T>) -> Batch<T> {
-        let views: Vec<_> = args.operands.iter().map(|(x, _)| x.view()).collect();
+        // What is the same for all samples is joined to each.
+        let whole = |&(x, batched): &(&Batch<T>, bool)| match batched {
+            true => x.clone(),
+            false => broadcast(x, batched, &[&args.shape[..1], x.shape()].concat()),
+        };
+        let samples: Vec<Batch<T>> = args.operands.iter().map(whole).collect();
+        let views: Vec<_> = samples.iter().map(|x| x.view()).collect();
         standard(ndarray::concatenate(Axis(self.axis + 1), &views).expect("shapes that agree").view())
     }
 }

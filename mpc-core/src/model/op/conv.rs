@@ -1,8 +1,9 @@
-//! The convolution of `[channels, h, w]` per sample with a weight. One dimension is computed as two, with height 1.
+//! The convolution of `[channels, h, w]` with a kernel. One dimension is computed as two, with height 1. Where each sample
+//! has a kernel of its own, the samples are groups of one convolution.
 
 use ndarray::{Array2, Array4, ArrayView2, ArrayViewD, Axis, IxDyn};
 
-use super::linear::Batch;
+use super::linear::{Batch, Element, broadcast};
 use super::{Args, FloatOp, FloatOperation, Op, Operation, Place, Product, RingOperation, Shared};
 use crate::error::Result;
 use crate::kernel::{ConvGeometry, Kernel};
@@ -15,7 +16,7 @@ use crate::model::onnx::{Importer, OnnxNode};
 use crate::model::passes::Quantizer;
 use crate::party::Party;
 use crate::protocol::product::{self, PendingLinear};
-use crate::sharing::{ArithmeticShare, slice, tensor};
+use crate::sharing::{ArithmeticShare, Share, slice, tensor};
 
 impl Operation for ConvGeometry {
     fn name(&self) -> &'static str {
@@ -23,34 +24,20 @@ impl Operation for ConvGeometry {
     }
 
     fn form(&self, operands: &[Form]) -> Result<Form, String> {
-        let [x, w] = form::value_and_weight(operands)?;
+        let [Form { shape: x, .. }, Form { shape: w, .. }] = form::exactly(operands)?;
         self.validate().map_err(|error| error.to_string())?;
         let [oh, ow] = self.output();
         let input = [self.in_channels, self.input[0], self.input[1]];
         let kernel = [self.out_channels, self.in_channels / self.groups, self.kernel[0], self.kernel[1]];
-        if x != input || w != kernel {
+        if x[..] != input || w[..] != kernel {
             return Err(format!("expects input {input:?} and kernel {kernel:?}, got {x:?} and {w:?}"));
         }
         Ok(Form::batched(vec![self.out_channels, oh, ow]))
     }
 
     fn float(&self, args: &Args<'_, f64>) -> Batch<f64> {
-        let (x, w) = (args.x(), args.operands[1].0);
-        let [oh, ow] = self.output();
-        let (per_in, per_out) = (self.in_channels / self.groups, self.out_channels / self.groups);
-        let taps = per_in * self.kernel[0] * self.kernel[1];
-        let w = w.view().into_shape_with_order((self.out_channels, taps)).expect("a row of taps per channel");
-        let mut y = Array4::zeros((x.shape()[0], self.out_channels, oh, ow));
-        for (x, mut y) in x.outer_iter().zip(y.outer_iter_mut()) {
-            let x = x.into_shape_with_order((self.in_channels, self.input[0] * self.input[1])).expect("pixels");
-            for group in 0..self.groups {
-                let x = x.slice_axis(Axis(0), (group * per_in..(group + 1) * per_in).into());
-                let w = w.slice_axis(Axis(0), (group * per_out..(group + 1) * per_out).into());
-                let product = w.dot(&patches(self, x)).into_shape_with_order((per_out, oh, ow)).expect("channels");
-                y.slice_axis_mut(Axis(0), (group * per_out..(group + 1) * per_out).into()).assign(&product);
-            }
-        }
-        y.into_dyn().into_shared()
+        let (geometry, [x, w]) = self.arranged([args.operands[0], args.operands[1]]);
+        geometry.reference(&x, &w).into_shape_with_order(IxDyn(&args.shape)).expect("as many elements").into_shared()
     }
 }
 
@@ -75,22 +62,31 @@ impl RingOperation for ConvGeometry {
         let taps = self.kernel[0] * self.kernel[1];
         let (per_in, per_out) = (self.in_channels / self.groups, self.out_channels / self.groups);
         let input = operands[0].range.each(|i| if padded { i.hull(Interval::ZERO) } else { i });
-        let filters = operands[1].weight.expect("a weight").outer_iter();
-        let channel = |(o, filter): (usize, ArrayViewD<'_, f64>)| {
-            let inputs = &input[o / per_out * per_in..][..per_in];
-            Interval::dot(filter.iter().enumerate().map(|(i, &w)| (inputs[i / taps], w)))
+        let inputs = |o: usize| &input[o / per_out * per_in..][..per_in];
+        let channels = match operands[1].weight {
+            Some(weight) => {
+                let channel = |(o, filter): (usize, ArrayViewD<'_, f64>)| {
+                    Interval::dot(filter.iter().enumerate().map(|(i, &w)| (inputs(o)[i / taps], w)))
+                };
+                weight.outer_iter().enumerate().map(channel).collect()
+            }
+            None => {
+                let filters = operands[1].range.channels.iter().enumerate();
+                filters.map(|(o, &filter)| Interval::sum(inputs(o)).scale(taps as f64).mul(filter)).collect()
+            }
         };
-        Range::of(operands, filters.enumerate().map(channel).collect())
+        Range::of(operands, channels)
     }
 
     fn fixed(&self, kernel: Kernel, args: &Args<'_, u64>, _: &Place<'_>) -> Result<Batch<u64>> {
+        let (geometry, [x, w]) = self.arranged([args.operands[0], args.operands[1]]);
         let mut product = vec![0; args.shape.iter().product()];
-        kernel.conv(self, args.shape[0], slice(args.x()), slice(args.operands[1].0), &mut product);
+        kernel.conv(&geometry, x.shape()[0], slice(&x), slice(&w), &mut product);
         Ok(tensor(&args.shape, product))
     }
 
-    fn secure(&self, party: &mut Party, operands: &[&Shared], _: &Place<'_>) -> Result<Shared> {
-        product::conv(party, self, operands[0].share(), operands[1].share()).map(Shared::Value)
+    fn secure(&self, party: &mut Party, operands: &[&Shared], place: &Place<'_>) -> Result<Shared> {
+        (self as &dyn Product).compute(party, operands, place)
     }
 
     fn product(&self) -> Option<&dyn Product> {
@@ -99,8 +95,49 @@ impl RingOperation for ConvGeometry {
 }
 
 impl Product for ConvGeometry {
-    fn send(&self, round: &mut Round<'_>, x: &ArithmeticShare, w: &ArithmeticShare) -> Result<PendingLinear> {
-        product::send_conv(round, self, x, w)
+    fn send(&self, round: &mut Round<'_>, [x, w]: [(&ArithmeticShare, bool); 2]) -> Result<PendingLinear> {
+        let (geometry, [own_x, own_w]) = self.arranged([(x.0.own(), x.1), (w.0.own(), w.1)]);
+        let (_, [next_x, next_w]) = self.arranged([(x.0.next(), x.1), (w.0.next(), w.1)]);
+        product::send_conv(round, &geometry, &Share::new(own_x, next_x), &Share::new(own_w, next_w))
+    }
+}
+
+impl ConvGeometry {
+    /// The convolution of a batch with one kernel that computes the same, and its operands. Of each operand it is known
+    /// whether it is a batch, as one at least is.
+    fn arranged<T: Element>(&self, [(x, x_batched), (w, w_batched)]: [(&Batch<T>, bool); 2]) -> (Self, [Batch<T>; 2]) {
+        if !w_batched {
+            return (self.clone(), [x.clone(), w.clone()]);
+        }
+        let samples = w.shape()[0];
+        let [in_channels, out_channels, groups] =
+            [self.in_channels, self.out_channels, self.groups].map(|n| samples * n);
+        let sample = [self.in_channels, self.input[0], self.input[1]];
+        let x = broadcast(x, x_batched, &[&[samples], &sample[..]].concat());
+        let reshaped =
+            |t: Batch<T>, shape: [usize; 4]| t.into_shape_with_order(IxDyn(&shape)).expect("as many elements");
+        let x = reshaped(x, [1, in_channels, self.input[0], self.input[1]]);
+        let w = reshaped(w.clone(), [out_channels, in_channels / groups, self.kernel[0], self.kernel[1]]);
+        (Self { in_channels, out_channels, groups, ..self.clone() }, [x, w])
+    }
+
+    /// The convolution of a batch with one kernel in float64.
+    fn reference(&self, x: &Batch<f64>, w: &Batch<f64>) -> Array4<f64> {
+        let [oh, ow] = self.output();
+        let (per_in, per_out) = (self.in_channels / self.groups, self.out_channels / self.groups);
+        let taps = per_in * self.kernel[0] * self.kernel[1];
+        let w = w.view().into_shape_with_order((self.out_channels, taps)).expect("a row of taps per channel");
+        let mut y = Array4::zeros((x.shape()[0], self.out_channels, oh, ow));
+        for (x, mut y) in x.outer_iter().zip(y.outer_iter_mut()) {
+            let x = x.into_shape_with_order((self.in_channels, self.input[0] * self.input[1])).expect("pixels");
+            for group in 0..self.groups {
+                let x = x.slice_axis(Axis(0), (group * per_in..(group + 1) * per_in).into());
+                let w = w.slice_axis(Axis(0), (group * per_out..(group + 1) * per_out).into());
+                let product = w.dot(&patches(self, x)).into_shape_with_order((per_out, oh, ow)).expect("channels");
+                y.slice_axis_mut(Axis(0), (group * per_out..(group + 1) * per_out).into()).assign(&product);
+            }
+        }
+        y
     }
 }
 

@@ -1,23 +1,101 @@
-//! The product of a matrix, or vector, with a weight.
+//! The product of two matrices, or stacks of them.
+//!
+//! Rows times a matrix that is the same for all samples are one matrix product. Of other operands one at least has a matrix of
+//! its own for each sample: the product of `[m, k]` and `[k, n]` is the convolution of k channels of n pixels with a kernel of one
+//! pixel, and stacked matrices are its groups. So any number of products are one convolution and one claim.
 
-use ndarray::{Axis, IxDyn};
+use ndarray::{ArrayViewD, Axis, IxDyn};
 
-use super::linear::Batch;
+use super::linear::{Batch, Element};
 use super::{Args, FloatOp, FloatOperation, Op, Operation, Place, Product, RingOperation, Shared};
 use crate::error::Result;
-use crate::kernel::Kernel;
+use crate::kernel::{ConvGeometry, Kernel};
 use crate::link::round::Round;
 use crate::model::bounds::{Interval, Operand, Range};
 use crate::model::form::{self, Form};
 use crate::model::graph::ValueId;
-use crate::model::onnx::{Importer, OnnxNode};
+use crate::model::onnx::{Importer, OnnxNode, Value};
 use crate::model::passes::Quantizer;
 use crate::party::Party;
 use crate::protocol::product::{self, PendingLinear};
 use crate::sharing::{ArithmeticShare, slice, tensor};
 
-/// `[k]` or `[m, k]` per sample times a weight `[k, n]`.
+/// Per sample, `[.., k]` times `[k, n]`, or `[.., m, k]` times `[.., k, n]` where the leading dimensions are the same.
 pub(super) struct MatMul;
+
+/// What a product consists of: `stack` products of `[m, k]` and `[k, n]`.
+struct Sizes {
+    stack: usize,
+    m: usize,
+    k: usize,
+    n: usize,
+}
+
+impl Sizes {
+    /// Of operands of these shapes per sample, where they fit.
+    fn of(x: &[usize], y: &[usize]) -> Option<Self> {
+        let (&k, rows) = x.split_last()?;
+        let &[ref stack @ .., inner, n] = y else { return None };
+        let (m, stacked) = match (rows, stack) {
+            (rows, []) => (rows.iter().product(), true),
+            ([above @ .., m], stack) => (*m, above == stack),
+            ([], _) => return None,
+        };
+        (inner == k && stacked).then(|| Self { stack: stack.iter().product(), m, k, n })
+    }
+
+    /// The product as a convolution of the right operand with the left one.
+    fn convolution(&self) -> ConvGeometry {
+        ConvGeometry {
+            in_channels: self.stack * self.k,
+            out_channels: self.stack * self.m,
+            groups: self.stack,
+            input: [1, self.n],
+            kernel: [1; 2],
+            stride: [1; 2],
+            dilation: [1; 2],
+            pad_begin: [0; 2],
+            pad_end: [0; 2],
+        }
+    }
+}
+
+/// How a product is computed.
+enum Way<T> {
+    /// As the product of a matrix of so many rows with a matrix.
+    Rows(usize),
+    /// As a convolution with these operands, of which it is known whether they are batches.
+    Convolution(ConvGeometry, [(T, bool); 2]),
+}
+
+impl<T> Way<T> {
+    /// `shape` tells the shape of an operand, `reshape` gives it another one.
+    fn of(
+        [(x, x_batched), (y, y_batched)]: [(&T, bool); 2],
+        shape: impl Fn(&T) -> &[usize],
+        reshape: impl Fn(&T, &[usize]) -> T,
+    ) -> Self {
+        let sample = |t: &T, batched: bool| shape(t)[usize::from(batched)..].to_vec();
+        let sizes = Sizes::of(&sample(x, x_batched), &sample(y, y_batched)).expect("operands that were checked");
+        if x_batched && !y_batched && sizes.stack == 1 {
+            return Self::Rows(shape(x)[0] * sizes.m);
+        }
+        let geometry = sizes.convolution();
+        let arrange = |t: &T, batched: bool, sample: &[usize]| {
+            let samples = batched.then(|| shape(t)[0]);
+            (reshape(t, &samples.into_iter().chain(sample.iter().copied()).collect::<Vec<_>>()), batched)
+        };
+        let pixels = arrange(y, y_batched, &[geometry.in_channels, 1, sizes.n]);
+        let kernel = arrange(x, x_batched, &[geometry.out_channels, sizes.k, 1, 1]);
+        Self::Convolution(geometry, [pixels, kernel])
+    }
+
+    fn of_tensors<E: Element>(args: &Args<'_, E>) -> Way<Batch<E>> {
+        let reshape =
+            |t: &Batch<E>, shape: &[usize]| t.clone().into_shape_with_order(IxDyn(shape)).expect("as many elements");
+        Way::of([args.operands[0], args.operands[1]], |t: &Batch<E>| t.shape(), reshape)
+    }
+}
 
 impl Operation for MatMul {
     fn name(&self) -> &'static str {
@@ -25,22 +103,32 @@ impl Operation for MatMul {
     }
 
     fn form(&self, operands: &[Form]) -> Result<Form, String> {
-        let [x, w] = form::value_and_weight(operands)?;
-        match (x.split_last(), w) {
-            (Some((k, rows)), [l, n]) if k == l && rows.len() <= 1 => {
-                Ok(Form::batched(rows.iter().copied().chain([*n]).collect()))
-            }
-            _ => Err(format!("cannot multiply {x:?} per sample by {w:?}")),
-        }
+        let [Form { shape: x, .. }, Form { shape: y, .. }] = form::exactly(operands)?;
+        let sizes = Sizes::of(x, y).ok_or_else(|| format!("cannot multiply {x:?} per sample by {y:?}"))?;
+        Ok(Form::batched(x[..x.len() - 1].iter().copied().chain([sizes.n]).collect()))
     }
 
     fn float(&self, args: &Args<'_, f64>) -> Batch<f64> {
-        let (x, w) = (args.x(), args.operands[1].0);
-        let (k, n) = (w.shape()[0], w.shape()[1]);
-        let w = w.view().into_shape_with_order((k, n)).expect("a matrix");
-        let rows = x.clone().into_shape_with_order((x.len() / k, k)).expect("rows of k elements");
-        rows.dot(&w).into_shared().into_shape_with_order(IxDyn(&args.shape)).expect("as many elements")
+        let product = match Way::<Batch<f64>>::of_tensors(args) {
+            Way::Rows(rows) => {
+                let (x, w) = (args.x(), args.operands[1].0);
+                let (k, n) = (w.shape()[0], w.shape()[1]);
+                let w = w.view().into_shape_with_order((k, n)).expect("a matrix");
+                let x = x.clone().into_shape_with_order((rows, k)).expect("rows of k elements");
+                x.dot(&w).into_dyn().into_shared()
+            }
+            Way::Convolution(geometry, operands) => geometry.float(&convolved(&geometry, &operands, args)),
+        };
+        product.into_shape_with_order(IxDyn(&args.shape)).expect("as many elements")
     }
+}
+
+/// The arguments of the convolution that a product is computed as.
+fn convolved<'a, T>(geometry: &ConvGeometry, operands: &'a [(Batch<T>, bool); 2], args: &Args<'a, T>) -> Args<'a, T> {
+    let [height, width] = geometry.output();
+    let shape = vec![args.shape[0], geometry.out_channels, height, width];
+    let operands = operands.iter().map(|(operand, batched)| (operand, *batched)).collect();
+    Args { operands, shape, windows: args.windows }
 }
 
 impl FloatOperation for MatMul {
@@ -59,39 +147,37 @@ impl RingOperation for MatMul {
         Ok(operands[0].saturating_add(operands[1]))
     }
 
-    fn range(&self, operands: &[Operand<'_>], _: &Form, _: u32) -> Range {
-        let x = &operands[0];
-        let columns = operands[1].weight.expect("a weight").axis_iter(Axis(1));
-        if x.form.shape.len() == 1 {
-            let dot = |column: ndarray::ArrayViewD<'_, f64>| {
-                Interval::dot(x.range.channels.iter().copied().zip(column.iter().copied()))
-            };
-            return Range::of(operands, columns.map(dot).collect());
-        }
-        // All elements of a row share an interval, so that only the sums of positive and negative weights count.
-        let sums = |column: ndarray::ArrayViewD<'_, f64>| {
-            column.iter().fold((0.0, 0.0), |(positive, negative), &w| (positive + w.max(0.0), negative + w.min(0.0)))
+    fn range(&self, operands: &[Operand<'_>], form: &Form, _: u32) -> Range {
+        let [x, y] = [&operands[0], &operands[1]];
+        let channels = match (x.weight, y.weight) {
+            (None, Some(w)) if w.ndim() == 2 => times_weight(x, w.view()),
+            (Some(w), None) if w.ndim() == 2 && y.form.shape.len() == 2 => {
+                let row =
+                    |row: ArrayViewD<'_, f64>| Interval::dot(y.range.channels.iter().copied().zip(row.iter().copied()));
+                w.outer_iter().map(row).collect()
+            }
+            _ => times_value(x, y, form),
         };
-        let sums: Vec<(f64, f64)> = columns.map(sums).collect();
-        let row = |i: Interval| {
-            let outputs = sums.iter().map(|&(positive, negative)| i.scale(positive).add(i.scale(negative)));
-            outputs.reduce(Interval::hull).unwrap_or(Interval::ZERO)
-        };
-        Range::of(operands, x.range.each(row))
+        Range::of(operands, channels)
     }
 
-    fn fixed(&self, kernel: Kernel, args: &Args<'_, u64>, _: &Place<'_>) -> Result<Batch<u64>> {
-        let (x, w) = (args.x(), args.operands[1].0);
-        let (k, n) = (w.shape()[0], w.shape()[1]);
-        let mut product = vec![0; args.shape.iter().product()];
-        kernel.gemm([x.len() / k, k, n], slice(x), slice(w), &mut product);
-        Ok(tensor(&args.shape, product))
+    fn fixed(&self, kernel: Kernel, args: &Args<'_, u64>, place: &Place<'_>) -> Result<Batch<u64>> {
+        match Way::<Batch<u64>>::of_tensors(args) {
+            Way::Rows(rows) => {
+                let (x, w) = (args.x(), args.operands[1].0);
+                let mut product = vec![0; args.shape.iter().product()];
+                kernel.gemm([rows, w.shape()[0], w.shape()[1]], slice(x), slice(w), &mut product);
+                Ok(tensor(&args.shape, product))
+            }
+            Way::Convolution(geometry, operands) => {
+                let product = geometry.fixed(kernel, &convolved(&geometry, &operands, args), place)?;
+                Ok(product.into_shape_with_order(IxDyn(&args.shape)).expect("as many elements"))
+            }
+        }
     }
 
     fn secure(&self, party: &mut Party, operands: &[&Shared], place: &Place<'_>) -> Result<Shared> {
-        let (x, w) = (operands[0].share(), operands[1].share());
-        let product = product::matmul(party, &rows(x, w), w)?;
-        Ok(Shared::Value(product.reshape(&place.node.facts.full_shape(x.shape()[0]))))
+        (self as &dyn Product).compute(party, operands, place)
     }
 
     fn product(&self) -> Option<&dyn Product> {
@@ -100,15 +186,52 @@ impl RingOperation for MatMul {
 }
 
 impl Product for MatMul {
-    fn send(&self, round: &mut Round<'_>, x: &ArithmeticShare, w: &ArithmeticShare) -> Result<PendingLinear> {
-        product::send_matmul(round, &rows(x, w), w)
+    fn send(&self, round: &mut Round<'_>, operands: [(&ArithmeticShare, bool); 2]) -> Result<PendingLinear> {
+        let [(x, _), (w, _)] = operands;
+        match Way::of(operands, ArithmeticShare::shape, ArithmeticShare::reshape) {
+            Way::Rows(rows) => product::send_matmul(round, &x.reshape(&[rows, w.shape()[0]]), w),
+            Way::Convolution(geometry, [x, w]) => geometry.send(round, [(&x.0, x.1), (&w.0, w.1)]),
+        }
     }
 }
 
-/// The rows of all samples.
-fn rows(x: &ArithmeticShare, w: &ArithmeticShare) -> ArithmeticShare {
-    let k = w.shape()[0];
-    x.reshape(&[x.len() / k, k])
+/// The intervals of rows times a matrix whose elements are known.
+fn times_weight(x: &Operand<'_>, w: ArrayViewD<'_, f64>) -> Vec<Interval> {
+    let columns = w.axis_iter(Axis(1));
+    if x.form.shape.len() == 1 {
+        let dot =
+            |column: ArrayViewD<'_, f64>| Interval::dot(x.range.channels.iter().copied().zip(column.iter().copied()));
+        return columns.map(dot).collect();
+    }
+    // All elements of a row share an interval, so that only the sums of positive and negative weights count.
+    let sums = |column: ArrayViewD<'_, f64>| {
+        column.iter().fold((0.0, 0.0), |(positive, negative), &w| (positive + w.max(0.0), negative + w.min(0.0)))
+    };
+    let sums: Vec<(f64, f64)> = columns.map(sums).collect();
+    let row = |i: Interval| {
+        let outputs = sums.iter().map(|&(positive, negative)| i.scale(positive).add(i.scale(negative)));
+        outputs.reduce(Interval::hull).unwrap_or(Interval::ZERO)
+    };
+    x.range.each(row)
+}
+
+/// The intervals of a product of which only the intervals of both operands are known.
+fn times_value(x: &Operand<'_>, y: &Operand<'_>, form: &Form) -> Vec<Interval> {
+    let (rows, inner) = (&x.range.channels, &y.range.channels);
+    match (x.form.shape.len(), y.form.shape.len()) {
+        // Element i of a vector meets row i.
+        (1, _) => {
+            let dot = rows.iter().zip(inner).fold(Interval::ZERO, |sum, (&x, &y)| sum.add(x.mul(y)));
+            vec![dot; form.shape[0]]
+        }
+        // Each row meets all rows of the matrix.
+        (_, 2) => x.range.each(|row| inner.iter().fold(Interval::ZERO, |sum, &y| sum.add(row.mul(y)))),
+        // Matrix i of a stack meets matrix i of the other.
+        (_, rank) => {
+            let k = y.form.shape[rank - 2] as f64;
+            rows.iter().zip(inner).map(|(&x, &y)| x.mul(y).scale(k)).collect()
+        }
+    }
 }
 
 impl Importer {
@@ -136,9 +259,27 @@ impl Importer {
     /// MatMul.
     pub(in crate::model) fn matmul(&mut self, node: &OnnxNode<'_>) -> Result<ValueId> {
         node.only_attributes(&[])?;
-        let x = self.batch(node, 0)?;
-        let w = self.required(node, 1)?.clone();
-        let w = self.weight(node, "weight", w)?;
-        self.push(node, FloatOp::MatMul, &[x, w])
+        let missing = || node.error("takes two operands");
+        let (x, y) = (self.operand(node, 0)?.cloned(), self.operand(node, 1)?.cloned());
+        let operands = match (x.ok_or_else(missing)?, y.ok_or_else(missing)?) {
+            (Value::Batch(x), Value::Batch(y)) => {
+                let ranks = [x, y].map(|operand| self.network.shape(operand).len());
+                if ranks[0] != ranks[1] || ranks[0] < 2 {
+                    return Err(
+                        node.error("operands are not a matrix, or stack of matrices, each, so samples would mix")
+                    );
+                }
+                [x, y]
+            }
+            (Value::Batch(x), Value::Constant { value, .. }) => [x, self.weight(node, "weight", value)?],
+            (Value::Constant { value, .. }, Value::Batch(y)) if value.ndim() > self.network.shape(y).len() => {
+                return Err(node.error("has a constant of more dimensions than a sample, so samples would mix"));
+            }
+            (Value::Constant { value, .. }, Value::Batch(y)) => [self.weight(node, "weight", value)?, y],
+            (Value::Constant { .. }, Value::Constant { .. }) => {
+                return Err(node.error("is applied to constants; export the model with constant folding"));
+            }
+        };
+        self.push(node, FloatOp::MatMul, &operands)
     }
 }

@@ -126,7 +126,9 @@ impl RingOperation for MaxPool {
 fn relu_behind(graph: &Graph, id: ValueId) -> Option<u32> {
     let mut users = graph.nodes.iter().filter(|node| node.inputs.contains(&id));
     match (users.next(), users.next()) {
-        (Some(Node { op: Op::Relu(relu), .. }), None) if graph.output != id && relu.real.ceiling.is_none() => {
+        (Some(Node { op: Op::Relu(relu), .. }), None)
+            if !graph.outputs.contains(&id) && relu.real.ceiling.is_none() =>
+        {
             Some(relu.rescale)
         }
         _ => None,

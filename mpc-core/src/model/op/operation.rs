@@ -20,7 +20,8 @@ pub(crate) trait Operation {
     /// Short name for messages.
     fn name(&self) -> &'static str;
 
-    /// The form of the result. Operands may come from an untrusted file: nothing overflows or panics.
+    /// The form of the result, which one operand at least has a sample of for each sample of the batch. Operands may come
+    /// from an untrusted file: nothing overflows or panics.
     fn form(&self, operands: &[Form]) -> Result<Form, String>;
 
     /// The result in float64, on operands that [`form`](Operation::form) accepts.
@@ -28,9 +29,17 @@ pub(crate) trait Operation {
 }
 
 impl dyn Operation + '_ {
-    /// The form of the result, which is no larger than a tensor may be.
+    /// The form of the result, which is no larger than a tensor may be. What has no samples is one sample, and its result is
+    /// the same for all.
     pub(crate) fn checked_form(&self, operands: &[Form]) -> Result<Form, String> {
-        let form = self.form(operands)?;
+        let batched = operands.iter().any(|operand| operand.batched);
+        let form = match batched {
+            true => self.form(operands)?,
+            false => {
+                let samples: Vec<Form> = operands.iter().map(|operand| Form::batched(operand.shape.clone())).collect();
+                Form { batched, ..self.form(&samples)? }
+            }
+        };
         form::check_size(&form.shape)?;
         Ok(form)
     }
@@ -90,15 +99,28 @@ pub(crate) trait RingOperation {
     }
 }
 
-/// A product of a value and a weight that takes one round.
+/// A product of two operands that takes one round.
 pub(crate) trait Product {
-    /// First half, to share the round with others; the result has the elements of the product in their order.
-    fn send(&self, round: &mut Round<'_>, x: &ArithmeticShare, w: &ArithmeticShare) -> Result<PendingLinear>;
+    /// First half, to share the round with others; the result has the elements of the product in their order. Of each operand
+    /// it says whether it is a batch.
+    fn send(&self, round: &mut Round<'_>, operands: [(&ArithmeticShare, bool); 2]) -> Result<PendingLinear>;
+}
+
+impl dyn Product + '_ {
+    /// The product alone, in a round of its own.
+    pub(crate) fn compute(&self, party: &mut Party, operands: &[&Shared], place: &Place<'_>) -> Result<Shared> {
+        let mut batched = place.batched();
+        let [x, y] = [0, 1].map(|i| (operands[i].share(), batched.next().expect("two operands")));
+        let product = party.round(|round| self.send(round, [x, y]))?;
+        let sample = &place.node.facts.shape;
+        let samples = product.len() / sample.iter().product::<usize>();
+        Ok(Shared::Value(product.reshape(&[&[samples], &sample[..]].concat())))
+    }
 }
 
 /// The tensors that an operation is applied to.
 pub(crate) struct Args<'a, T> {
-    /// Each operand, and whether it is a batch or a weight.
+    /// Each operand, and whether it is a batch or the same for all samples.
     pub operands: Vec<(&'a Batch<T>, bool)>,
     /// The shape of the result, its batch dimension first, unless the operation sums windows.
     pub shape: Vec<usize>,
@@ -135,11 +157,15 @@ pub(crate) struct Place<'a> {
     pub pool: Option<&'a Pool>,
 }
 
-impl<'a> Place<'a> {
+impl Place<'_> {
     /// `operands` at this place.
-    pub(crate) fn args<T: Element>(&self, operands: impl IntoIterator<Item = &'a Batch<T>>) -> Args<'a, T> {
-        let batched = self.operands.iter().map(|facts| facts.batched);
-        Args::new(operands.into_iter().zip(batched).collect(), &self.node.facts.shape, self.windows)
+    pub(crate) fn args<'t, T: Element>(&'t self, operands: impl IntoIterator<Item = &'t Batch<T>>) -> Args<'t, T> {
+        Args::new(operands.into_iter().zip(self.batched()).collect(), &self.node.facts.shape, self.windows)
+    }
+
+    /// Of each operand whether it is a batch: one sample, where all are the same for all samples.
+    pub(crate) fn batched(&self) -> impl Iterator<Item = bool> {
+        self.operands.iter().map(|facts| facts.batched || !self.node.facts.batched)
     }
 }
 

@@ -41,7 +41,7 @@ impl Linear for ReduceSum {
         let Operand { range, form: Form { shape, .. }, .. } = &operands[0];
         let others = self.axes.iter().filter(|&&axis| axis != 0).map(|&axis| shape[axis]).product::<usize>();
         if self.axes.first() == Some(&0) {
-            let sum = range.channels.iter().copied().fold(Interval::ZERO, Interval::add);
+            let sum = Interval::sum(&range.channels);
             vec![sum.scale(others as f64); first(&form.shape)]
         } else {
             range.each(|i| i.scale(others as f64))

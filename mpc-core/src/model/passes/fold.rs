@@ -63,8 +63,13 @@ fn scale(builder: &mut Builder, name: &str, value: ValueId, factor: &ArrayD<f64>
     let Some((linear @ (FloatOp::Conv(_) | FloatOp::MatMul), &[x, w])) = builder.only_here(product) else {
         return Ok(None);
     };
-    let (linear, outputs) =
-        (linear.clone(), builder.network.shape(w)[if matches!(linear, FloatOp::Conv(_)) { 0 } else { 1 }]);
+    let linear = linear.clone();
+    // Of a matrix product only one with rows: the outputs of others are elsewhere.
+    let Some(weights) = builder.network.constant(w).filter(|w| matches!(linear, FloatOp::Conv(_)) || w.ndim() == 2)
+    else {
+        return Ok(None);
+    };
+    let outputs = weights.shape()[if matches!(linear, FloatOp::Conv(_)) { 0 } else { 1 }];
     // One factor per output: along the channels of a convolution, the last dimension of a matrix product.
     let rank = builder.network.shape(product).len();
     let axis = if matches!(linear, FloatOp::Conv(_)) { 0 } else { rank - 1 };
@@ -74,7 +79,6 @@ fn scale(builder: &mut Builder, name: &str, value: ValueId, factor: &ArrayD<f64>
         Some(bias) => bias,
         None => None,
     };
-    let Some(weights) = builder.network.constant(w) else { return Ok(None) };
     let mut shape = vec![1; weights.ndim()];
     shape[if matches!(linear, FloatOp::Conv(_)) { 0 } else { 1 }] = outputs;
     let weights = weights * &column(&per_output, &shape);

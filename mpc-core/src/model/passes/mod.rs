@@ -18,10 +18,12 @@ use crate::error::Result;
 /// Builds the same function with fewer or cheaper layers. Every layer is offered to the rules as it is appended, so a
 /// rule sees operands that are simplified already.
 pub(super) fn simplify(network: &FloatGraph) -> Result<FloatGraph> {
-    let uses = Uses::new(&network.nodes, network.output);
-    let mut builder = Builder { network: FloatGraph::new(network.shape(0))?, uses: vec![uses.of(0)] };
-    let mut renamed = vec![0];
-    for (id, layer) in network.nodes.iter().enumerate().skip(1) {
+    let uses = Uses::new(&network.nodes, &network.outputs);
+    let inputs = network.inputs().len();
+    let mut renamed: Vec<ValueId> = (0..inputs).collect();
+    let mut builder =
+        Builder { network: network.emptied(), uses: renamed.iter().map(|&input| uses.of(input)).collect() };
+    for (id, layer) in network.nodes.iter().enumerate().skip(inputs) {
         let uses = uses.of(id);
         let before = builder.network.nodes.len();
         let value = match &layer.op {
@@ -36,7 +38,7 @@ pub(super) fn simplify(network: &FloatGraph) -> Result<FloatGraph> {
         builder.uses[value] += if value < before { uses.saturating_sub(1) } else { uses };
         renamed.push(value);
     }
-    builder.network.set_output(renamed[network.output]);
+    builder.network.outputs = network.outputs.iter().map(|&output| renamed[output]).collect();
     remove_unused(&builder.network)
 }
 
@@ -65,18 +67,18 @@ impl Builder {
     }
 }
 
-/// The same network without layers that the output does not need. The input stays.
+/// The same network without layers that no output needs. Inputs stay.
 fn remove_unused(network: &FloatGraph) -> Result<FloatGraph> {
     let mut needed = vec![false; network.nodes.len()];
-    needed[network.output] = true;
+    network.outputs.iter().for_each(|&output| needed[output] = true);
     for (id, layer) in network.nodes.iter().enumerate().rev() {
         if needed[id] {
             layer.inputs.iter().for_each(|&input| needed[input] = true);
         }
     }
-    let mut kept = FloatGraph::new(network.shape(0))?;
-    let mut renamed = vec![0; network.nodes.len()];
-    for (id, layer) in network.nodes.iter().enumerate().skip(1).filter(|&(id, _)| needed[id]) {
+    let mut kept = network.emptied();
+    let mut renamed: Vec<ValueId> = (0..network.nodes.len()).collect();
+    for (id, layer) in network.nodes.iter().enumerate().skip(network.inputs().len()).filter(|&(id, _)| needed[id]) {
         renamed[id] = match &layer.op {
             FloatOp::Weight(index) => kept.weight(&layer.name, network.weights[*index].clone())?,
             op => {
@@ -85,6 +87,6 @@ fn remove_unused(network: &FloatGraph) -> Result<FloatGraph> {
             }
         };
     }
-    kept.set_output(renamed[network.output]);
+    kept.outputs = network.outputs.iter().map(|&output| renamed[output]).collect();
     Ok(kept)
 }

@@ -54,17 +54,20 @@ pub(in crate::model) fn quantize(
             (FloatOp::Input, None) => Some(quantizer.input(node, declared.range)?),
             (_, None) => None,
         };
-        if let (Some(value @ 1..), Some(peaks)) = (value, peaks) {
+        if let (Some(value), Some(peaks), Some(_)) = (value, peaks, node.op.operation()) {
             quantizer.calibrate(value, peaks[id])?;
         }
         quantizer.values.push(value);
     }
-    let output = quantizer.values[network.output];
-    let mut output = output.ok_or_else(|| Error::model("output", "Weight", "is not computed"))?;
-    if let Some(max) = declared.max_windows {
-        output = quantizer.emit("windows", Op::SumWindows(SumWindows { max }), &[output])?;
+    let mut outputs = Vec::with_capacity(network.outputs.len());
+    for &output in &network.outputs {
+        let value = quantizer.values[output].ok_or_else(|| Error::model("output", "Weight", "is not computed"))?;
+        outputs.push(match declared.max_windows {
+            Some(max) => quantizer.emit("windows", Op::SumWindows(SumWindows { max }), &[value])?,
+            None => value,
+        });
     }
-    let graph = Graph { nodes: quantizer.nodes, weights: quantizer.specs, output };
+    let graph = Graph { nodes: quantizer.nodes, weights: quantizer.specs, outputs };
     graph.validate()?;
     let weights = quantizer.sources.iter().map(|&node| network.constant(node).expect("a weight").clone()).collect();
     Ok((graph, weights))
@@ -166,8 +169,8 @@ impl Quantizer<'_> {
 
     /// The value, brought to the fractional bits of activations if it has more than `frac_bits`.
     fn at_most(&mut self, name: &str, x: ValueId, frac_bits: u32) -> Result<ValueId> {
-        let facts = &self.nodes[x].facts;
-        if !facts.batched || facts.frac_bits <= frac_bits {
+        let Node { op, facts, .. } = &self.nodes[x];
+        if matches!(op, Op::Weight(_)) || facts.frac_bits <= frac_bits {
             return Ok(x);
         }
         self.lowered(name, x, self.frac_bits)

@@ -1,5 +1,7 @@
 //! Networks with functions that are approximated: in float64, in fixed point and by three parties, against rten.
 
+use std::slice::from_ref;
+
 use super::*;
 use crate::inference::head::{Head, Output};
 use crate::inference::secure::{self, Weights};
@@ -20,8 +22,8 @@ impl File {
         let shape: Vec<usize> = std::iter::once(2).chain(input.iter().copied()).collect();
         let x = uniform(&mut self.rng, &shape) * range;
         let expected = rten(bytes, &x);
-        let float = clear::evaluate(&graph, &weights, &x, &[1; 2]).unwrap();
-        let fixed = clear::evaluate_fixed(&graph, &weights, &x, &[1; 2]).unwrap();
+        let float = clear::evaluate(&graph, &weights, from_ref(&x), &[1; 2]).unwrap().swap_remove(0);
+        let fixed = clear::evaluate_fixed(&graph, &weights, from_ref(&x), &[1; 2]).unwrap().swap_remove(0);
         let shared = three(&graph, &weights, &x);
         assert_eq!(float.len(), expected.len());
         for (((&float, &fixed), &shared), expected) in float.iter().zip(&fixed).zip(&shared).zip(expected) {
@@ -40,9 +42,10 @@ fn three(graph: &Graph, weights: &[ArrayD<f64>], x: &ArrayD<f64>) -> ArrayD<f64>
     let outputs = three_parties(1, |party| {
         let mine = party.role().index();
         let weights = Weights::new(weights.iter().map(|shares| shares[mine].clone()).collect());
-        let output = secure::evaluate(party, graph, &weights, &input[mine], &[1; 2], &Head::Outputs, Conditions::WAN)?;
+        let inputs = from_ref(&input[mine]);
+        let output = secure::evaluate(party, graph, &weights, inputs, &[1; 2], &Head::Outputs, Conditions::WAN)?;
         match output.unverified() {
-            Output::Scores(scores) => Ok(scores),
+            Output::Scores(mut scores) => Ok(scores.swap_remove(0)),
             Output::Labels(_) | Output::Template(_) => panic!("scores were asked for"),
         }
     });
@@ -91,6 +94,31 @@ proptest! {
         file.node("Mul", &["x", "c"], "d", vec![]);
         file.node("Mul", &["d", "half"], "y", vec![]);
         file.check_functions(&[c, w], 4.0, TOLERANCE);
+    }
+
+    /// Two heads that look at four places, and a mixture of places by a weight.
+    #[test]
+    fn attention(seed: u64) {
+        let mut file = File::new(seed, 13, &[4, 6]);
+        file.floats("scale", &[], vec![0.25]);
+        file.ints("split", &[-1, 4, 2, 3]);
+        file.ints("join", &[-1, 4, 6]);
+        for (part, perm) in [("q", [0, 2, 1, 3]), ("k", [0, 2, 3, 1]), ("v", [0, 2, 1, 3])] {
+            let [weight, projected, heads, turned] = ["w", "p", "h", ""].map(|prefix| format!("{prefix}{part}"));
+            file.weight(&weight, &[6, 6]);
+            file.node("MatMul", &["x", &weight], &projected, vec![]);
+            file.node("Reshape", &[&projected, "split"], &heads, vec![]);
+            file.node("Transpose", &[&heads], &turned, vec![ints("perm", &perm)]);
+        }
+        file.node("MatMul", &["q", "k"], "scores", vec![]);
+        file.node("Mul", &["scores", "scale"], "scaled", vec![]);
+        file.node("Softmax", &["scaled"], "seen", vec![int("axis", 3)]);
+        file.node("MatMul", &["seen", "v"], "each", vec![]);
+        file.node("Transpose", &["each"], "back", vec![ints("perm", &[0, 2, 1, 3])]);
+        file.node("Reshape", &["back", "join"], "places", vec![]);
+        file.weight("mixture", &[3, 4]);
+        file.node("MatMul", &["mixture", "places"], "y", vec![]);
+        file.check_functions(&[4, 6], 0.5, TOLERANCE);
     }
 
     #[test]
@@ -231,7 +259,8 @@ fn a_vector_over_its_norm_takes_one_inverse_root() {
         compile(&network, &declared()).unwrap().0
     };
     let x = uniform(&mut short.rng, &[2, 6]);
-    let [long, short] = [&file, &short].map(|file| clear::evaluate(&compiled(file), &[], &x, &[1; 2]).unwrap());
+    let evaluated = |file: &File| clear::evaluate(&compiled(file), &[], from_ref(&x), &[1; 2]).unwrap().swap_remove(0);
+    let [long, short] = [&file, &short].map(evaluated);
     assert!((long - short).iter().all(|difference| difference.abs() < 1e-9));
 }
 
