@@ -1,4 +1,4 @@
-//! The parent: prepares a program, lets the three parties run it, collects and checks.
+//! The parent: prepares a program, has the three parties run it, collects and checks the results.
 
 use std::path::Path;
 
@@ -77,7 +77,8 @@ impl<'a> Owner<'a> {
                 (outcomes, errors, None)
             }
             Some(rival) => {
-                // Half of ours before it and half behind, so that a slow minute of the machine meets both.
+                // Half of our runs come before the rival's and half after, so that a slow minute of the machine affects
+                // both.
                 let (mut outcomes, errors) = self.run(evaluation, &variants, runs.div_ceil(2))?;
                 let rival = rival.run(name, *runs, &link.to_string())?;
                 for (outcome, rest) in outcomes.iter_mut().zip(self.run(evaluation, &variants, runs.div_ceil(2))?.0) {
@@ -88,7 +89,8 @@ impl<'a> Owner<'a> {
         };
         let mut measurements: Vec<Measurement> = Vec::new();
         for (index, (variant, error)) in variants.iter().zip(errors).enumerate() {
-            // What one variant leaves in the process would count for the others: the memory of each is measured on its own.
+            // The memory that one variant leaves in the process would count for the others, so each is measured on its
+            // own.
             let peak = match variants.len() {
                 1 => peak(&outcomes),
                 _ => peak(&self.run(evaluation, &[*variant], 1)?.0),
@@ -119,7 +121,7 @@ impl<'a> Owner<'a> {
         Ok(measurements)
     }
 
-    /// What the parties measured, and the errors of their answers by variant.
+    /// The parties' measurements, and the errors of their answers by variant.
     fn run(&self, evaluation: &Evaluation, variants: &[Variant], runs: u32) -> Result<([Outcome; 3], Vec<f64>)> {
         let Evaluation { graph, reveal, input, .. } = evaluation;
         let (graph, batch, variants) = (graph.clone(), input.shape()[0], variants.to_vec());
@@ -157,7 +159,7 @@ fn deal(evaluation: &Evaluation, folder: &Path) -> Result<()> {
     writers.iter_mut().try_for_each(ShareWriter::flush)
 }
 
-/// The largest error of a score against float64, by variant; a label must be that of the largest score.
+/// The largest difference of a score from float64, by variant; a label must be that of the largest score.
 fn check(evaluation: &Evaluation, folder: &Path, measured: &[Measured]) -> Result<Vec<f64>> {
     let Evaluation { graph, weights, input, reveal } = evaluation;
     let expected = clear::evaluate(graph, weights, input, &vec![1; input.shape()[0]])?;

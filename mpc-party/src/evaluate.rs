@@ -36,7 +36,7 @@ pub(crate) struct Evaluations {
 /// The operator's rules for evaluations.
 struct Rules {
     limits: Limits,
-    /// The weakest security that the party takes part in.
+    /// The weakest security that the party accepts.
     minimum: Mode,
 }
 
@@ -52,7 +52,7 @@ impl Evaluations {
         Self { catalog, admission, sessions, telemetry, rules }
     }
 
-    /// Serves a request until the answer is with the client, the client leaves, or the time is up.
+    /// Serves a request until the client has the answer, leaves, or the time is up.
     pub(crate) async fn serve(
         &self,
         principal: &Principal,
@@ -102,7 +102,7 @@ impl Evaluations {
         conversation.say(&Reply::Accepted { session }).await?;
         let (wait, accepted) = (self.rules.limits.wait(), Instant::now());
         let shares = timeout(wait, demand.receive(&mut conversation.recv)).instrument(info_span!("input")).await;
-        // This thread serves others next.
+        // This thread serves other requests next.
         wipe_stack();
         let shares = shares
             .map_err(|_| Ended::Failed(format!("the input share did not arrive within {wait:?}")))?
@@ -150,7 +150,7 @@ impl Rules {
         let demands = [
             (self.minimum, "this party's operator demands (security.minimum)"),
             (evaluation.minimum(), "the model's manifest demands (security)"),
-            (question.minimum(), "what the parties keep demands"),
+            (question.minimum(), "a template that the parties keep demands"),
         ];
         match demands.into_iter().find(|(minimum, _)| asked < *minimum) {
             None => Ok(()),

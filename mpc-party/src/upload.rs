@@ -1,5 +1,5 @@
 //! Uploading a share of a model. Each chunk is stored as it arrives, so that an interrupted upload resumes where it
-//! was; nothing enters service by it.
+//! stopped. An upload puts nothing into service.
 
 use std::sync::Arc;
 use std::time::Duration;

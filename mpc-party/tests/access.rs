@@ -1,4 +1,4 @@
-//! Who may do what: every right, tenants that do not see each other, limits, and that each party decides for itself.
+//! Access: every right, tenants that do not see each other, limits, and each party's own decision.
 
 #[cfg(test)]
 mod common;
@@ -186,7 +186,7 @@ fn each_client_has_limits_of_its_own() {
     });
 }
 
-/// Gives a session what it waits for.
+/// Sends a session the input that it waits for.
 async fn finish(mut session: [Conversation; 3]) {
     send_input(&mut session, &SAMPLES[..1], &Role::ALL).await;
     for conversation in &mut session {

@@ -1,5 +1,4 @@
-//! Every row of the incident table of `docs/operating.md`, played: what is seen, what is done about it, and that it
-//! helps.
+//! Plays every row of the incident table of `docs/operating.md`: the symptom, the remedy, and that it helps.
 //!
 //! | what is seen | test |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! A network that misbehaves: UDP relays between the parties that lose, repeat, delay and cut.
+//! A faulty network: UDP relays between the parties that lose, repeat, delay and cut.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -36,7 +36,7 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    /// As if nothing had been.
+    /// Removes all faults.
     pub(crate) fn heal(&self) {
         self.cut.store(false, Ordering::Relaxed);
         [&self.lost, &self.repeated, &self.delay].into_iter().for_each(|fault| fault.store(0, Ordering::Relaxed));
@@ -50,7 +50,7 @@ pub(crate) struct Relays {
 }
 
 impl Relays {
-    /// Puts a relay in front of `to` for the calls of `from`; its address.
+    /// Puts a relay in front of `to` for the calls of `from`; returns its address.
     pub(crate) fn between(&mut self, runtime: &Handle, from: Role, to: Role, address: &str, seed: u64) -> String {
         let to_address: SocketAddr = address.parse().expect("a party on loopback has an address");
         let faults = Arc::new(Faults::default());
@@ -65,7 +65,7 @@ impl Relays {
         (pair, faults)
     }
 
-    /// Heals all.
+    /// Heals all pairs.
     pub(crate) fn heal(&self) {
         self.pairs.iter().for_each(|(_, faults)| faults.heal());
     }

@@ -1,7 +1,8 @@
-//! A party that deviates: what it sends is changed, dropped or held back on its way out.
+//! A party that deviates: it changes, drops or holds back what it sends.
 //!
-//! Sessions are replayable, so an honest run with the same seed says beforehand what the corrupt party will send where.
-//! A [`Fault`] turns such a recording and one message of it into a [`Script`]; [`Corrupt`] carries the script out.
+//! Sessions are replayable, so an honest run with the same seed tells in advance what the corrupt party will send
+//! where. A [`Fault`] turns such a recording and one message of it into a [`Script`]; [`Corrupt`] carries the script
+//! out.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,30 +17,30 @@ use crate::role::Role;
 use crate::session::Branch;
 use crate::testing::at_once;
 
-/// Where a message is among those that one party sends in a session.
+/// The place of a message among those that one party sends in a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Place {
     /// Branch of the session.
     pub branch: Branch,
     /// Who receives it.
     pub to: Role,
-    /// How many messages went to this receiver in this branch before.
+    /// Number of earlier messages to this receiver in this branch.
     pub position: usize,
 }
 
 /// A message as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
-    /// Where it was.
+    /// The place of the message.
     pub place: Place,
-    /// How many messages its sender had received in this branch before.
+    /// Number of messages that the sender had received in this branch before.
     pub received: usize,
-    /// What was sent.
+    /// The bytes sent.
     pub bytes: Vec<u8>,
 }
 
 impl Sent {
-    /// Whether both went to the same receiver in the same branch.
+    /// Whether both messages went to the same receiver in the same branch.
     pub fn same_channel(&self, other: &Sent) -> bool {
         (self.place.branch, self.place.to) == (other.place.branch, other.place.to)
     }
@@ -54,12 +55,12 @@ pub enum Action {
     Add(Vec<u64>),
     /// It is never sent.
     Drop,
-    /// It is sent, and everything after it to the same receiver, when its sender has received something more from the third
-    /// party, must receive something from this receiver, or flushes.
+    /// It is held back, with everything after it to the same receiver, until its sender has received another message
+    /// from the third party, must receive one from this receiver, or flushes.
     Delay,
 }
 
-/// What a corrupt party does; elsewhere it follows the protocol.
+/// The deviations of a corrupt party; elsewhere it follows the protocol.
 pub type Script = HashMap<Place, Action>;
 
 /// One way to deviate in one message.
@@ -71,23 +72,23 @@ pub enum Fault {
     AddTopBit,
     /// A small constant is added to every word.
     AddConstant,
-    /// Other bytes.
+    /// Random bytes are sent instead.
     Random,
-    /// What went to the same receiver before, or, in the first message, in an earlier session.
+    /// An earlier message to the same receiver is repeated; for the first message, one of an earlier session.
     Replay,
-    /// Exchanged with the next message of this length to the same receiver.
+    /// The message is exchanged with the next one of its length to the same receiver.
     Swap,
-    /// Never sent.
+    /// The message is never sent.
     Drop,
-    /// Sent after the next message of the third party was read.
+    /// The message is sent after the next message of the third party was read.
     Delay,
-    /// One word differs from what the other receiver is told, who is told something wrong too if the same round has a
-    /// message of this length to it.
+    /// One word differs from the other receiver's copy, which is also wrong if the same round has a message of this
+    /// length to it.
     Equivocate,
 }
 
 impl Fault {
-    /// All of them.
+    /// All faults.
     pub const ALL: [Self; 9] = [
         Self::FlipBit,
         Self::AddTopBit,
@@ -100,7 +101,7 @@ impl Fault {
         Self::Equivocate,
     ];
 
-    /// `bytes` with this fault, where it concerns nothing but the bytes of one message.
+    /// `bytes` with this fault, where the fault concerns only the bytes of one message.
     pub fn alter(self, bytes: &[u8], rng: &mut ChaCha12Rng) -> Option<Vec<u8>> {
         let mut altered = bytes.to_vec();
         match self {
@@ -123,8 +124,8 @@ impl Fault {
         Some(altered)
     }
 
-    /// What to do so that message `at` of the recording `sent` gets this fault; `earlier` is a recording of an earlier
-    /// session. `None` where there is nothing to swap with or to replay.
+    /// The script that gives message `at` of the recording `sent` this fault; `earlier` is a recording of an earlier
+    /// session. `None` where nothing can be swapped or replayed.
     pub fn script(self, sent: &[Sent], at: usize, earlier: &[Sent], rng: &mut ChaCha12Rng) -> Option<Script> {
         let Sent { place, received, bytes } = &sent[at];
         let differs = |other: &&Sent| other.bytes.len() == bytes.len() && other.bytes != *bytes;
@@ -162,13 +163,13 @@ impl Fault {
     }
 }
 
-/// A width of words, in bytes, that a message of this length may have.
+/// A word width in bytes that fits a message of this length.
 fn width(bytes: &[u8], rng: &mut ChaCha12Rng) -> usize {
     let fits: Vec<usize> = [1, 2, 4, 8].into_iter().filter(|width| bytes.len().is_multiple_of(*width)).collect();
     fits[below(rng, fits.len())]
 }
 
-/// Adds to one little-endian word of up to 8 bytes.
+/// Adds a constant to one little-endian word of up to 8 bytes.
 fn add(word: &mut [u8], constant: u64) {
     let mut wide = [0; 8];
     wide[..word.len()].copy_from_slice(word);
@@ -181,8 +182,8 @@ fn below(rng: &mut ChaCha12Rng, n: usize) -> usize {
     (rng.next_u64() % n as u64) as usize
 }
 
-/// The network of a corrupt party, in all branches: sends what the script says, and records what an honest party would have
-/// sent.
+/// The network of a corrupt party, in all branches: sends what the script says, and records what an honest party would
+/// have sent.
 pub struct Corrupt {
     inner: Box<dyn Network>,
     branch: Branch,
@@ -193,7 +194,7 @@ pub struct Corrupt {
     held: Vec<(Role, Vec<u8>)>,
 }
 
-/// What a party sent in all its branches; those of one branch are in order.
+/// The messages of a party in all its branches; those of one branch are in order.
 #[derive(Debug, Clone, Default)]
 pub struct Recording(Arc<Mutex<Vec<Sent>>>);
 
@@ -263,7 +264,7 @@ impl Network for Corrupt {
         self.inner.flush()
     }
 
-    /// A cheater does not tell on itself.
+    /// A cheater does not report itself.
     fn abort(&mut self, _: &Error) {}
 
     fn branch(&mut self, branch: Branch) -> Result<Box<dyn Network>> {
@@ -273,17 +274,17 @@ impl Network for Corrupt {
 }
 
 impl Drop for Corrupt {
-    /// A message that is held back until the end is delayed, not lost.
+    /// A message held back until the end is delayed, not lost.
     fn drop(&mut self) {
         if !self.held.is_empty() {
-            // Whoever is gone by now does not need it.
+            // A receiver that has left needs nothing more.
             drop(self.flush());
         }
     }
 }
 
-/// Runs `program` at all three parties as [`run_parties`](super::run_parties) does, but the cheater stays until the others have ended:
-/// what it finds out itself is no reason to spare them the trouble.
+/// Runs `program` at all three parties as [`run_parties`](super::run_parties) does, but the cheater stays until the
+/// others have ended, even if it fails first.
 ///
 /// # Panics
 /// If a party panics.
@@ -295,8 +296,8 @@ pub fn run_with_cheater<T: Send>(
     with_cheater(cheater, parties, |mut party| (program(&mut party), Remains::Party(party)))
 }
 
-/// Runs `program`, verifies, and runs `finish` as [`run_verified`](super::run_verified) does; the cheater stays as it does in
-/// [`run_with_cheater`].
+/// Runs `program`, verifies, and runs `finish` as [`run_verified`](super::run_verified) does; the cheater stays as it
+/// does in [`run_with_cheater`].
 ///
 /// # Panics
 /// If a party panics.
@@ -321,10 +322,10 @@ pub fn run_verified_with_cheater<T, U: Send>(
     })
 }
 
-/// What keeps the connections of a party open that has come to its end.
+/// Keeps open the connections of a party that has ended.
 enum Remains {
     Party(Party),
-    /// Tells the others itself where it fails.
+    /// A verified party, which tells the others itself where it fails.
     Verified(#[expect(dead_code, reason = "held until it is dropped")] VerifiedParty),
 }
 
@@ -348,7 +349,7 @@ fn with_cheater<T: Send>(
     })
 }
 
-/// How many honest parties have not ended yet.
+/// Counts the honest parties that have not ended yet.
 struct Running {
     parties: Mutex<usize>,
     changed: Condvar,

@@ -1,4 +1,4 @@
-//! What tests compute on, and what came of it.
+//! Inputs for tests, and their outputs.
 
 use crate::error::Result;
 use crate::kernel::ConvGeometry;
@@ -24,7 +24,7 @@ pub fn numbers<W: Word>(shape: &[usize], seed: u64) -> Tensor<W> {
     tensor(shape, (0..shape.iter().product::<usize>() as u64).map(number).collect())
 }
 
-/// A convolution of one group that steps by one and pads nothing; a test says what is otherwise.
+/// A convolution with one group, stride 1 and no padding; a test changes what it needs.
 pub fn geometry([in_channels, out_channels]: [usize; 2], input: [usize; 2], kernel: [usize; 2]) -> ConvGeometry {
     ConvGeometry {
         in_channels,
@@ -57,12 +57,12 @@ pub fn deal_ranged(secret: &Tensor<u64>, range: InputRange) -> [RangedShare; 3] 
     dealt.map(|dealt| RangedShare::from_dealt(&dealt, secret.shape(), range))
 }
 
-/// The three parties' shares where a dealer chooses these components.
+/// The three parties' shares from a dealer that chose these components.
 pub fn deal_components(components: &[Tensor<u64>; 3], range: InputRange) -> [RangedShare; 3] {
     [0, 1, 2].map(|role| RangedShare::new(&components[role], &components[(role + 1) % 3], range))
 }
 
-/// What the shares of three honest parties stand for.
+/// The value shared by three honest parties.
 ///
 /// # Panics
 /// If a party failed, or copies of a component differ.

@@ -31,7 +31,7 @@ impl StoreKey {
     /// Writes the key to a new file that only its owner can read.
     ///
     /// # Errors
-    /// [`StoreError::File`], also where the file is there already.
+    /// [`StoreError::File`], also where the file exists.
     pub fn save(&self, path: &Path) -> Result<()> {
         let mut options = std::fs::OpenOptions::new();
         options.write(true).create_new(true);
@@ -45,14 +45,14 @@ impl StoreKey {
         written.map_err(StoreError::file(format!("cannot write the store key {}", path.display())))
     }
 
-    /// The key that the service manager hands over in its folder of `credentials` (systemd:
-    /// `LoadCredential=store.key:...`), or else the one in the identity's folder.
+    /// The key in the service manager's folder of `credentials` (systemd: `LoadCredential=store.key:...`), else the one
+    /// in the identity's folder.
     ///
     /// # Errors
     /// As [`StoreKey::load`].
     pub fn find(credentials: Option<&Path>, identity: &Path) -> Result<Self> {
         match credentials.map(|folder| folder.join(KEY_FILE)) {
-            // The manager guards its folder; the mode of the file may be wider.
+            // The manager guards its folder, so the file's mode may be wider.
             Some(path) if path.exists() => Self::read(&path),
             _ => Self::load(&identity.join(KEY_FILE)),
         }

@@ -1,4 +1,4 @@
-//! What `models` and `model show` answer.
+//! The answers of `models` and `model show`.
 
 use data_encoding::HEXLOWER;
 use mpc_core::model::manifest::{Licence, Reveal};
@@ -22,28 +22,28 @@ impl From<Models> for ModelList {
     }
 }
 
-/// What is public of one model.
+/// The public facts about one model.
 #[derive(Debug, Serialize)]
 pub struct ModelEntry {
-    /// The name that requests give.
+    /// The name for requests.
     pub name: String,
-    /// The publisher's own count.
+    /// The publisher's version.
     pub version: String,
     /// One line for people.
     pub title: String,
     /// The labels, by position.
     pub labels: Vec<String>,
-    /// What leaves the servers.
+    /// What the servers reveal.
     pub reveal: Reveal,
-    /// The weakest security that it is evaluated with.
+    /// The weakest security for its evaluation.
     pub security: Mode,
     /// Who may use it.
     pub licence: Licence,
     /// The shape of one window.
     pub input: Vec<usize>,
-    /// How many weights it has.
+    /// Number of weights.
     pub weights: usize,
-    /// How many nodes its graph has.
+    /// Number of nodes in its graph.
     pub operations: usize,
     /// The change that put it into service.
     pub revision: u64,
