@@ -26,6 +26,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use mpc_core::link::Link;
 use mpc_core::link::round::words;
 use mpc_core::network::Network;
@@ -45,7 +46,7 @@ use crate::catalog::Catalog;
 use crate::cell::{Cell, greet, party};
 use crate::conversation::Conversation;
 use crate::ended::Ended;
-use crate::telemetry::{Details, hex};
+use crate::telemetry::Details;
 
 /// Makes the changes that clients request.
 pub(crate) struct Changes {
@@ -111,12 +112,12 @@ impl Changes {
     fn describe(&self, tenant: &str, action: &Action, details: &mut Details) {
         match action {
             Action::Activate { publication, .. } => {
-                details.publication = Some(hex(publication));
+                details.publication = Some(HEXLOWER.encode(publication));
                 details.model = self.catalog.name(tenant, publication);
             }
             Action::Retire { model, .. } => details.model = Some(model.clone()),
             Action::Enrol { publication, .. } | Action::Remove { publication, .. } => {
-                details.publication = Some(hex(publication));
+                details.publication = Some(HEXLOWER.encode(publication));
                 let model = self.catalog.find(tenant, publication);
                 details.model = model.map(|model| model.description.manifest.name.clone());
             }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use data_encoding::HEXLOWER;
 use mpc_core::inference::head::Released;
 use mpc_core::kernel::wipe_stack;
 use mpc_core::network::stream;
@@ -22,7 +23,7 @@ use crate::ended::Ended;
 use crate::evaluation::Evaluation;
 use crate::session::Sessions;
 use crate::telemetry::metrics::Phase;
-use crate::telemetry::{Details, Telemetry, hex};
+use crate::telemetry::{Details, Telemetry};
 
 /// Serves requests for evaluations.
 pub(crate) struct Evaluations {
@@ -93,7 +94,7 @@ impl Evaluations {
         let phase = |phase, took| self.telemetry.metrics.phase(&name, phase, took);
         phase(Phase::Queue, conversation.record.age());
         let session = admitted.session;
-        conversation.record.details.session = Some(hex(&session));
+        conversation.record.details.session = Some(HEXLOWER.encode(&session));
         Span::current().record("session", short(&session));
         info!(inputs = request.windows.len(), security = %request.security, "starts");
 
@@ -136,7 +137,7 @@ async fn send(conversation: &mut Conversation, components: &[Tensor<u64>; 2]) ->
 
 fn describe(request: &Evaluate, details: &mut Details) {
     if let Subject::Published(publication) = &request.subject {
-        details.publication = Some(hex(publication));
+        details.publication = Some(HEXLOWER.encode(publication));
     }
     details.inputs = Some(request.windows.len());
     details.windows = Some(request.windows.iter().map(|&n| u64::from(n)).sum());

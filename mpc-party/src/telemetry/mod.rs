@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 use mpc_core::Role;
 use mpc_core::network::identity::Fingerprint;
 use mpc_core::network::quiet::Quiet;
-use mpc_core::session::{Id, Meter, Mode};
+use mpc_core::session::{Meter, Mode};
 use mpc_core::wire::message::Code;
 use serde::Serialize;
 use tracing::{info, warn};
@@ -203,11 +203,6 @@ pub(crate) struct Details {
     pub(crate) windows: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) security: Option<Mode>,
-}
-
-/// An id in full, in hexadecimal digits.
-pub(crate) fn hex(id: &Id) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn now() -> String {
