@@ -96,12 +96,13 @@ pub(crate) async fn show(global: &Global, name: &str) -> Result<()> {
     if global.json {
         return print_json(&model);
     }
+    let bits = model.reveal_bits.map(|bits| format!(", rounded to {bits} fractional bits")).unwrap_or_default();
     let lines = [
         ("name", model.name.clone()),
         ("version", model.version.clone()),
         ("title", model.title.clone()),
         ("labels", model.labels.join(", ")),
-        ("reveals", word(&model.reveal)?),
+        ("reveals", word(&model.reveal)? + &bits),
         ("security", format!("{} at least", model.security)),
         ("licence", word(&model.licence)?),
         ("input", format!("{:?}", model.input)),

@@ -35,6 +35,9 @@ pub struct ModelEntry {
     pub labels: Vec<String>,
     /// What the servers reveal.
     pub reveal: Reveal,
+    /// Fractional bits of the scores that the servers reveal, where the manifest sets them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reveal_bits: Option<u32>,
     /// The weakest security for its evaluation.
     pub security: Mode,
     /// Who may use it.
@@ -61,6 +64,7 @@ impl From<Model> for ModelEntry {
             title: manifest.title,
             labels: manifest.labels,
             reveal: manifest.reveal,
+            reveal_bits: manifest.reveal_bits,
             security: minimum,
             licence: manifest.licence,
             input: manifest.input.shape,
