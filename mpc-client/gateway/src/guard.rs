@@ -34,8 +34,8 @@ impl Guard {
                 Ok(Self { tokens: Vec::new() })
             } else {
                 Err(Error::Usage(format!(
-                    "anybody who reaches {listen} could ask: pass --token-file FILE, or listen on 127.0.0.1 (the file has one token a \
-                     line; make one with `openssl rand -hex 32`)"
+                    "anybody who reaches {listen} could ask: pass --token-file FILE, or listen on 127.0.0.1 (the file has one \
+                     token per line; make one with `openssl rand -hex 32`)"
                 )))
             };
         };

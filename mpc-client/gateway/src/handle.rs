@@ -19,9 +19,9 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::guard::Guard;
-use super::link::Link;
 use super::metrics::Metrics;
 use super::multipart;
+use super::reconnecting::Reconnecting;
 use super::reply::{self, Failure, Reply};
 use super::routes::{self, Operation, Query, QuestionKind};
 use super::websocket::Publisher;
@@ -38,7 +38,7 @@ const NONCE: &str = "{{nonce}}";
 
 /// The state that requests share.
 pub(crate) struct Gateway<S> {
-    pub(crate) link: Link<S>,
+    pub(crate) servers: Reconnecting<S>,
     guard: Guard,
     metrics: Metrics,
     publisher: Option<Publisher>,
@@ -59,7 +59,7 @@ struct Work<'a> {
 
 impl<S: Servers> Gateway<S> {
     pub(crate) fn new(
-        link: Link<S>,
+        servers: Reconnecting<S>,
         guard: Guard,
         metrics: Metrics,
         publisher: Option<Publisher>,
@@ -67,12 +67,12 @@ impl<S: Servers> Gateway<S> {
     ) -> Self {
         let places = Semaphore::new(options.concurrent.into());
         let (max_bytes, analyzer) = (options.max_mib << 20, options.analyzer_id);
-        Self { link, guard, metrics, publisher, places, max_bytes, analyzer }
+        Self { servers, guard, metrics, publisher, places, max_bytes, analyzer }
     }
 
     /// Time limit of a question.
     pub(crate) fn timeout(&self) -> Duration {
-        self.link.timeout()
+        self.servers.timeout()
     }
 
     /// Answers any request.
@@ -120,7 +120,7 @@ impl<S: Servers> Gateway<S> {
 
     /// A connected client.
     async fn client(&self) -> Result<Rc<Client>, Failure> {
-        self.link.client().await.map_err(|error| Failure::from(error).at(StatusCode::SERVICE_UNAVAILABLE))
+        self.servers.client().await.map_err(|error| Failure::from(error).at(StatusCode::SERVICE_UNAVAILABLE))
     }
 
     async fn health(&self) -> Result<Reply, Failure> {

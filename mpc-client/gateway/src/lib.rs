@@ -6,9 +6,9 @@
 
 mod guard;
 mod handle;
-mod link;
 mod metrics;
 mod multipart;
+mod reconnecting;
 mod reply;
 mod routes;
 mod websocket;
@@ -30,8 +30,8 @@ use tokio::time::{sleep, timeout};
 
 use guard::Guard;
 use handle::Gateway;
-use link::Link;
 use metrics::Metrics;
+use reconnecting::Reconnecting;
 
 pub use websocket::Url;
 
@@ -98,10 +98,11 @@ pub async fn run(
     let (address, warn) = (listener.local_addr().map_err(unusable)?, options.warn);
     let metrics = Metrics::new();
     let (publisher, delivery) = options.publish.take().map(|url| websocket::to(url, &metrics, warn)).unzip();
-    let gateway = Rc::new(Gateway::new(Link::new(servers, options.timeout), guard, metrics, publisher, options));
+    let gateway =
+        Rc::new(Gateway::new(Reconnecting::new(servers, options.timeout), guard, metrics, publisher, options));
     tokio::pin!(stop);
     let started = tokio::select! {
-        started = gateway.link.start() => started?,
+        started = gateway.servers.start() => started?,
         () = &mut stop => return Ok(()),
     };
     if let Some(problem) = started {
@@ -119,7 +120,7 @@ pub async fn run(
         drop(timeout(GRACE, connections.acquire_many(CONNECTIONS)).await);
     };
     LocalSet::new().run_until(serve).await;
-    gateway.link.close().await;
+    gateway.servers.close().await;
     // The publisher is dropped with the gateway, so that the delivery ends.
     drop(gateway);
     if let Some(delivery) = delivery

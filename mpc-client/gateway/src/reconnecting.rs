@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::Servers;
 
 /// The connection that all requests share.
-pub(crate) struct Link<S> {
+pub(crate) struct Reconnecting<S> {
     timeout: Duration,
     state: Mutex<State<S>>,
 }
@@ -23,8 +23,8 @@ struct State<S> {
     servers: S,
 }
 
-impl<S: Servers> Link<S> {
-    /// A link that is not connected yet. A question may take `timeout`.
+impl<S: Servers> Reconnecting<S> {
+    /// Not connected yet; a question may take `timeout`.
     pub(crate) fn new(servers: S, timeout: Duration) -> Self {
         Self { timeout, state: Mutex::new(State { client: None, failed: None, servers }) }
     }
