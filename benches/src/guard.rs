@@ -10,7 +10,7 @@ use mpc_core::session::Mode;
 use serde::{Deserialize, Serialize};
 
 use crate::owner::{Options, Owner};
-use crate::relay::Link;
+use crate::relay::EmulatedLink;
 
 /// Runs of each program: enough for a median.
 const RUNS: u32 = 3;
@@ -49,7 +49,7 @@ impl Check {
         let text = std::fs::read_to_string(&self.expected).with_context(name)?;
         let mut expected: Expected = toml::from_str(&text).with_context(name)?;
         let modes = vec![Mode::Passive, Mode::Active];
-        let options = Options { runs: RUNS, link: Link::loopback(), batch: 1, sessions: 1, modes, rival: None };
+        let options = Options { runs: RUNS, link: EmulatedLink::loopback(), batch: 1, sessions: 1, modes, rival: None };
         let owner = Owner::new(&options)?;
         let mut differences = Vec::new();
         for (program, costs) in &mut expected.programs {

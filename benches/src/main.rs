@@ -70,7 +70,7 @@ use mpc_core::session::Mode;
 
 use crate::measurement::Measurement;
 use crate::owner::{Options, Owner};
-use crate::relay::Link;
+use crate::relay::EmulatedLink;
 use crate::rival::Rival;
 
 /// Times whole programs on three processes over QUIC.
@@ -106,7 +106,7 @@ struct Measure {
     /// The link between the parties: loopback, lan (0.2 ms round trip, 1 Gbit/s), wan (40 ms, 100 Mbit/s), or a
     /// round-trip time and a rate such as 40ms,100Mbit.
     #[arg(long, default_value = "loopback")]
-    link: Link,
+    link: EmulatedLink,
 
     /// Inputs in a run.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]

@@ -16,14 +16,14 @@ use crate::job::{self, Against, Measured, Outcome, ShareReader, ShareWriter, Var
 use crate::measurement::{Measurement, Setting};
 use crate::prediction::predict;
 use crate::programs::{self, Evaluation, Program};
-use crate::relay::Link;
+use crate::relay::EmulatedLink;
 use crate::rival::Rival;
 use crate::testbed::Testbed;
 
 /// How programs are timed.
 pub(crate) struct Options {
     pub(crate) runs: u32,
-    pub(crate) link: Link,
+    pub(crate) link: EmulatedLink,
     pub(crate) batch: usize,
     pub(crate) sessions: usize,
     pub(crate) modes: Vec<Mode>,

@@ -13,14 +13,15 @@ use std::fmt;
 use std::io::IoSliceMut;
 use std::net::{SocketAddr, UdpSocket};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use mpc_core::Role;
 use mpc_core::session::Conditions;
+use parking_lot::Mutex;
 use quinn_udp::{EcnCodepoint, RecvMeta, Transmit, UdpSocketState};
 use rustix::net::sockopt;
 
@@ -38,7 +39,7 @@ const SOCKET_BUFFER: usize = 4 << 20;
 
 /// The link between the parties.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Link {
+pub(crate) struct EmulatedLink {
     name: String,
     /// `None` on loopback.
     emulated: Option<Emulated>,
@@ -53,7 +54,7 @@ struct Emulated {
     mtu: usize,
 }
 
-impl FromStr for Link {
+impl FromStr for EmulatedLink {
     type Err = String;
 
     /// `loopback`, `lan`, `wan`, or a round-trip time and a rate: `40ms,100Mbit`.
@@ -72,7 +73,7 @@ impl FromStr for Link {
     }
 }
 
-impl Link {
+impl EmulatedLink {
     /// No emulated link.
     pub(crate) fn loopback() -> Self {
         Self { name: "loopback".to_owned(), emulated: None }
@@ -88,7 +89,7 @@ impl Link {
     }
 }
 
-impl fmt::Display for Link {
+impl fmt::Display for EmulatedLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
     }
@@ -110,7 +111,7 @@ impl Emulated {
 pub(crate) type Addresses = [[SocketAddr; 3]; 3];
 
 /// Puts the link between the parties that serve at `parties`; its threads run until the process ends.
-pub(crate) fn connect(link: &Link, parties: [SocketAddr; 3]) -> Result<Addresses> {
+pub(crate) fn connect(link: &EmulatedLink, parties: [SocketAddr; 3]) -> Result<Addresses> {
     let mut addresses = [parties; 3];
     let Some(emulated) = link.emulated else { return Ok(addresses) };
     let mut uplinks = Vec::new();
@@ -222,7 +223,7 @@ impl Socket {
             let received = self.state.recv((&self.socket).into(), &mut [IoSliceMut::new(&mut buffer)], &mut meta);
             let [meta] = &meta;
             if let (Ok(1..), Some(Route { uplink, to })) = (received, routes.get(&meta.addr)) {
-                let mut uplink = uplink.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut uplink = uplink.lock();
                 uplink.send(self, *to, &buffer[..meta.len], meta);
             }
         }
@@ -235,8 +236,8 @@ mod tests {
 
     #[test]
     fn a_link_is_named_or_described() {
-        let parse = |text: &str| text.parse::<Link>();
-        assert_eq!(parse("loopback").unwrap(), Link::loopback());
+        let parse = |text: &str| text.parse::<EmulatedLink>();
+        assert_eq!(parse("loopback").unwrap(), EmulatedLink::loopback());
         assert_eq!(parse("wan").unwrap().emulated, parse("40ms,100Mbit").unwrap().emulated);
         assert_eq!(parse("200us,1Gbit").unwrap().emulated.unwrap().rate, 1.25e8);
         for wrong in ["", "moon", "40ms", "40,100", "-1ms,1Gbit", "NaNms,1Gbit", "1ms,0Mbit"] {

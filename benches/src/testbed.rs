@@ -12,7 +12,7 @@ use mpc_core::wire::cluster::{Cluster, PartyEntry};
 use tempfile::TempDir;
 
 use crate::job::{self, Job, Outcome, Work};
-use crate::relay::{self, Link};
+use crate::relay::{self, EmulatedLink};
 
 /// A place to run jobs in.
 pub(crate) struct Testbed {
@@ -23,7 +23,7 @@ pub(crate) struct Testbed {
 
 impl Testbed {
     /// Throw-away identities on free ports, with the link between them.
-    pub(crate) fn new(link: &Link) -> Result<Self> {
+    pub(crate) fn new(link: &EmulatedLink) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         // All sockets stay open until the last is chosen, so that the ports differ.
         let sockets =

@@ -5,17 +5,14 @@ mod verified;
 use crate::error::{Result, Step};
 use crate::kernel::Kernel;
 use crate::link::Link;
-use crate::link::open::open;
 use crate::link::round::{Pending, Round};
 use crate::link::worker::both;
 use crate::network::Network;
 use crate::prss::Prss;
-use crate::ring::{Domain, Tensor, Word};
 use crate::role::Role;
 use crate::security::{self, Claim, Digests, Security};
 use crate::session::{Id, Meter, Mode};
-use crate::sharing::Share;
-use verified::Session;
+use verified::SessionTag;
 pub use verified::{Computed, VerifiedParty};
 
 /// Lets the allocator keep freed memory for the next round. A process that runs sessions calls this once, before the
@@ -36,7 +33,7 @@ pub fn keep_freed_memory() {
 pub struct Party {
     link: Link,
     security: Box<dyn Security>,
-    session: Session,
+    session: SessionTag,
 }
 
 impl Party {
@@ -48,7 +45,7 @@ impl Party {
 
     /// Starts a session with any security: tests use some that are no mode.
     pub(crate) fn with_security(network: Box<dyn Network>, prss: Prss, security: Box<dyn Security>) -> Self {
-        Self { link: Link::new(network, prss), security, session: Session::default() }
+        Self { link: Link::new(network, prss), security, session: SessionTag::default() }
     }
 
     /// Which party this is.
@@ -106,9 +103,10 @@ impl Party {
         self.security.checkpoint(&mut self.link)
     }
 
-    /// Reveals x to all three parties, in as many copies as the security mode requires.
-    pub(crate) fn exchange<D: Domain, W: Word>(&mut self, x: &Share<D, W>) -> Result<Tensor<W>> {
-        open(&mut self.link, x, self.security.copies())
+    /// How many holders of a component send it in an opening, for tests.
+    #[cfg(feature = "testing")]
+    pub(crate) fn copies(&self) -> crate::link::open::Copies {
+        self.security.copies()
     }
 
     /// Runs two independent pieces at the same time: rounds count as the longer of the two. The second gets a branch of

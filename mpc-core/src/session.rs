@@ -107,9 +107,11 @@ impl Conditions {
     pub const LOOPBACK: Self = Self { latency_us: 80, rate_mbit: 8000 };
 
     /// 0.2 ms round trip, 1 Gbit/s.
+    #[cfg(feature = "testing")]
     pub const LAN: Self = Self { latency_us: 150, rate_mbit: 1000 };
 
     /// 40 ms round trip, 100 Mbit/s.
+    #[cfg(feature = "testing")]
     pub const WAN: Self = Self { latency_us: 20_000, rate_mbit: 100 };
 }
 

@@ -265,7 +265,9 @@ impl Stamps {
         }
         match seen.insert((client, stamp.request), issued + 2 * Stamp::VALID) {
             None => Ok(()),
-            Some(_) => Err(Code::Replayed.because("this request was made before; make a new one instead of repeating it")),
+            Some(_) => {
+                Err(Code::Replayed.because("this request was made before; make a new one instead of repeating it"))
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mpc_core::network::stream;
 use mpc_core::session::Mode;
 use mpc_core::wire::message::{
-    Action, Change, Code, Evaluate, MAX_CONTROL, PROBE_BYTES, Question, Reply, Request, Stamp, Task,
+    Action, Change, Code, Evaluate, MAX_CONTROL, Maintenance, PROBE_BYTES, Question, Reply, Request, Stamp,
 };
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -177,19 +177,18 @@ impl Callers {
             Request::Probe => self.probe(conversation).await,
             Request::Operate(task) if own => self.operate(task, conversation).await,
             _ => {
-                let reason =
-                    "a party may ask for this one's status and measure the line; its operator may also maintain the store";
+                let reason = "a party may ask for this one's status and measure the line; its operator may also maintain the store";
                 Err(Code::NoRight.because(reason).into())
             }
         }
     }
 
     /// Works on the store for the operator.
-    async fn operate(&self, task: Task, conversation: &mut Conversation) -> Result<(), Ended> {
+    async fn operate(&self, task: Maintenance, conversation: &mut Conversation) -> Result<(), Ended> {
         let store = self.catalog.store();
         let work = tokio::task::spawn_blocking(move || match task {
-            Task::Backup { to } => store.backup(Path::new(&to)).map(|()| vec![format!("wrote {to}")]),
-            Task::Verify => store.verify().and_then(Verification::into_lines),
+            Maintenance::Backup { to } => store.backup(Path::new(&to)).map(|()| vec![format!("wrote {to}")]),
+            Maintenance::Verify => store.verify().and_then(Verification::into_lines),
         });
         let lines = work.await.map_err(|_| Ended::panicked())?.map_err(Ended::failed)?;
         conversation.say(&Reply::Operated { lines }).await

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use mpc_core::wire::message::{Reply, Request, Task};
+use mpc_core::wire::message::{Maintenance, Reply, Request};
 use serde_json::json;
 
 use crate::check::check;
@@ -222,7 +222,7 @@ fn tend_store(config: &Config, command: &StoreCommand) -> Result<()> {
     let lines = match command {
         StoreCommand::Verify { .. } => match Store::open_if_free(&config.data, &config.store_key()?)? {
             Some(store) => store.verify()?.into_lines()?,
-            None => through_the_party(Task::Verify)?,
+            None => through_the_party(Maintenance::Verify)?,
         },
         StoreCommand::Backup { to, .. } => match Store::open_if_free(&config.data, &config.store_key()?)? {
             Some(store) => store.backup(to).map(|()| vec![format!("wrote {}", to.display())])?,
@@ -230,7 +230,7 @@ fn tend_store(config: &Config, command: &StoreCommand) -> Result<()> {
                 let to = std::path::absolute(to).map_err(Error::system(to.display().to_string()))?;
                 let to = to.into_os_string().into_string();
                 let to = to.map_err(|to| Error::Setting(format!("{}: not Unicode", to.display())))?;
-                through_the_party(Task::Backup { to })?
+                through_the_party(Maintenance::Backup { to })?
             }
         },
         StoreCommand::Restore { from, .. } => {

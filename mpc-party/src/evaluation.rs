@@ -155,8 +155,8 @@ impl Evaluation {
         {
             if mib > allowed {
                 return Err(Code::TooLarge.because(format!(
-                    "the question needs about {mib} MiB while it is computed, and this party allows {allowed} MiB for {whom}; ask \
-                     about fewer inputs at once"
+                    "the question needs about {mib} MiB while it is computed, and this party allows {allowed} MiB for {whom}; \
+                     ask about fewer inputs at once"
                 )));
             }
         }

@@ -150,7 +150,7 @@ pub(super) fn curves(
 
 /// The table of rounds of the network alone over loopback; each line follows the one it is compared with.
 fn rounds(results: &Results) -> String {
-    let heading = ["rounds", "µs for each", "held against", "µs for each", "ratio"];
+    let heading = ["rounds", "µs for each", "compared with", "µs for each", "ratio"];
     let network = results.single().filter(|one| one.setting.security.is_none() && one.setting.link == LINKS[0]);
     let network: Vec<_> = network.collect();
     let rows = network.chunks_exact(2).filter_map(|pair| {

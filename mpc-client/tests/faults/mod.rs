@@ -1,11 +1,12 @@
 //! A faulty network: UDP relays between the parties that lose, repeat, delay and cut.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mpc_core::Role;
+use parking_lot::Mutex;
 use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
 
@@ -78,10 +79,10 @@ async fn start(to: SocketAddr, faults: Arc<Faults>, seed: u64) -> SocketAddr {
     let caller = Arc::new(Mutex::new(None));
     let seen = caller.clone();
     let called = move |from| {
-        *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(from);
+        *seen.lock() = Some(from);
         Some(to)
     };
-    let returned = move |_| *caller.lock().unwrap_or_else(PoisonError::into_inner);
+    let returned = move |_| *caller.lock();
     tokio::spawn(pump(front.clone(), back.clone(), called, faults.clone(), Random(seed)));
     tokio::spawn(pump(back, front, returned, faults, Random(!seed)));
     address

@@ -108,11 +108,7 @@ impl Report {
             }
         };
         let rtt = connection.rtt().as_secs_f64() * 1e3;
-        self.add(
-            &about,
-            Level::Ok,
-            format!("{address} answers with the expected key; round trip {rtt:.1} ms"),
-        );
+        self.add(&about, Level::Ok, format!("{address} answers with the expected key; round trip {rtt:.1} ms"));
         match measure(&connection).await {
             Ok([up, down]) => {
                 self.add(&about, Level::Ok, format!("1 MiB took {up:.0} Mbit/s to it and {down:.0} Mbit/s from it"));
@@ -171,8 +167,7 @@ impl Report {
         const ABOUT: &str = "models";
         let told: Vec<_> = statuses.iter().map(|status| format!("P{}: {}", status.role, status.revision)).collect();
         if statuses.windows(2).any(|two| two[0].revision != two[1].revision) {
-            let text =
-                "their lists of what is in service differ (change number {}); P0 sends the others its list when all are connected";
+            let text = "their lists of what is in service differ (change number {}); P0 sends the others its list when all connect";
             self.add(ABOUT, Level::Problem, text.replace("{}", &told.join(", ")));
         } else if let [first, _, ..] = statuses {
             let text = format!("the parties agree on what is in service, after {} changes", first.revision);

@@ -16,12 +16,12 @@ pub struct MemoryNetwork {
     role: Role,
     deadline: Duration,
     branch: Branch,
-    session: Arc<Mutex<Session>>,
+    session: Arc<Mutex<Exchange>>,
 }
 
 /// The state of all three parties. Whichever end comes first creates a queue.
 #[derive(Default)]
-struct Session {
+struct Exchange {
     queues: HashMap<(Branch, Role, Role), Arc<Queue>>,
     /// Who ended the session early, and why.
     ended: Option<(Role, Error)>,

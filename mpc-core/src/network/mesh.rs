@@ -265,7 +265,8 @@ impl Mesh {
         self.inner.settings().role_of(fingerprint)
     }
 
-    /// The key that a connected peer has shown.
+    /// The key that a connected peer has shown, for tests.
+    #[cfg(feature = "testing")]
     pub fn key_of(&self, peer: Role) -> Option<Fingerprint> {
         match &*self.inner.lines[peer.index()].borrow() {
             Line::Up(connection) => endpoint::peer_fingerprint(connection),

@@ -142,9 +142,9 @@ use crate::sharing::Share;
 
 /// Distinguishes the sessions of this process.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Session(Arc<()>);
+pub(super) struct SessionTag(Arc<()>);
 
-impl Session {
+impl SessionTag {
     fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -156,7 +156,7 @@ impl Session {
 #[must_use]
 pub struct Computed<T> {
     value: T,
-    session: Session,
+    session: SessionTag,
 }
 
 impl<T> Computed<T> {

@@ -5,8 +5,9 @@
 //! out.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Condvar, Mutex};
 use rand_chacha::ChaCha12Rng;
 use rand_core::Rng;
 
@@ -48,7 +49,7 @@ impl Sent {
 
 /// What happens to a message.
 #[derive(Debug, Clone)]
-pub enum Action {
+pub enum Tampering {
     /// These bytes are sent instead.
     Replace(Vec<u8>),
     /// These 64-bit words are added to its words, modulo 2^64.
@@ -61,7 +62,7 @@ pub enum Action {
 }
 
 /// The deviations of a corrupt party; elsewhere it follows the protocol.
-pub type Script = HashMap<Place, Action>;
+pub type Script = HashMap<Place, Tampering>;
 
 /// One way to deviate in one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,16 +132,19 @@ impl Fault {
         let differs = |other: &&Sent| other.bytes.len() == bytes.len() && other.bytes != *bytes;
         let same_channel = |other: &&Sent| other.same_channel(&sent[at]);
         let changes = match self {
-            Self::Drop => vec![(*place, Action::Drop)],
-            Self::Delay => vec![(*place, Action::Delay)],
+            Self::Drop => vec![(*place, Tampering::Drop)],
+            Self::Delay => vec![(*place, Tampering::Delay)],
             Self::Replay => {
                 let before = sent[..at].iter().rev().filter(same_channel).find(differs);
                 let old = before.or_else(|| earlier.iter().find(|old| old.place == *place).filter(differs))?;
-                vec![(*place, Action::Replace(old.bytes.clone()))]
+                vec![(*place, Tampering::Replace(old.bytes.clone()))]
             }
             Self::Swap => {
                 let later = sent[at + 1..].iter().filter(same_channel).find(differs)?;
-                vec![(*place, Action::Replace(later.bytes.clone())), (later.place, Action::Replace(bytes.clone()))]
+                vec![
+                    (*place, Tampering::Replace(later.bytes.clone())),
+                    (later.place, Tampering::Replace(bytes.clone())),
+                ]
             }
             Self::Equivocate => {
                 let twin = |other: &&Sent| {
@@ -152,12 +156,12 @@ impl Fault {
                 let with = |sent: &Sent, error| {
                     let mut bytes = sent.bytes.clone();
                     add(&mut bytes[word..word + width], error);
-                    (sent.place, Action::Replace(bytes))
+                    (sent.place, Tampering::Replace(bytes))
                 };
                 let twin = sent.iter().find(twin).map(|twin| with(twin, error.wrapping_neg()));
                 twin.into_iter().chain([with(&sent[at], error)]).collect()
             }
-            _ => vec![(*place, Action::Replace(self.alter(bytes, rng)?))],
+            _ => vec![(*place, Tampering::Replace(self.alter(bytes, rng)?))],
         };
         Some(changes.into_iter().collect())
     }
@@ -201,7 +205,7 @@ pub struct Recording(Arc<Mutex<Vec<Sent>>>);
 impl Recording {
     /// The messages recorded so far, branch by branch.
     pub fn take(&self) -> Vec<Sent> {
-        let mut sent = std::mem::take(&mut *lock(&self.0));
+        let mut sent = std::mem::take(&mut *self.0.lock());
         sent.sort_by_key(|sent| sent.place.branch);
         sent
     }
@@ -231,19 +235,19 @@ impl Network for Corrupt {
         let place = Place { branch: self.branch, to, position: self.sent[to.index()] };
         self.sent[to.index()] += 1;
         let sent = Sent { place, received: self.received, bytes: message.to_vec() };
-        lock(&self.recording.0).push(sent);
+        self.recording.0.lock().push(sent);
         let action = self.script.get(&place);
         let message = match action {
-            Some(Action::Drop) => return Ok(()),
-            Some(Action::Replace(bytes)) => bytes.clone(),
-            Some(Action::Add(words)) => {
+            Some(Tampering::Drop) => return Ok(()),
+            Some(Tampering::Replace(bytes)) => bytes.clone(),
+            Some(Tampering::Add(words)) => {
                 let mut sum = message.to_vec();
                 sum.chunks_exact_mut(8).zip(words).for_each(|(word, &error)| add(word, error));
                 sum
             }
-            Some(Action::Delay) | None => message.to_vec(),
+            Some(Tampering::Delay) | None => message.to_vec(),
         };
-        if matches!(action, Some(Action::Delay)) || self.held.iter().any(|(held, _)| *held == to) {
+        if matches!(action, Some(Tampering::Delay)) || self.held.iter().any(|(held, _)| *held == to) {
             self.held.push((to, message));
             return Ok(());
         }
@@ -340,7 +344,7 @@ fn with_cheater<T: Send>(
         let _ends = (!is_cheater).then(|| Ends(&honest));
         let (result, mut remains) = session(party);
         if is_cheater {
-            drop(honest.changed.wait_while(lock(&honest.parties), |running| *running > 0));
+            honest.changed.wait_while(&mut honest.parties.lock(), |running| *running > 0);
         }
         if let (Err(error), Remains::Party(party)) = (&result, &mut remains) {
             party.link().abort(error);
@@ -355,17 +359,12 @@ struct Running {
     changed: Condvar,
 }
 
-/// What `mutex` guards, after a panic too.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Counts a party when it ends, also by a panic.
 struct Ends<'a>(&'a Running);
 
 impl Drop for Ends<'_> {
     fn drop(&mut self) {
-        *lock(&self.0.parties) -= 1;
+        *self.0.parties.lock() -= 1;
         self.0.changed.notify_one();
     }
 }

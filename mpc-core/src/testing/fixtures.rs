@@ -2,6 +2,8 @@
 
 use crate::error::Result;
 use crate::kernel::ConvGeometry;
+use crate::model::op::SumWindows;
+use crate::model::{Bound, Facts, Graph, Node, Op, Source};
 use crate::ring::{Domain, Tensor, Word};
 use crate::sharing::{self, InputRange, RangedShare, Share, reconstruct, share, share_ranged};
 
@@ -68,4 +70,23 @@ pub fn deal_components(components: &[Tensor<u64>; 3], range: InputRange) -> [Ran
 /// If a party failed, or copies of a component differ.
 pub fn revealed<D: Domain, W: Word>(shares: [Result<Share<D, W>>; 3]) -> Tensor<W> {
     reconstruct(&shares.map(|share| share.expect("an honest run succeeds"))).expect("equal copies")
+}
+
+/// A graph that hands its input to the head, `size` numbers a window; up to `windows` windows are added up.
+///
+/// # Panics
+/// If `size` or `windows` is 0.
+pub fn identity(size: usize, windows: u32) -> Graph {
+    let node = |name: &str, op, inputs, bits| {
+        let bound = Bound { bits, source: Source::Proved };
+        Node { name: name.into(), op, inputs, facts: Facts { shape: vec![size], batched: true, frac_bits: 16, bound } }
+    };
+    let nodes = vec![
+        // Wider than what tests deal, as a dealer could exceed its range.
+        node("input", Op::Input, Vec::new(), 24),
+        node("windows", Op::SumWindows(SumWindows { max: windows }), vec![0], 22 + windows.ilog2()),
+    ];
+    let graph = Graph { nodes, weights: Vec::new(), output: 1 };
+    graph.validate().expect("a valid graph");
+    graph
 }

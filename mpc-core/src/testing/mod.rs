@@ -5,6 +5,7 @@ pub mod fault;
 mod fixtures;
 #[cfg(feature = "quic")]
 pub mod loopback;
+pub mod protocols;
 mod recorder;
 pub mod small;
 mod tap;
@@ -24,7 +25,7 @@ pub use crate::prss::tape;
 use crate::role::Role;
 use crate::security::{self, Security};
 use crate::session::Mode;
-pub use fixtures::{deal, deal_components, deal_ranged, geometry, numbers, revealed, tensor, vector};
+pub use fixtures::{deal, deal_components, deal_ranged, geometry, identity, numbers, revealed, tensor, vector};
 pub use recorder::Recorder;
 pub use tap::{Hook, Message, Tap};
 

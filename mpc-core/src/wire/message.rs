@@ -155,7 +155,7 @@ pub enum Request {
     /// Change what is in service.
     Change(Change),
     /// A task from the party's operator, who shows the party's own key.
-    Operate(Task),
+    Operate(Maintenance),
     /// Take [`PROBE_BYTES`] that follow, and send as many back after [`Reply::Probed`].
     Probe,
 }
@@ -165,7 +165,7 @@ pub const PROBE_BYTES: usize = 1 << 20;
 
 /// A task that an operator gives a running party.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Task {
+pub enum Maintenance {
     /// Write a backup of the store to a new file, by its path on the party's machine.
     Backup {
         /// An absolute path.

@@ -121,6 +121,7 @@ fn may_forget(list: &List, tenant: &str, model: &str, forget_gallery: bool) -> R
         return Ok(());
     }
     Err(Code::WouldForget.because(format!(
-        "{enrolled} person{s} enrolled with the model {model:?} would be deleted: their templates belong to the publication in service"
+        "{enrolled} person{s} enrolled with the model {model:?} would be deleted: their templates belong to the publication in \
+         service"
     )))
 }

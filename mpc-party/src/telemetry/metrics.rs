@@ -236,7 +236,11 @@ impl Metrics {
 
         let now = &self.readings;
         registry.register("ready", "1 if new requests are served", now.ready.clone());
-        registry.register("problems", "Problems that keep the party from serving everything in service", now.problems.clone());
+        registry.register(
+            "problems",
+            "Problems that keep the party from serving everything in service",
+            now.problems.clone(),
+        );
         registry.register("sessions_running", "Running sessions", now.running.clone());
         registry.register("sessions_waiting", "Requests that wait for admission", now.waiting.clone());
         registry.register("requests_open", "Requests taken on and not ended", now.requests.clone());

@@ -99,7 +99,7 @@ impl Liar {
             nonces[role.index()] = *nonce;
         }
         for (_, Proposed { send, .. }) in followers {
-            stream::send(send, &Decision::Commit { nonces, conditions: Conditions::LAN }).await.unwrap();
+            stream::send(send, &Decision::Commit { nonces, conditions: Conditions::LOOPBACK }).await.unwrap();
         }
         nonces
     }
