@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures everything that docs/performance.md shows into a folder, in some 20 minutes, and writes the page:
+# Measures everything for docs/performance.md into a folder, in some 20 minutes, and writes the page:
 #
 #   benches/measure.sh FOLDER
 #

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the examples of the documentation: the blocks marked `sh test` of each page, in order, in one shell a page, from the
-# root of the repository. Servers that a page starts in the background are stopped at its end.
+# Runs the examples of the documentation: the blocks marked `sh test` of each page, in order, in one shell per page, from
+# the root of the repository. Stops the servers that a page has started in the background.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

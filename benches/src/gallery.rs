@@ -1,13 +1,14 @@
-//! How long a match against many enrolled templates takes, the embedding network and the search included, on three servers with
+//! Times a match against many enrolled templates, including the embedding network and the search, on three servers with
 //! sealed stores.
 //!
 //! ```text
-//! cargo build --release && target/release/gallery models/face-match --persons 10000 --picture models/face/samples/face.png
+//! cargo build --release && target/release/gallery models/face-match --persons 10000 --picture
+//! models/face/samples/face.png
 //! ```
 //!
-//! Shares of random templates are put into the three stores while no server runs, as if they had been enrolled one by one; the servers
-//! then load them and answer. A question is timed from the prepared input to the answer, over a connection that stands; the modes take
-//! turns. The first turn is not counted.
+//! The program puts shares of random templates into the three stores while no server runs, as if they had been enrolled
+//! one by one; the servers then load them and answer. It times a question from the prepared input to the answer, over
+//! an open connection; the modes take turns. The first turn does not count.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -32,10 +33,10 @@ use rand_core::{Rng, SeedableRng};
 struct Arguments {
     /// Folder of a model that compares pictures
     model: PathBuf,
-    /// The picture that is asked about
+    /// The picture to ask about
     #[arg(long)]
     picture: PathBuf,
-    /// How many are enrolled
+    /// Number of enrolled persons
     #[arg(long, default_value_t = 10_000)]
     persons: usize,
     /// Timed questions in each mode
@@ -83,7 +84,7 @@ fn main() -> Result<()> {
     })
 }
 
-/// The times of questions in passive and active mode.
+/// Times questions in passive and active mode.
 async fn ask(client: &Client, name: &str, picture: &Path, runs: usize) -> Result<(Vec<Duration>, Vec<Duration>)> {
     let model = client.model(name).await?;
     let features = prepare(&model.manifest, picture, Options::default())?.features;
@@ -103,7 +104,7 @@ async fn ask(client: &Client, name: &str, picture: &Path, runs: usize) -> Result
     Ok(times)
 }
 
-/// Puts random templates into the stores of three servers that do not run.
+/// Puts random templates into the stores of three stopped servers.
 fn enrol(state: &Path, publication: Id, size: usize, persons: usize) -> Result<()> {
     let stores = Role::ALL.map(|role| {
         let folder = state.join(role.to_string());

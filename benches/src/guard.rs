@@ -1,5 +1,5 @@
-//! Rounds and bytes are part of what a change is judged by: they must be exactly those in a file beside the sources. Times
-//! are not, but those of active security by those of passive security in the same run stay below a bound.
+//! Guards rounds and bytes: they must be exactly those in a file beside the sources. Times are free, but the ratio of
+//! active to passive security in the same run must stay below a bound.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,36 +10,36 @@ use mpc_core::session::Mode;
 use serde::{Deserialize, Serialize};
 
 use crate::owner::{Options, Owner};
-use crate::relay::Link;
+use crate::relay::EmulatedLink;
 
 /// Runs of each program: enough for a median.
 const RUNS: u32 = 3;
 
 #[derive(Args)]
 pub(crate) struct Check {
-    /// The programs and what is expected of them.
+    /// The programs and their expected costs.
     #[arg(long, default_value = "benches/expected.toml")]
     expected: PathBuf,
 
-    /// Write what is measured into the file instead.
+    /// Write the measured costs into the file instead.
     #[arg(long)]
     write: bool,
 }
 
-/// The file.
+/// The content of the file.
 #[derive(Serialize, Deserialize)]
 struct Expected {
-    /// The longest time of active security, times that of passive security.
+    /// Upper bound on the time of active security, as a multiple of passive security.
     active_by_passive_at_most: f64,
-    /// By program and mode.
+    /// Costs by program and mode.
     programs: BTreeMap<String, BTreeMap<String, Cost>>,
 }
 
-/// Of one run.
+/// The cost of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Cost {
     rounds: u64,
-    /// By each party.
+    /// Bytes sent by each party.
     bytes_sent: [u64; 3],
 }
 
@@ -49,7 +49,7 @@ impl Check {
         let text = std::fs::read_to_string(&self.expected).with_context(name)?;
         let mut expected: Expected = toml::from_str(&text).with_context(name)?;
         let modes = vec![Mode::Passive, Mode::Active];
-        let options = Options { runs: RUNS, link: Link::loopback(), batch: 1, sessions: 1, modes, rival: None };
+        let options = Options { runs: RUNS, link: EmulatedLink::loopback(), batch: 1, sessions: 1, modes, rival: None };
         let owner = Owner::new(&options)?;
         let mut differences = Vec::new();
         for (program, costs) in &mut expected.programs {
@@ -72,7 +72,7 @@ impl Check {
         }
         ensure!(
             differences.is_empty(),
-            "not as expected; where that is the purpose, repeat with --write:\n{}",
+            "not as expected; if the change intends this, repeat with --write:\n{}",
             differences.join("\n")
         );
         Ok(())

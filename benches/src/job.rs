@@ -1,4 +1,4 @@
-//! What the parent and the parties leave for each other in a folder.
+//! The files that the parent and the parties exchange in a folder.
 
 use std::fmt;
 use std::fs::File;
@@ -19,25 +19,25 @@ use ndarray::{ArrayD, IxDyn};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// The same for all parties.
+/// A job, the same for all parties.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Job {
-    /// Where each party finds itself and the others.
+    /// The cluster as each party sees it.
     pub(crate) clusters: [Cluster; 3],
-    /// Timed runs, after one to warm up.
+    /// Number of timed runs, after one to warm up.
     pub(crate) runs: u32,
     pub(crate) work: Work,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum Work {
-    /// Shares of weights and input lie in [`shares`]. The variants take turns, run by run.
+    /// Evaluate a graph, with weights and input from [`shares`]. The variants take turns, run by run.
     Evaluate { graph: Graph, batch: usize, reveal: Reveal, conditions: Conditions, variants: Vec<Variant> },
-    /// Rounds of so many bytes around the ring, against this.
+    /// Rounds of `bytes` bytes around the ring, compared with `against`.
     Rounds { bytes: usize, against: Against },
 }
 
-/// What is made of the outputs: their labels, or they themselves with all bits, which are held against float64.
+/// The head of an evaluation: labels, or the outputs with all bits, to be compared with float64.
 pub(crate) fn head(reveal: Reveal) -> Head<'static> {
     match reveal {
         Reveal::Label => Head::Label { unknown: None },
@@ -45,20 +45,20 @@ pub(crate) fn head(reveal: Reveal) -> Head<'static> {
     }
 }
 
-/// How an evaluation is run.
+/// A way to run an evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Variant {
     pub(crate) mode: Mode,
-    /// That run at the same time.
+    /// Number of simultaneous sessions.
     pub(crate) sessions: usize,
 }
 
-/// What rounds are held against.
+/// The rounds to compare with.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) enum Against {
-    /// The same over blocking TCP with TLS.
+    /// The same rounds over blocking TCP with TLS.
     Tls,
-    /// The same without a session of large messages beside it.
+    /// The same rounds without a session of large messages beside them.
     Alone,
 }
 
@@ -71,14 +71,14 @@ impl fmt::Display for Against {
     }
 }
 
-/// Of one party.
+/// The results of one party.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Outcome {
-    /// By variant, in the order of the job; for [`Work::Rounds`] what they are held against, then they.
+    /// The measurements by variant, in the order of the job; for [`Work::Rounds`] first the rounds to compare with.
     pub(crate) measured: Vec<Measured>,
-    /// The most memory that the process has held.
+    /// Peak memory of the process.
     pub(crate) peak_rss_mb: f64,
-    /// What the party has found out about lines and processors, before an evaluation.
+    /// The party's measurement of lines and processors before an evaluation.
     pub(crate) lines: Option<session::Measured>,
 }
 
@@ -91,17 +91,17 @@ impl Outcome {
     }
 }
 
-/// Of one party in one variant.
+/// The measurements of one party in one variant.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Measured {
     pub(crate) runs: Vec<Run>,
-    /// What one session of a run cost.
+    /// The cost of one session of a run.
     pub(crate) meter: Meter,
-    /// Shapes of the shares in [`outputs`], by session: first label or scores as asked for, then scores.
+    /// Shapes of the shares in [`outputs`], by session: first labels or scores, as asked for, then scores.
     pub(crate) shapes: Vec<Vec<usize>>,
 }
 
-/// Seconds.
+/// The times of a run, in seconds.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Run {
     pub(crate) wall: f64,
@@ -137,7 +137,7 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     Ok(codec::decode(&bytes)?)
 }
 
-/// Shares one after the other, raw.
+/// Writes raw shares one after the other.
 pub(crate) struct ShareWriter(BufWriter<File>);
 
 impl ShareWriter {

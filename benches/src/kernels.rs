@@ -1,6 +1,6 @@
 //! Times the local kernels, one thread: `cargo run --release -p benches --bin kernels [-- --json]`.
 //!
-//! A line of JSON: `kernel`, `operation`, `rate` and its `unit`.
+//! A line of JSON has `kernel`, `operation`, `rate` and its `unit`.
 
 use std::hint::black_box;
 use std::io::{StdoutLock, Write, stdout};
@@ -93,7 +93,7 @@ impl Output {
     }
 }
 
-/// What the checks of active security spend their time in.
+/// The operations that dominate the checks of active security.
 fn extension<E: Extension>(out: &mut Output, kernel: Kernel, name: &str) -> anyhow::Result<()> {
     const ROWS: usize = 64;
     const COLUMNS: usize = 256;
@@ -118,7 +118,7 @@ fn extension<E: Extension>(out: &mut Output, kernel: Kernel, name: &str) -> anyh
     Ok(())
 }
 
-/// Layers of the models that we run.
+/// Layers of the models in this project.
 fn convolutions() -> [(&'static str, ConvGeometry); 4] {
     let square = |channels, groups, size, stride| ConvGeometry {
         in_channels: channels,
@@ -146,7 +146,7 @@ fn random(len: usize) -> Vec<u64> {
     (0..len).map(|_| rng.next_u64()).collect()
 }
 
-/// Billions of units per second, in the fastest of the runs of half a second.
+/// Billions of units per second, in the fastest run within half a second.
 fn rate(units: usize, mut run: impl FnMut()) -> f64 {
     let (start, mut fastest) = (Instant::now(), Duration::MAX);
     while start.elapsed() < Duration::from_millis(500) {

@@ -1,18 +1,19 @@
 //! Times whole programs on three processes over QUIC with mutual TLS.
 //!
 //! ```text
-//! cargo run --release -p benches -- --programs emotion40,lenet5 --runs 5 [--security passive,active] [--link wan] [--json]
+//! cargo run --release -p benches -- --programs emotion40,lenet5 --runs 5 [--security passive,active] [--link wan]
+//! [--json]
 //! ```
 //!
-//! The parent plays the owner of model and input: it draws random weights and inputs N(0, 1), declared within 8, compiles
-//! the network through the same passes as an imported model (so that every width comes from a bound), shares everything
-//! and starts itself three times, once per party. A run is timed from shares in place to output shared, between a
-//! barrier and the end of the evaluation, and its time is that of the slowest party; keys and streams are fresh for every
-//! run, and nothing is computed beforehand. One run to warm up is not counted. The result is held against the network in
-//! float64.
+//! The parent plays the owner of model and input: it draws random weights and inputs N(0, 1), declared within 8,
+//! compiles the network through the same passes as an imported model (so that every width comes from a bound), shares
+//! everything and starts this program three times, once per party. The time of a run goes from shares in place to
+//! output shared, between a barrier and the end of the evaluation, at the slowest party; keys and streams are fresh for
+//! every run, and nothing is precomputed. The first run warms up and does not count. The result is compared with the
+//! network in float64.
 //!
-//! The end of an evaluation is the output that may leave the party, so all checks of active security are in the time. The
-//! modes take turns within the same three processes, run by run; the peak memory of each is measured in processes of its own.
+//! An evaluation ends when its output may leave the party, so the time includes all checks of active security. The
+//! modes take turns within the same three processes, run by run; separate processes measure the peak memory of each.
 //!
 //! | program | what |
 //! |---|---|
@@ -23,27 +24,27 @@
 //! | `resnet18` | 32x32x3: CIFAR stem, batch norms folded, average pool, fc10; calibrated bounds |
 //! | `reluN`, `mulN` | max(x, 0), x * y with truncation, on N elements |
 //! | `matmulN` | N x N times N x N with truncation |
-//! | `roundN` | rounds in a row of N bytes around the ring, against blocking TCP with TLS |
-//! | `besideN` | rounds in a row of N bytes beside a session of messages of 1 MiB, against the same alone |
+//! | `roundN` | consecutive rounds of N bytes around the ring, against blocking TCP with TLS |
+//! | `besideN` | consecutive rounds of N bytes beside a session with messages of 1 MiB, against the same rounds alone |
 //!
-//! What `reluN`, `mulN` and `matmulN` compute on comes from weights, so that the lift of an input is no part of them.
-//! `mulN` and `matmulN` end with the truncation of their result, as something else is to be computed with it. The networks end
-//! with their last layer (or argmax): the client gets the scores with all their fractional bits.
+//! `reluN`, `mulN` and `matmulN` compute on weights, so they do not include the lift of an input. `mulN` and `matmulN`
+//! truncate their result, as if more were to be computed with it. The networks end with their last layer (or argmax):
+//! the client gets the scores with all their fractional bits.
 //!
-//! Options: `--link` puts a [relay] between the parties that emulates a LAN or WAN. `--batch` evaluates several inputs at
-//! once, `--sessions` runs as many sessions at the same time, in turn with one alone. `--rival` runs a [command](rival)
-//! between two halves of our own runs.
+//! Options: `--link` puts a [relay] between the parties that emulates a LAN or WAN. `--batch` evaluates several inputs
+//! at once, `--sessions` runs as many sessions at the same time, in turn with one alone. `--rival` runs another
+//! program's [command](rival) between the two halves of the runs.
 //!
-//! A line of JSON, one for each variant of a program: `program`, `link`, `batch`, `sessions`, `security`, `wall_s`
-//! (`median`, `min`, `max`), `inputs_per_s` (of the median run), `cpu_s` (all parties, median), `bytes_sent` (payload of each
-//! party in one session), `rounds`, `peak_rss_mb` (largest party), `max_abs_error`. The one of active security has the ratios
-//! to passive security too: `wall_ratio` (median of the ratios of runs that follow each other), `bytes_ratio` (all parties) and
-//! `memory_ratio`. So has that of rounds to what they are held against, which is a line of its own. Several sessions have
-//! `throughput_ratio`, inputs a second by those of one session. With a rival there is `rival`: its `wall_s`, `max_abs_error`,
-//! and `ratio`, its time by ours for one input. `predicted_s` is what a [prediction] says of one session, and
-//! `measured_by_predicted` the median by that.
+//! There is a line of JSON for each variant of a program, with `program`, `link`, `batch`, `sessions`, `security`,
+//! `wall_s` (`median`, `min`, `max`), `inputs_per_s` (of the median run), `cpu_s` (all parties, median), `bytes_sent`
+//! (payload of each party in one session), `rounds`, `peak_rss_mb` (largest party), `max_abs_error`. The line of active
+//! security adds its ratios to passive security: `wall_ratio` (median of the ratios of consecutive runs), `bytes_ratio`
+//! (all parties) and `memory_ratio`. A line of rounds adds its ratios to the rounds it is compared with, which have a
+//! line of their own. Several sessions add `throughput_ratio`, their inputs per second over those of one session. With
+//! a rival there is `rival`: its `wall_s`, `max_abs_error`, and `ratio`, its time over ours for one input.
+//! `predicted_s` is the [prediction] for one session, and `measured_by_predicted` the median over that.
 //!
-//! `benches check` holds rounds and bytes against `benches/expected.toml`, see [`guard`]; `benches report` writes
+//! `benches check` compares rounds and bytes with `benches/expected.toml`, see [`guard`]; `benches report` writes
 //! `docs/performance.md` from lines of JSON, see [`report`].
 
 mod guard;
@@ -69,7 +70,7 @@ use mpc_core::session::Mode;
 
 use crate::measurement::Measurement;
 use crate::owner::{Options, Owner};
-use crate::relay::Link;
+use crate::relay::EmulatedLink;
 use crate::rival::Rival;
 
 /// Times whole programs on three processes over QUIC.
@@ -85,8 +86,8 @@ struct Cli {
 
 #[derive(Args)]
 struct Measure {
-    /// Programs to time, separated by commas: emotionL, lenet5, lenet5avg, face64, resnet18, reluN, mulN, matmulN, roundN,
-    /// besideN.
+    /// Programs to time, separated by commas: emotionL, lenet5, lenet5avg, face64, resnet18, reluN, mulN, matmulN,
+    /// roundN, besideN.
     #[arg(
         long,
         value_delimiter = ',',
@@ -102,10 +103,10 @@ struct Measure {
     #[arg(long, value_delimiter = ',', default_value = "passive,active", value_parser = mode)]
     security: Vec<Mode>,
 
-    /// What lies between the parties: loopback, lan (0.2 ms round trip, 1 Gbit/s), wan (40 ms, 100 Mbit/s), or a round-trip
-    /// time and a rate such as 40ms,100Mbit.
+    /// The link between the parties: loopback, lan (0.2 ms round trip, 1 Gbit/s), wan (40 ms, 100 Mbit/s), or a
+    /// round-trip time and a rate such as 40ms,100Mbit.
     #[arg(long, default_value = "loopback")]
-    link: Link,
+    link: EmulatedLink,
 
     /// Inputs in a run.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
@@ -115,8 +116,8 @@ struct Measure {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     sessions: u16,
 
-    /// A command that prints such lines of JSON as well, run between two halves of our own runs; {programs}, {runs} and {link}
-    /// in it are replaced.
+    /// A command that prints such lines of JSON too, run between the two halves of the runs, with {programs}, {runs}
+    /// and {link} replaced.
     #[arg(long)]
     rival: Option<String>,
 
@@ -127,11 +128,11 @@ struct Measure {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Hold the rounds and bytes of programs against those expected, and their paired times loosely.
+    /// Compare the rounds and bytes of programs with those expected, and their paired times loosely.
     Check(guard::Check),
     /// Write a page with tables and plots from measured lines of JSON.
     Report(report::ReportArgs),
-    /// Be the party with this role in a folder made by the parent.
+    /// Run the party with this role in a folder made by the parent.
     #[command(hide = true)]
     Party { index: usize, folder: PathBuf },
 }

@@ -14,20 +14,20 @@ pub(crate) struct Measurement {
     #[serde(flatten)]
     pub(crate) setting: Setting,
     pub(crate) wall_s: Spread,
-    /// Of the median run.
+    /// Inputs per second in the median run.
     pub(crate) inputs_per_s: f64,
     pub(crate) cpu_s: f64,
-    /// In one session, as the rounds.
+    /// Payload of each party in one session; `rounds` counts one session too.
     pub(crate) bytes_sent: [u64; 3],
     pub(crate) rounds: u64,
     pub(crate) peak_rss_mb: f64,
     pub(crate) max_abs_error: f64,
     #[serde(flatten)]
     pub(crate) overhead: Option<Overhead>,
-    /// Inputs a second by those of one session alone.
+    /// Inputs per second over those of one session alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) throughput_ratio: Option<f64>,
-    /// What a rehearsal and the measured lines say of one session, in seconds, and the median by that.
+    /// The time that a rehearsal and the measured lines predict for one session, and the median over that.
     #[serde(flatten)]
     pub(crate) prediction: Option<Prediction>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,20 +37,20 @@ pub(crate) struct Measurement {
     walls: Vec<f64>,
 }
 
-/// What was measured.
+/// The setting of a measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Setting {
     pub(crate) program: String,
     pub(crate) link: String,
     /// Inputs in each session.
     pub(crate) batch: usize,
-    /// At the same time.
+    /// Simultaneous sessions.
     pub(crate) sessions: usize,
-    /// Absent where no shares are computed on.
+    /// `None` where nothing is computed on shares.
     pub(crate) security: Option<Mode>,
 }
 
-/// What it costs, times what it is held against.
+/// Ratios to the measurement it is compared with.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Overhead {
     pub(crate) wall_ratio: f64,
@@ -58,23 +58,23 @@ pub(crate) struct Overhead {
     pub(crate) memory_ratio: f64,
 }
 
-/// What was foreseen.
+/// A prediction.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Prediction {
     pub(crate) predicted_s: f64,
     pub(crate) measured_by_predicted: f64,
 }
 
-/// The same work done by somebody else, between our runs.
+/// The same work by another program, between our runs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Against {
     pub(crate) wall_s: Spread,
     pub(crate) max_abs_error: Option<f64>,
-    /// The rival's median time by ours for one input: how many times as fast we are.
+    /// The rival's median time over ours for one input: how many times as fast we are.
     pub(crate) ratio: f64,
 }
 
-/// Seconds.
+/// The spread of times, in seconds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
@@ -114,7 +114,7 @@ impl Measurement {
         }
     }
 
-    /// Holds this against `base`, run by run.
+    /// Compares this with `base`, run by run.
     pub(crate) fn compare(&mut self, base: &Measurement) {
         let bytes = |of: &Self| of.bytes_sent.iter().sum::<u64>() as f64;
         self.overhead = Some(Overhead {
@@ -124,24 +124,24 @@ impl Measurement {
         });
     }
 
-    /// Holds the median against what was foreseen.
+    /// Compares the median with the prediction.
     pub(crate) fn compare_prediction(&mut self, predicted_s: f64) {
         let measured_by_predicted = self.wall_s.median / predicted_s;
         self.prediction = Some(Prediction { predicted_s, measured_by_predicted });
     }
 
-    /// Holds several sessions against one, run by run.
+    /// Compares several sessions with one, run by run.
     pub(crate) fn compare_throughput(&mut self, one: &Measurement) {
         self.throughput_ratio = Some(self.setting.sessions as f64 / self.paired(one));
     }
 
-    /// Holds one input against what the rival took for one.
+    /// Compares the time for one input with the rival's.
     pub(crate) fn compare_rival(&mut self, wall_s: Spread, max_abs_error: Option<f64>) {
         let ratio = wall_s.median * self.inputs_per_s;
         self.rival = Some(Against { wall_s, max_abs_error, ratio });
     }
 
-    /// The median of the ratios of runs that followed each other.
+    /// The median of the ratios of consecutive runs.
     fn paired(&self, base: &Measurement) -> f64 {
         Spread::of(self.walls.iter().zip(&base.walls).map(|(wall, base)| wall / base).collect()).median
     }

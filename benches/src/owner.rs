@@ -1,4 +1,4 @@
-//! The parent: prepares a program, lets the three parties run it, collects and checks.
+//! The parent: prepares a program, has the three parties run it, collects and checks the results.
 
 use std::path::Path;
 use std::slice::from_ref;
@@ -17,14 +17,14 @@ use crate::job::{self, Against, Measured, Outcome, ShareReader, ShareWriter, Var
 use crate::measurement::{Measurement, Setting};
 use crate::prediction::predict;
 use crate::programs::{self, Evaluation, Program};
-use crate::relay::Link;
+use crate::relay::EmulatedLink;
 use crate::rival::Rival;
 use crate::testbed::Testbed;
 
 /// How programs are timed.
 pub(crate) struct Options {
     pub(crate) runs: u32,
-    pub(crate) link: Link,
+    pub(crate) link: EmulatedLink,
     pub(crate) batch: usize,
     pub(crate) sessions: usize,
     pub(crate) modes: Vec<Mode>,
@@ -78,7 +78,8 @@ impl<'a> Owner<'a> {
                 (outcomes, errors, None)
             }
             Some(rival) => {
-                // Half of ours before it and half behind, so that a slow minute of the machine meets both.
+                // Half of our runs come before the rival's and half after, so that a slow minute of the machine affects
+                // both.
                 let (mut outcomes, errors) = self.run(evaluation, &variants, runs.div_ceil(2))?;
                 let rival = rival.run(name, *runs, &link.to_string())?;
                 for (outcome, rest) in outcomes.iter_mut().zip(self.run(evaluation, &variants, runs.div_ceil(2))?.0) {
@@ -89,7 +90,8 @@ impl<'a> Owner<'a> {
         };
         let mut measurements: Vec<Measurement> = Vec::new();
         for (index, (variant, error)) in variants.iter().zip(errors).enumerate() {
-            // What one variant leaves in the process would count for the others: the memory of each is measured on its own.
+            // The memory that one variant leaves in the process would count for the others, so each is measured on its
+            // own.
             let peak = match variants.len() {
                 1 => peak(&outcomes),
                 _ => peak(&self.run(evaluation, &[*variant], 1)?.0),
@@ -120,7 +122,7 @@ impl<'a> Owner<'a> {
         Ok(measurements)
     }
 
-    /// What the parties measured, and the errors of their answers by variant.
+    /// The parties' measurements, and the errors of their answers by variant.
     fn run(&self, evaluation: &Evaluation, variants: &[Variant], runs: u32) -> Result<([Outcome; 3], Vec<f64>)> {
         let Evaluation { graph, reveal, input, .. } = evaluation;
         let (graph, batch, variants) = (graph.clone(), input.shape()[0], variants.to_vec());
@@ -158,7 +160,7 @@ fn deal(evaluation: &Evaluation, folder: &Path) -> Result<()> {
     writers.iter_mut().try_for_each(ShareWriter::flush)
 }
 
-/// The largest error of a score against float64, by variant; a label must be that of the largest score.
+/// The largest difference of a score from float64, by variant; a label must be that of the largest score.
 fn check(evaluation: &Evaluation, folder: &Path, measured: &[Measured]) -> Result<Vec<f64>> {
     let Evaluation { graph, weights, input, reveal } = evaluation;
     let expected = clear::evaluate(graph, weights, from_ref(input), &vec![1; input.shape()[0]])?.swap_remove(0);

@@ -41,7 +41,7 @@ pub(crate) fn run(index: usize, folder: &Path) -> Result<()> {
     io.handle().block_on(mesh.connected(DEADLINE))?;
     let (measured, lines) = match work {
         Work::Rounds { bytes, against } => {
-            // The rounds over TCP go straight, also where there is a relay.
+            // The rounds over TCP bypass the relay, if there is one.
             let direct = clusters.iter().enumerate().map(|(party, cluster)| cluster.parties[party].clone());
             (rounds::run(&mesh, &identity, &Cluster { parties: direct.collect() }, runs, bytes, against)?, None)
         }
@@ -75,13 +75,13 @@ struct Evaluation<'a> {
     conditions: Conditions,
 }
 
-/// Both components of what a party gives to the client.
+/// Both components of the output that a party gives to the client.
 type Output = [Tensor<u64>; 2];
 
 impl Evaluation<'_> {
-    /// The variants take turns, so that whatever else the machine does meets all of them alike. The first turn warms up and
-    /// the last one computes scores to be checked; neither is timed. The answers of the last timed turn and those scores are
-    /// left in `outputs`.
+    /// The variants take turns, so that other work on the machine affects all alike. The first turn warms up and the
+    /// last one computes scores to be checked; neither is timed. The answers of the last timed turn and those scores go
+    /// into `outputs`.
     fn run(&self, runs: u32, variants: &[Variant], reveal: Reveal, outputs: &mut ShareWriter) -> Result<Vec<Measured>> {
         let mut measured: Vec<_> = variants.iter().map(|_| Measured::default()).collect();
         let mut numbers = 0..;
@@ -109,7 +109,7 @@ impl Evaluation<'_> {
         Ok(measured)
     }
 
-    /// A party in a fresh session, as the others are.
+    /// A party in a fresh session that the others enter too.
     fn party(&self, number: u32, mode: Mode) -> Result<Party> {
         let mut network = session(self.mesh, number)?;
         let (own, next) = network.prss_keys()?;
@@ -117,7 +117,7 @@ impl Evaluation<'_> {
         Ok(Party::new(Box::new(network), Prss::new(own, next), mode, &id(number)))
     }
 
-    /// All sessions at the same time, the first one on this thread; also what that one has cost.
+    /// Runs all sessions at the same time, the first one on this thread; also returns the cost of that one.
     fn evaluate_all(&self, parties: Vec<Party>, reveal: Reveal) -> Result<(Vec<Output>, Meter)> {
         let mut parties = parties.into_iter();
         let first = parties.next().context("a variant has at least one session")?;
@@ -132,7 +132,7 @@ impl Evaluation<'_> {
         })
     }
 
-    /// Everything from the shares to what the client gets, the checks included.
+    /// The evaluation, from the shares to the client's output, including the checks.
     fn evaluate(&self, mut party: Party, reveal: Reveal) -> Result<(Output, Meter)> {
         let Self { graph, weights, inputs, windows, conditions, .. } = self;
         let output = evaluate(&mut party, graph, weights, inputs, windows, &head(reveal), *conditions)?;
@@ -144,7 +144,7 @@ impl Evaluation<'_> {
     }
 }
 
-/// The most memory that this process has held, from `/proc` (0 where there is none).
+/// The peak memory of this process in MB, from `/proc` (0 without it).
 fn peak_rss_mb() -> Result<f64> {
     let mut status = String::new();
     if let Ok(mut file) = std::fs::File::open("/proc/self/status") {

@@ -1,5 +1,5 @@
-//! How long a run should take, from a rehearsal in this process and what the parties have measured before the runs: what
-//! `mpc-client plan` tells a user, held against what then happens.
+//! Predicts the time of a run, from a rehearsal in this process and the parties' measurements before the runs: the
+//! figure of `mpc-client plan`, compared with what then happens.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::job::head;
 use crate::programs::Evaluation;
 use crate::session::cpu;
 
-/// Seconds that one evaluation should take on such lines, when it is planned for `conditions`.
+/// Seconds that one evaluation should take on these lines, planned for `conditions`.
 pub(crate) fn predict(evaluation: &Evaluation, conditions: Conditions, mode: Mode, lines: &Measured) -> Result<f64> {
     let Evaluation { graph, input, reveal, .. } = evaluation;
     let clock = || Duration::from_secs_f64(cpu());

@@ -21,11 +21,11 @@ const FRAC_BITS: u32 = 16;
 /// Samples for calibrated bounds.
 const CALIBRATION: usize = 4;
 
-/// What three parties are to do.
+/// A program for three parties.
 pub(crate) enum Program {
     /// Evaluate a graph.
     Evaluate(Box<Evaluation>),
-    /// Send messages of so many bytes around the ring.
+    /// Send messages of this many bytes around the ring.
     Rounds(usize, Against),
 }
 
@@ -33,12 +33,12 @@ pub(crate) enum Program {
 pub(crate) struct Evaluation {
     pub(crate) graph: Graph,
     pub(crate) weights: Vec<ArrayD<f64>>,
-    /// Batch first.
+    /// The inputs; the first axis is the batch.
     pub(crate) input: ArrayD<f64>,
     pub(crate) reveal: Reveal,
 }
 
-/// The program of this name on so many inputs, the same at every call.
+/// The program of this name on `batch` inputs, the same at every call.
 pub(crate) fn build(name: &str, batch: usize) -> Result<Program> {
     let digits = name.find(|c: char| c.is_ascii_digit()).unwrap_or(name.len());
     let (family, size) = name.split_at(digits);
@@ -81,13 +81,13 @@ pub(crate) fn build(name: &str, batch: usize) -> Result<Program> {
     Ok(Program::Evaluate(Box::new(Evaluation { graph, weights, input, reveal })))
 }
 
-/// Brings the output back to [`FRAC_BITS`], as whoever computes on with it needs it. The scores of a network go to the client,
-/// which divides in the clear.
+/// Truncates the output to [`FRAC_BITS`], as a further computation would need it. The scores of a network go to the
+/// client instead, which divides in the clear.
 fn truncate_output(graph: &mut Graph) -> Result<()> {
     let Facts { frac_bits, bound, .. } = graph.output();
     let bits = frac_bits - FRAC_BITS;
     if bits > 0 {
-        // One bit more than what is left, for rounding.
+        // One bit more than remains, for rounding.
         let bound = Bound { bits: bound.bits.saturating_sub(bits) + 1, ..*bound };
         let facts = Facts { frac_bits: FRAC_BITS, bound, ..graph.output().clone() };
         let (name, inputs) = ("truncate output".to_owned(), graph.outputs.clone());
@@ -143,7 +143,7 @@ impl Layers {
     }
 
     fn resnet18(&mut self) -> Result<()> {
-        /// Stands for what batch norms do to the scale.
+        /// Models the effect of batch norms on the scale.
         const GAIN: f64 = 0.7;
         self.input(&[3, 32, 32])?;
         let x = self.conv(0, 64, [3, 3], 1, [1, 1], GAIN)?;
@@ -170,7 +170,8 @@ impl Layers {
         Ok(())
     }
 
-    /// A secret that is there: a weight, to which an input of one number is added. What an input costs is no part of a layer's cost.
+    /// A secret operand: a weight, to which an input of one number is added, because the cost of an input is no part of
+    /// a layer's cost.
     fn operand(&mut self, shape: &[usize]) -> Result<ValueId> {
         self.input(&[1])?;
         let weight = self.weight(shape, 1.0)?;

@@ -1,59 +1,60 @@
-//! An emulated network between the parties: a relay of UDP datagrams that holds each of them as long as the link would.
+//! An emulated network between the parties: a relay that delays each UDP datagram as the link would.
 //!
-//! Every party has one uplink with a rate, on which its datagrams to both peers wait for each other; what has left it
-//! arrives half a round-trip time later, in order. What finds more than [`QUEUE`] and a bandwidth-delay product waiting,
-//! or is larger than the link's packets, is dropped. A pair of parties shares one socket of the relay: each of the two
-//! takes it for the other one.
+//! Every party has one uplink with a rate, on which its datagrams to both peers wait for each other; they arrive half a
+//! round-trip time after they have left it, in order. A datagram that finds more than [`QUEUE`] and a bandwidth-delay
+//! product waiting, or exceeds the link's packet size, is dropped. A pair of parties shares one socket of the relay:
+//! each of the two takes it for the other.
 //!
-//! A burst that the kernel hands over as one (generic receive offload) is held until its last byte has left and goes on as
-//! one, so that the relay costs little of the processors that it shares with the parties.
+//! A burst that the kernel delivers as one (generic receive offload) waits until its last byte has left and travels on
+//! as one, so that the relay uses little of the processors it shares with the parties.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::io::IoSliceMut;
 use std::net::{SocketAddr, UdpSocket};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use mpc_core::Role;
 use mpc_core::session::Conditions;
+use parking_lot::Mutex;
 use quinn_udp::{EcnCodepoint, RecvMeta, Transmit, UdpSocketState};
 use rustix::net::sockopt;
 
-/// Bytes that may wait for an uplink besides a bandwidth-delay product.
+/// Bytes that may wait for an uplink beyond a bandwidth-delay product.
 const QUEUE: f64 = 4e6;
 
-/// Headers of IP and UDP, which take their time on the link too.
+/// Bytes of IP and UDP headers, which take time on the link too.
 const HEADERS: usize = 28;
 
-/// What a datagram takes through the relay besides waiting (twice through the kernel, threads that wake up): part of the delay.
+/// A datagram's time through the relay besides waiting (twice through the kernel, waking threads): part of the delay.
 const PASSAGE: Duration = Duration::from_micros(60);
 
-/// What the kernel holds for a relay that does not run just now.
+/// Bytes that the kernel buffers while the relay is not running.
 const SOCKET_BUFFER: usize = 4 << 20;
 
-/// What lies between the parties.
+/// The link between the parties.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Link {
+pub(crate) struct EmulatedLink {
     name: String,
-    /// Absent on loopback.
+    /// `None` on loopback.
     emulated: Option<Emulated>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Emulated {
     round_trip: Duration,
-    /// Bytes a second.
+    /// Bytes per second.
     rate: f64,
-    /// Bytes of the largest packet.
+    /// Size of the largest packet in bytes.
     mtu: usize,
 }
 
-impl FromStr for Link {
+impl FromStr for EmulatedLink {
     type Err = String;
 
     /// `loopback`, `lan`, `wan`, or a round-trip time and a rate: `40ms,100Mbit`.
@@ -72,13 +73,13 @@ impl FromStr for Link {
     }
 }
 
-impl Link {
-    /// Nothing in between.
+impl EmulatedLink {
+    /// No emulated link.
     pub(crate) fn loopback() -> Self {
         Self { name: "loopback".to_owned(), emulated: None }
     }
 
-    /// What the parties plan for: the same in every run, so that rounds and bytes are.
+    /// The conditions that the parties plan for: the same in every run, so that rounds and bytes are too.
     pub(crate) fn conditions(&self) -> Conditions {
         let near = Conditions::LOOPBACK;
         self.emulated.map_or(near, |link| Conditions {
@@ -88,7 +89,7 @@ impl Link {
     }
 }
 
-impl fmt::Display for Link {
+impl fmt::Display for EmulatedLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
     }
@@ -106,11 +107,11 @@ impl Emulated {
     }
 }
 
-/// Where each party reaches each other one: `addresses[from][to]`.
+/// The addresses at which each party reaches the others: `addresses[from][to]`.
 pub(crate) type Addresses = [[SocketAddr; 3]; 3];
 
-/// Puts the link between the parties that serve at `parties`; its threads run as long as this process.
-pub(crate) fn connect(link: &Link, parties: [SocketAddr; 3]) -> Result<Addresses> {
+/// Puts the link between the parties that serve at `parties`; its threads run until the process ends.
+pub(crate) fn connect(link: &EmulatedLink, parties: [SocketAddr; 3]) -> Result<Addresses> {
     let mut addresses = [parties; 3];
     let Some(emulated) = link.emulated else { return Ok(addresses) };
     let mut uplinks = Vec::new();
@@ -132,7 +133,7 @@ pub(crate) fn connect(link: &Link, parties: [SocketAddr; 3]) -> Result<Addresses
     Ok(addresses)
 }
 
-/// Where the datagrams of one party to one other one go.
+/// The route of datagrams from one party to another.
 struct Route {
     uplink: Arc<Mutex<Uplink>>,
     to: SocketAddr,
@@ -141,18 +142,18 @@ struct Route {
 /// The sending side of a party.
 struct Uplink {
     link: Emulated,
-    /// When all that waits will have left.
+    /// When the last waiting byte will have left.
     free: Instant,
     sender: Sender<Held>,
 }
 
-/// Datagrams on their way.
+/// Datagrams in flight.
 struct Held {
     due: Instant,
     socket: Arc<Socket>,
     to: SocketAddr,
     ecn: Option<EcnCodepoint>,
-    /// All but the last datagram have so many bytes.
+    /// Bytes of each datagram but the last.
     stride: usize,
     bytes: Vec<u8>,
 }
@@ -175,22 +176,22 @@ impl Uplink {
     }
 }
 
-/// Sends on what comes, each when it is due; the delay of an uplink is the same for all, so they are due in order.
+/// Forwards each burst when it is due; all on an uplink have the same delay, so they are due in order.
 fn deliver(held: &Receiver<Held>) {
     wake_in_time();
     for Held { due, socket, to, ecn, stride, bytes } in held {
         thread::sleep(due.saturating_duration_since(Instant::now()));
         let segment_size = (bytes.len() > stride).then_some(stride);
         let transmit = Transmit { destination: to, ecn, contents: &bytes, segment_size, src_ip: None };
-        // To a party that has ended it gets lost, as it would on a link.
+        // A datagram to a party that has ended is lost, as on a link.
         drop(socket.state.send((&socket.socket).into(), &transmit));
     }
 }
 
-/// A thread's sleep may end late by 50 microseconds otherwise, a quarter of the round trip of a LAN.
+/// Lets this thread's sleeps end on time: otherwise they may end 50 microseconds late, a quarter of a LAN's round trip.
 #[cfg(target_os = "linux")]
 fn wake_in_time() {
-    // Where the kernel does not let us, times are a little longer.
+    // If the kernel does not allow this, times are slightly longer.
     let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
 }
 
@@ -214,7 +215,7 @@ impl Socket {
         Ok(Self { address: socket.local_addr()?, socket, state })
     }
 
-    /// Takes what the two parties send; whatever comes from elsewhere is left out.
+    /// Receives from the two parties; ignores datagrams from elsewhere.
     fn receive(self: &Arc<Self>, routes: &HashMap<SocketAddr, Route>) {
         let mut buffer = vec![0; usize::from(u16::MAX)];
         let mut meta = [RecvMeta::default()];
@@ -222,7 +223,7 @@ impl Socket {
             let received = self.state.recv((&self.socket).into(), &mut [IoSliceMut::new(&mut buffer)], &mut meta);
             let [meta] = &meta;
             if let (Ok(1..), Some(Route { uplink, to })) = (received, routes.get(&meta.addr)) {
-                let mut uplink = uplink.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut uplink = uplink.lock();
                 uplink.send(self, *to, &buffer[..meta.len], meta);
             }
         }
@@ -235,8 +236,8 @@ mod tests {
 
     #[test]
     fn a_link_is_named_or_described() {
-        let parse = |text: &str| text.parse::<Link>();
-        assert_eq!(parse("loopback").unwrap(), Link::loopback());
+        let parse = |text: &str| text.parse::<EmulatedLink>();
+        assert_eq!(parse("loopback").unwrap(), EmulatedLink::loopback());
         assert_eq!(parse("wan").unwrap().emulated, parse("40ms,100Mbit").unwrap().emulated);
         assert_eq!(parse("200us,1Gbit").unwrap().emulated.unwrap().rate, 1.25e8);
         for wrong in ["", "moon", "40ms", "40,100", "-1ms,1Gbit", "NaNms,1Gbit", "1ms,0Mbit"] {

@@ -1,4 +1,4 @@
-//! Somebody else's program on the same work, between our own runs.
+//! Another program on the same work, between our own runs.
 
 use std::process::{Command, Stdio};
 
@@ -7,12 +7,12 @@ use serde::Deserialize;
 
 use crate::measurement::Spread;
 
-/// A command that prints a line of JSON as ours: `program`, `wall_s`, and `max_abs_error` or `max_abs_err`.
+/// A command that prints a line of JSON like ours, with `program`, `wall_s`, and `max_abs_error` or `max_abs_err`.
 pub(crate) struct Rival {
     command: String,
 }
 
-/// The part of its line that we look at.
+/// The fields that we read from its line.
 #[derive(Deserialize)]
 pub(crate) struct Line {
     program: String,
@@ -22,12 +22,12 @@ pub(crate) struct Line {
 }
 
 impl Rival {
-    /// `{programs}`, `{runs}` and `{link}` stand for what it is asked for.
+    /// In `command`, `{programs}`, `{runs}` and `{link}` stand for the request.
     pub(crate) fn new(command: &str) -> Self {
         Self { command: command.to_owned() }
     }
 
-    /// Its result, if it has this program; else its messages, on standard error, say why not.
+    /// The rival's result, if it has this program; else its messages, on standard error, say why not.
     pub(crate) fn run(&self, program: &str, runs: u32, link: &str) -> Result<Option<Line>> {
         let command = self.command.replace("{programs}", program);
         let command = command.replace("{runs}", &runs.to_string()).replace("{link}", link);

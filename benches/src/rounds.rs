@@ -1,4 +1,4 @@
-//! The network alone: rounds in a row around the ring, everybody sending to its predecessor.
+//! The network alone: consecutive rounds around the ring, in which every party sends to its predecessor.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -19,16 +19,16 @@ use rustls::{ClientConnection, ServerConnection, StreamOwned};
 use crate::job::{Against, Measured, Run};
 use crate::session::{Clock, DEADLINE, barrier, session};
 
-/// Rounds in a row of one run.
+/// Consecutive rounds in one run.
 const ROUNDS: u64 = 200;
 
-/// The large messages that small ones have beside them.
+/// Bytes of the large messages beside the small ones.
 const BULK: usize = 1 << 20;
 
-/// Their sessions have numbers from here on.
+/// The first session number for large messages.
 const BULK_SESSIONS: u32 = 1 << 31;
 
-/// Both sorts of rounds take turns, run by run; the first turn warms up. What they are held against comes first.
+/// Both kinds of rounds take turns, run by run; the first turn warms up. The rounds to compare with come first.
 pub(crate) fn run(
     mesh: &Mesh,
     identity: &Identity,
@@ -61,7 +61,7 @@ pub(crate) fn run(
     Ok(measured.into())
 }
 
-/// Starts with all three together.
+/// Times a run that all three start together.
 fn time(
     network: &mut QuicNetwork,
     bytes: usize,
@@ -104,7 +104,7 @@ impl Bulk {
 
     fn stop(self) -> Result<()> {
         self.cancel.abort("the measurement is over");
-        // It ends by the error that was asked for here, or by the peer who came first.
+        // The thread ends with the abort above, or with that of the peer that came first.
         drop(self.thread.join().map_err(|_| anyhow!("a thread panicked"))?);
         Ok(())
     }
@@ -117,11 +117,11 @@ struct TlsRing {
 }
 
 impl TlsRing {
-    /// A message larger than this goes in pieces, each read before the next is written: a buffer of the kernel holds one, so that
-    /// three parties that all write do not wait for each other.
+    /// A larger message goes in pieces, each read before the next is written: a kernel buffer holds one, so three
+    /// parties that all write do not wait for each other.
     const PIECE: usize = 64 << 10;
 
-    /// On the TCP ports with the numbers of the UDP ports.
+    /// Connects over the TCP ports with the numbers of the UDP ports.
     fn connect(network: &mut QuicNetwork, identity: &Identity, cluster: &Cluster) -> Result<Self> {
         let role = network.role();
         let address = |role: Role| cluster.parties[role.index()].addresses[0].as_str();
@@ -137,7 +137,7 @@ impl TlsRing {
             socket.set_nodelay(true)?;
             socket.set_read_timeout(Some(DEADLINE))?;
         }
-        // Both ends shake hands at once, or the ring would wait for itself.
+        // Both handshakes run at once, or the ring would wait for itself.
         thread::scope(|scope| {
             let caller = scope.spawn(|| to.conn.complete_io(&mut to.sock));
             from.conn.complete_io(&mut from.sock)?;

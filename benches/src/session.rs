@@ -11,7 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::job::Run;
 
-/// The longest wait for a peer, for its local work above all.
+/// The longest wait for a peer, above all for its local work.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A session that the other parties enter under the same number.

@@ -12,20 +12,20 @@ use mpc_core::wire::cluster::{Cluster, PartyEntry};
 use tempfile::TempDir;
 
 use crate::job::{self, Job, Outcome, Work};
-use crate::relay::{self, Link};
+use crate::relay::{self, EmulatedLink};
 
 /// A place to run jobs in.
 pub(crate) struct Testbed {
     folder: TempDir,
-    /// As each party sees it.
+    /// The cluster as each party sees it.
     clusters: [Cluster; 3],
 }
 
 impl Testbed {
     /// Throw-away identities on free ports, with the link between them.
-    pub(crate) fn new(link: &Link) -> Result<Self> {
+    pub(crate) fn new(link: &EmulatedLink) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        // All three are held until all are chosen, so that they differ.
+        // All sockets stay open until the last is chosen, so that the ports differ.
         let sockets =
             [UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?];
         let addresses = [sockets[0].local_addr()?, sockets[1].local_addr()?, sockets[2].local_addr()?];
@@ -45,12 +45,12 @@ impl Testbed {
         Ok(Self { folder, clusters })
     }
 
-    /// Where shares and outputs of a job lie.
+    /// The folder with the shares and outputs of a job.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Starts the three processes; none may end before all are done, or its last messages might be lost.
+    /// Runs the three processes; none may end before all are done, or its last messages could be lost.
     pub(crate) fn run(&self, runs: u32, work: &Work) -> Result<[Outcome; 3]> {
         let job = Job { clusters: self.clusters.clone(), runs, work: work.clone() };
         job::write(&job::job(self.folder()), &job)?;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Prepares three parties in containers on this machine: builds the image, lets every party make its keys in its own volume,
-# makes a client identity, and writes who trusts whom. Run it again after a change: keys that exist are kept.
+# makes a client identity, and writes the files that say who trusts whom. Run it again after a change: existing keys are kept.
 #
 # Writes deploy/compose/config/ for the parties; ./client/ and ./cluster.toml for `mpc-client` in this folder.
 set -euo pipefail
@@ -44,7 +44,7 @@ identity = "/var/lib/mpc"
 data = "/var/lib/mpc/data"
 cluster = "cluster.toml"
 
-# The weakest security that this party takes part in. Clients ask for active security unless they say otherwise.
+# The weakest security that this party accepts. Clients ask for active security by default.
 [security]
 minimum = "passive"
 

@@ -1,13 +1,13 @@
-//! How often models answer rightly, in the clear and on three servers: mpc-core and mpc-client used as libraries.
+//! How often models answer correctly, in the clear and on three servers: mpc-core and mpc-client used as libraries.
 //!
 //! ```sh
 //! cargo build --release --bin mpc-client
 //! cargo run --release --example accuracy -- models/face face.csv models/speaker-verify pairs.csv
 //! ```
 //!
-//! Each model is followed by a list of what to ask it: a CSV file with the columns `file` and `label`, or `first`, `second` and
-//! `same` (1 or 0) for a model that compares. `docs/accuracy.sh` makes such lists of the test splits, named after the data sets,
-//! and the table of `docs/accuracy.md`.
+//! After each model comes a list of questions: a CSV file with the columns `file` and `label`, or `first`, `second` and
+//! `same` (1 or 0) for a model that compares. `docs/accuracy.sh` makes such lists of the test splits, named after the
+//! data sets, and the table of `docs/accuracy.md`.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -20,24 +20,24 @@ use mpc_core::model::manifest::VERDICTS;
 /// Windows in one question.
 const BATCH: usize = 24;
 
-/// Generous, because a busy machine is no failure.
+/// Generous, because a busy machine is not a failure.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
 type Error = Box<dyn std::error::Error>;
 
-/// Inputs that are asked about together, and the right answer.
+/// Inputs of one question, and the right answer.
 struct Case {
     inputs: Vec<Encoded>,
-    /// Of all its inputs.
+    /// Windows of all its inputs.
     windows: usize,
     label: String,
 }
 
-/// The answers of both, in the order of the cases.
+/// The answers in the clear and from the servers, in the order of the cases.
 struct Answers {
     clear: Vec<String>,
     secure: Vec<String>,
-    /// On the servers.
+    /// The time on the servers.
     elapsed: Duration,
 }
 
@@ -109,7 +109,7 @@ fn labels(model: &Model, evaluation: &Evaluation) -> Vec<String> {
     evaluation.predictions.iter().map(|prediction| model.label(prediction).to_owned()).collect()
 }
 
-/// What a list asks, prepared for the model.
+/// The questions in a list, prepared for the model.
 fn cases(model: &Model, list: &Path) -> Result<Vec<Case>, Error> {
     let mut reader = csv::Reader::from_path(list)?;
     let compares = model.manifest.task.compares();

@@ -21,7 +21,8 @@ mod plan;
 ///
 /// The client turns each file into numbers, splits them into three random-looking shares, sends one pair to each of
 /// three servers, and puts their three pieces of the answer together. No server learns the input, the model's weights
-/// or the answer as long as no two of them work together. A server that cheats is caught, unless you choose passive security.
+/// or the answer as long as no two of them work together. A server that cheats is caught, unless you choose passive
+/// security.
 #[derive(Debug, Parser)]
 #[command(version, after_long_help = EXAMPLES, after_help = SHORT_EXAMPLES)]
 pub(crate) struct Cli {
@@ -77,7 +78,8 @@ pub(crate) struct Global {
     #[arg(long, global = true, help_heading = "Cluster")]
     pub(crate) local: bool,
 
-    /// With --local: keep the three servers' keys and stores in this folder, so that enrolled persons are there next time
+    /// With --local: keep the three servers' keys and stores in this folder, so that enrolled persons remain for next
+    /// time
     #[arg(long, global = true, value_name = "DIR", requires = "local", help_heading = "Cluster")]
     pub(crate) state: Option<PathBuf>,
 
@@ -92,7 +94,8 @@ pub(crate) struct Global {
     )]
     pub(crate) models: Option<PathBuf>,
 
-    /// Folder with this client's key and certificate [default: `client` beside the cluster file, then your configuration folder]
+    /// Folder with this client's key and certificate [default: `client` beside the cluster file, then your
+    /// configuration folder]
     #[arg(
         long,
         global = true,
@@ -115,7 +118,8 @@ pub(crate) struct Global {
     #[arg(long, global = true, conflicts_with = "json", help_heading = "Output")]
     pub(crate) csv: bool,
 
-    /// Compute on this machine, in the clear, what the servers should answer, and ask none of them. Needs the model's folder, see --models
+    /// Compute the expected answer on this machine, in the clear, without asking any server. Needs the model's folder,
+    /// see --models
     #[arg(long, global = true, conflicts_with_all = ["local", "cluster"], help_heading = "Cluster")]
     pub(crate) clear: bool,
 }
@@ -141,8 +145,8 @@ pub(crate) enum Command {
     /// Tell the emotion in one or several recordings
     ///
     /// Takes WAV, FLAC, MP3 and OGG of any rate and number of channels. All recordings travel as one batch. A file that
-    /// cannot be used gets an error of its own (and the exit code is 2), the others are answered. A folder stands for the recordings in
-    /// it, a pattern like '*.wav' for those that match, and - for standard input.
+    /// cannot be used gets an error of its own (and the exit code is 2), the others are answered. A folder stands for
+    /// the recordings in it, a pattern like '*.wav' for those that match, and - for standard input.
     #[command(
         after_help = "Examples: mpc-client --local emotion speech.wav interview.mp3\n          mpc-client --local --csv emotion recordings/ > emotions.csv"
     )]
@@ -159,8 +163,8 @@ pub(crate) enum Command {
 
     /// Tell which of a model's labels one or several pictures or recordings have
     ///
-    /// The model decides what it takes: `face` pictures (PNG, JPEG), `emotion` recordings. All inputs travel as one batch.
-    /// A file that cannot be used gets an error of its own (and the exit code is 2), the others are answered.
+    /// The model decides what it takes: `face` pictures (PNG, JPEG), `emotion` recordings. All inputs travel as one
+    /// batch. A file that cannot be used gets an error of its own (and the exit code is 2), the others are answered.
     #[command(after_help = "Example: mpc-client --local classify --input alice.png --input bob.jpg")]
     Classify {
         /// A picture or recording; repeat for several
@@ -169,7 +173,7 @@ pub(crate) enum Command {
         /// Which of the cluster's models to ask; `mpc-client models` lists them
         #[arg(long, value_name = "NAME", default_value = "face")]
         model: String,
-        /// Look at this part of the pictures only, in pixels
+        /// Use only this part of the pictures, in pixels
         #[arg(long = "box", value_name = "LEFT,TOP,WIDTH,HEIGHT", value_parser = rectangle)]
         crop: Option<Rect>,
         #[command(flatten)]
@@ -178,8 +182,8 @@ pub(crate) enum Command {
 
     /// Tell which of the speakers that a model knows is speaking, or that none of them is
     ///
-    /// Takes recordings as `emotion` does. The servers vote over the windows of a recording and compare with the model's threshold
-    /// without seeing either: only the winner, or "unknown", leaves them.
+    /// Takes recordings as `emotion` does. The servers vote over the windows of a recording and compare with the
+    /// model's threshold without seeing either: only the winner, or "unknown", leaves them.
     #[command(after_help = "Example: mpc-client --local identify-speaker speech.wav")]
     IdentifySpeaker {
         /// Recordings
@@ -194,13 +198,14 @@ pub(crate) enum Command {
 
     /// Tell whether two recordings are of the same speaker
     ///
-    /// Prints `same` or `different`, and the cosine of the two voices where the model's manifest allows it. Takes WAV, FLAC, MP3 and OGG.
+    /// Prints `same` or `different`, and the cosine of the two voices where the model's manifest allows it. Takes WAV,
+    /// FLAC, MP3 and OGG.
     #[command(after_help = "Example: mpc-client --local verify-speaker a.wav b.wav")]
     VerifySpeaker {
         /// One recording
         #[arg(value_name = "A")]
         first: PathBuf,
-        /// The other one
+        /// The other recording
         #[arg(value_name = "B")]
         second: PathBuf,
         /// Which of the cluster's models to ask; `mpc-client models` lists them
@@ -216,9 +221,9 @@ pub(crate) enum Command {
 
     /// Sharpen, blur or otherwise filter a picture that no server sees, with a kernel that none of them sees either
     ///
-    /// Every pixel becomes a weighted sum of its neighbours; the kernel holds the weights. The servers learn the size of the picture and
-    /// of the kernel. Transparency stays as it is, and the values at the edge repeat beyond it. What falls below 0
-    /// or above 255 is clipped. A large picture travels in tiles, and --timeout counts for each.
+    /// Every pixel becomes a weighted sum of its neighbours; the kernel holds the weights. The servers learn the size
+    /// of the picture and of the kernel. Transparency stays as it is, and the values at the edge repeat beyond it. What
+    /// falls below 0 or above 255 is clipped. A large picture travels in tiles, and --timeout counts for each.
     #[command(
         after_help = "Examples: mpc-client --local filter --kernel sharpen --input in.png --output out.png\n          mpc-client --local filter --kernel '0 -0.5 0  -0.5 3 -0.5  0 -0.5 0' --input in.png --output out.png"
     )]
@@ -226,8 +231,9 @@ pub(crate) enum Command {
 
     /// Answer over HTTP, for the other devices of a home that you trust
     ///
-    /// The gateway sees what it is sent, as this program does; the three servers see nothing. Open its address in a browser for a page to
-    /// try it; /openapi.json describes the routes. With --local the three servers live as long as the gateway.
+    /// The gateway sees the files it receives, as this program does; the three servers see nothing. Open its address in
+    /// a browser for a page to try it; /openapi.json describes the routes. With --local the three servers live as long
+    /// as the gateway.
     #[command(after_help = "Example: mpc-client --local gateway")]
     Gateway(GatewayArgs),
 
@@ -237,7 +243,7 @@ pub(crate) enum Command {
                       certificate is made anew within 30 days of its end."
     )]
     Init {
-        /// Make a new certificate, although the old one is still valid
+        /// Make a new certificate even if the old one is still valid
         #[arg(long)]
         renew: bool,
     },
@@ -249,10 +255,10 @@ pub(crate) enum Command {
     /// List the models that the cluster serves
     Models,
 
-    /// Tell what a question will cost: rounds, traffic, memory and time, layer by layer
+    /// Predict the cost of a question: rounds, traffic, memory and time, layer by layer
     ///
-    /// Rehearses the question on this machine and adds what the three servers have measured of the lines between them and of their
-    /// processors, or what you say of the lines.
+    /// Rehearses the question on this machine and adds the three servers' measurements of their lines and processors,
+    /// or the lines that you describe.
     #[command(after_help = "Example: mpc-client --local plan --model face --rtt 40ms --rate 100Mbit")]
     Plan(PlanArgs),
 
@@ -278,7 +284,7 @@ pub(crate) enum Command {
 /// The option that every command with a question takes.
 #[derive(Debug, Args)]
 pub(crate) struct Trust {
-    /// What the three servers are trusted with
+    /// How far the three servers are trusted
     ///
     /// The model's owner and each of the three operators may demand more than this; the strictest counts, and is shown
     /// with the answer.
@@ -286,14 +292,15 @@ pub(crate) struct Trust {
     pub(crate) security: Security,
 }
 
-/// [`Mode`], as the command line explains it.
+/// [`Mode`] with the help texts of the command line.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Security {
-    /// All three follow the protocol; one may look at what it holds. The fastest
+    /// All three follow the protocol; one may analyse what it holds. The fastest
     Passive,
-    /// One may do whatever it likes: it learns nothing, and the answer is right or there is none (but for a chance of 2^-41)
+    /// One may deviate in any way: it learns nothing, and the answer is right or there is none (except with probability
+    /// 2^-41)
     Active,
-    /// As active, with a chance of 2^-57; slower
+    /// As active, with probability 2^-57; slower
     Strict,
 }
 
@@ -308,7 +315,7 @@ impl From<Security> for Mode {
 }
 
 impl Command {
-    /// As the person who asks knows it.
+    /// The command's name for the person who asks.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Command::Emotion { .. } => "emotion",
@@ -337,10 +344,10 @@ pub(crate) enum ModelCommand {
     /// Share a model's weights to the three servers; none of them ever holds a weight
     ///
     /// FOLDER holds `manifest.toml` (name, preprocessing, input range, labels, what is revealed) and `model.onnx`. The
-    /// architecture and the rounded bounds of its layers become public to the servers, the weights do not. A model of the
-    /// same name is replaced once all three servers have stored the new one and compared their shares; questions to the old one
-    /// are answered to their end. Interrupted, run it again: it goes on where it was. Where a server has lost its share, it
-    /// repairs that.
+    /// architecture and the rounded bounds of its layers become public to the servers, the weights do not. A model of
+    /// the same name is replaced once all three servers have stored the new one and compared their shares; running
+    /// questions to the old one still get their answers. After an interruption, run it again to resume. It also repairs
+    /// a server that has lost its share.
     #[command(after_help = "Example: mpc-client model publish models/emotion")]
     Publish {
         /// Folder with manifest.toml and model.onnx
@@ -349,7 +356,7 @@ pub(crate) enum ModelCommand {
         /// Deal new shares, even if the same model was published before
         #[arg(long)]
         anew: bool,
-        /// Replace a model although persons are enrolled with it, and forget them
+        /// Replace a model even if persons are enrolled with it, and delete them
         #[arg(long)]
         forget_gallery: bool,
     },
@@ -357,22 +364,21 @@ pub(crate) enum ModelCommand {
     /// List the models that the cluster serves, as `mpc-client models` does
     List,
 
-    /// Show what is public of a model: version, labels, what is revealed, size, publication
+    /// Show the public facts about a model: version, labels, what is revealed, size, publication
     Show {
         /// Name of the model
         #[arg(value_name = "NAME")]
         name: String,
     },
 
-    /// Take a model out of service; the servers forget its shares
+    /// Take a model out of service; the servers delete its shares
     ///
-    /// Questions that are being answered are answered to their end. The model itself stays with you: publish it again to
-    /// bring it back.
+    /// Running questions still get their answers. You keep the model itself: publish it again to bring it back.
     Retire {
         /// Name of the model
         #[arg(value_name = "NAME")]
         name: String,
-        /// Retire it although persons are enrolled with it, and forget them
+        /// Retire it even if persons are enrolled with it, and delete them
         #[arg(long)]
         forget_gallery: bool,
     },

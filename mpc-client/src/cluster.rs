@@ -7,7 +7,7 @@ use mpc_core::wire::cluster::Cluster;
 
 use mpc_client::{Error, Result};
 
-/// File name of a cluster description wherever it is looked for.
+/// File name of the cluster file.
 const FILE: &str = "cluster.toml";
 
 /// The user's configuration folder for this program, where the platform has one.
@@ -15,8 +15,8 @@ fn config_dir() -> Option<PathBuf> {
     ProjectDirs::from("", "", "mpc").map(|dirs| dirs.config_dir().to_owned())
 }
 
-/// The cluster to talk to and the file that names it: `explicit`, else `$MPC_CLUSTER`, else `./cluster.toml`, else the one in
-/// the user's configuration folder.
+/// The cluster to talk to and the file that names it: `explicit`, else `$MPC_CLUSTER`, else `./cluster.toml`, else the
+/// one in the user's configuration folder.
 ///
 /// # Errors
 /// [`Error::NoCluster`] where there is none, [`Error::File`] where the file is invalid.
@@ -36,7 +36,8 @@ pub(crate) fn find(explicit: Option<&Path>) -> Result<(PathBuf, Cluster)> {
     Ok((path, cluster))
 }
 
-/// The folder of this client's identity: `explicit`, else `client` beside the cluster file, else the user's configuration folder.
+/// The folder of this client's identity: `explicit`, else `client` beside the cluster file, else the user's
+/// configuration folder.
 ///
 /// # Errors
 /// [`Error::Usage`] where the platform has no configuration folder.

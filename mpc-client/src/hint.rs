@@ -1,4 +1,4 @@
-//! The option or command that helps with an error: the library itself knows no options.
+//! Adds to an error the option or command that helps: the library itself knows no options.
 
 use mpc_client::Error;
 use mpc_core::wire::message::Code;
@@ -10,12 +10,12 @@ pub(crate) fn with_hint(error: &Error) -> String {
         Error::NoModels => "run this in the project's folder, or pass --models DIR",
         Error::UnknownModel { served, .. } if served.is_empty() => "publish one with `mpc-client model publish FOLDER`",
         Error::UnknownPerson { anybody: false, .. } => "`mpc-client face enrol --id NAME PICTURE` enrols somebody",
-        Error::UnknownPerson { .. } => "`mpc-client face list` shows who is",
+        Error::UnknownPerson { .. } => "`mpc-client face list` shows who is enrolled",
         Error::WrongTask { compares: true, .. } => "ask `mpc-client face` or `mpc-client verify-speaker`",
         Error::WrongTask { .. } => "ask `mpc-client classify`",
         Error::Timeout(_) => "give it longer with --timeout SECONDS",
         Error::Refused { code: Code::WouldForget, .. } => "--forget-gallery forgets them",
-        Error::Refused { code: Code::WeakSecurity, .. } => "--security says for which security you ask",
+        Error::Refused { code: Code::WeakSecurity, .. } => "choose it with --security",
         _ => return error.to_string(),
     };
     format!("{error}; {hint}")

@@ -17,7 +17,7 @@ use cli::{Cli, Command, ModelCommand};
 use commands::classify::Request;
 use commands::{check, classify, face, filter, gateway, init, model, plan, preprocess};
 
-/// Bad inputs among good ones: the answer was printed, with an error for each of them.
+/// Some inputs were bad: the answer was printed, with an error for each of them.
 const BAD_INPUT: u8 = 2;
 
 /// `check` has found a problem.
@@ -43,12 +43,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the command in a runtime of its own; whether every input could be used.
+/// Runs the command in a runtime of its own; returns whether every input could be used.
 fn start(cli: Cli) -> Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Error::System(format!("asynchronous runtime: {e}")))?;
     let result = runtime.block_on(run(cli));
-    // A file that is still being prepared after Ctrl-C is not waited for.
+    // After Ctrl-C, do not wait for a file that is still being prepared.
     runtime.shutdown_background();
     result
 }
@@ -95,7 +95,7 @@ async fn run(Cli { global, command }: Cli) -> Result<bool> {
     }
 }
 
-/// Prints an answer; whether every input has one.
+/// Prints an answer; returns whether every input has one.
 fn print(global: &cli::Global, answer: &Answer) -> Result<bool> {
     match (global.json, global.csv) {
         (true, _) => output::print_json(answer)?,

@@ -1,4 +1,4 @@
-//! What people and scripts read.
+//! Output for people and scripts.
 
 use std::io::Write;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::hint::with_hint;
 
-/// Prints labels, one a line, and a quiet line with what it took.
+/// Prints labels, one per line, and a dimmed line with the cost.
 pub(crate) fn print_answer(answer: &Answer) -> Result<()> {
     let mut out = anstream::stdout().lock();
     let mut err = anstream::stderr().lock();
@@ -29,7 +29,7 @@ pub(crate) fn print_answer(answer: &Answer) -> Result<()> {
     print_summary(&format!("{} answered", answer.model), answer.security, answer.raised, &answer.cost)
 }
 
-/// Prints a table for other programs: a header, and a line for each result.
+/// Prints a CSV table: a header, and a line for each result.
 pub(crate) fn print_csv(answer: &Answer) -> Result<()> {
     let mut table = csv::Writer::from_writer(anstream::stdout().lock());
     let failed = |e: csv::Error| Error::System(format!("standard output: {e}"));
@@ -45,7 +45,8 @@ pub(crate) fn print_csv(answer: &Answer) -> Result<()> {
     table.flush().map_err(closed)
 }
 
-/// Prints a quiet line with what `done` took, where servers were asked; whether the security was `raised` above what was asked for.
+/// Prints a dimmed line with the cost, if servers were asked. `raised` says whether the security is stricter than asked
+/// for.
 pub(crate) fn print_summary(done: &str, security: Option<Mode>, raised: bool, cost: &Cost) -> Result<()> {
     let Cost { elapsed_ms, rounds, bytes_sent } = cost;
     let (Some(security), true) = (security, *rounds > 0) else { return Ok(()) };
@@ -73,7 +74,7 @@ pub(crate) fn print_line(line: &str) -> Result<()> {
     writeln!(anstream::stdout(), "{line}").map_err(closed)
 }
 
-/// Prints the one line that says why there is no answer, and with `--json` an object that says the same.
+/// Prints one line that says why there is no answer, and with `--json` an object with the same content.
 pub(crate) fn print_failure(command: &'static str, json: bool, error: &Error) {
     #[derive(Serialize)]
     struct Failure<'a> {
@@ -85,7 +86,7 @@ pub(crate) fn print_failure(command: &'static str, json: bool, error: &Error) {
     }
     let line = with_hint(error);
     if json {
-        // Standard error has the line in any case, and nobody is left to tell if both are gone.
+        // Standard error has the line in any case; if both are closed, nobody can be told.
         let _ = print_json(&Failure { command, kind: error.kind(), code: error.code().map(Code::name), error: &line });
     }
     print_error(&line);
@@ -96,7 +97,7 @@ pub(crate) fn print_error(line: &str) {
     let _ = writeln!(anstream::stderr(), "{} {line}", "error:".red().bold());
 }
 
-/// Prints one line on standard error about something that keeps nobody from their work yet.
+/// Prints one line on standard error about a problem that does not stop the work yet.
 pub(crate) fn print_warning(line: &str) {
     let _ = writeln!(anstream::stderr(), "{} {line}", "warning:".yellow().bold());
 }
@@ -133,12 +134,12 @@ impl Progress {
         Self { bar, _appear: Some(AbortOnDrop(appear)) }
     }
 
-    /// Shows nothing, where nobody looks.
+    /// A spinner that shows nothing.
     pub(crate) fn hidden() -> Self {
         Self { bar: ProgressBar::hidden(), _appear: None }
     }
 
-    /// Says what is being done now.
+    /// Shows what is being done now.
     pub(crate) fn say(&self, message: impl Into<std::borrow::Cow<'static, str>>) {
         self.bar.set_message(message);
     }

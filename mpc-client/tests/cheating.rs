@@ -1,4 +1,4 @@
-//! What the person who asks is told when a check of active security has failed.
+//! The message to the person who asks when a check of active security has failed.
 
 mod program;
 mod support;

@@ -15,7 +15,7 @@ fn value(x: u32, y: u32, c: u32) -> u8 {
         .to_le_bytes()[2]
 }
 
-/// What a pixel becomes, straight from the definition.
+/// A filtered pixel, straight from the definition.
 fn filtered(at: impl Fn(u32, u32) -> u8, [width, height]: [u32; 2], kernel: &[f64], x: u32, y: u32) -> f64 {
     let side = if kernel.len() == 9 { 3 } else { 5 };
     let neighbour =

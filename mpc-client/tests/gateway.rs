@@ -27,7 +27,7 @@ use tokio_tungstenite::{WebSocketStream, accept_async};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
-/// A gateway that listens, and what it asks.
+/// A running gateway and its parties.
 struct Gateway {
     program: Running,
     address: SocketAddr,
@@ -39,7 +39,7 @@ struct Gateway {
 type Response = (u16, String, Vec<u8>);
 
 impl Gateway {
-    /// With these models, each of which takes pictures, and further arguments.
+    /// Starts a gateway with these models and further arguments.
     fn start(models: impl Fn(&Path), arguments: &[&str]) -> Self {
         let dir = tempdir().expect("a folder");
         let mut parties = LocalCluster::start(Path::new(env!("CARGO_BIN_EXE_mpc-client"))).expect("three parties");
@@ -70,7 +70,7 @@ impl Gateway {
         stream
     }
 
-    /// Sends a request as it is; headers end in CR LF.
+    /// Sends a raw request; headers end in CR LF.
     fn raw(&self, line: &str, headers: &str, body: &[u8]) -> Response {
         let mut stream = self.connect();
         let head = format!("{line} HTTP/1.1\r\nHost: {}\r\n{headers}\r\n", self.address);
@@ -107,7 +107,7 @@ impl Gateway {
 
 const MULTIPART: &str = "Content-Type: multipart/form-data; boundary=limit\r\n";
 
-/// The next message, or none where there was a good-bye.
+/// The next message, or `None` after a close.
 async fn receive(socket: &mut WebSocketStream<tokio::net::TcpStream>) -> Option<Message> {
     within(socket.next()).await.map(|message| message.expect("a connection"))
 }
@@ -256,7 +256,7 @@ fn every_question_has_a_route() {
 fn an_answer_in_the_words_of_sifis_home_is_published() {
     let runtime = runtime();
     let _context = runtime.enter();
-    // Nobody listens yet, and nobody else can.
+    // Nobody listens yet, and the bound port keeps others away.
     let receiver = TcpSocket::new_v4().unwrap();
     receiver.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("ws://{}/topics", receiver.local_addr().unwrap());
@@ -280,7 +280,7 @@ fn an_answer_in_the_words_of_sifis_home_is_published() {
     let metrics = String::from_utf8(metrics).unwrap();
     assert!(metrics.contains("mpc_gateway_published_total{outcome=\"sent\"} 2"), "{metrics}");
 
-    // What the receiver says is of no interest, but its pings are answered and its good-bye is believed.
+    // The gateway ignores the receiver's messages, but answers its pings and its close.
     runtime.block_on(async {
         socket.send(Message::text("hello")).await.unwrap();
         socket.send(Message::Ping("still there?".into())).await.unwrap();

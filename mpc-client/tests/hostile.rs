@@ -1,8 +1,8 @@
-//! Malformed and hostile connections beside somebody who asks: every question is answered, the parties stay small, and
-//! what is hostile is refused.
+//! Malformed and hostile connections beside an honest client: every question is answered, the parties' memory stays
+//! small, and hostile requests are refused.
 //!
-//! `MPC_HOSTILE` is the number of connections (700 unless set), `MPC_RATE` how many begin in a second (100 unless set): enemies and
-//! parties share the processors of one machine here.
+//! `MPC_HOSTILE` is the number of connections (700 unless set), `MPC_RATE` how many begin in a second (100 unless set):
+//! enemies and parties share the processors of one machine here.
 
 mod support;
 
@@ -34,13 +34,13 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
-/// What one hostile connection may take.
+/// Time limit of one hostile connection.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Most hostile connections at the same time.
+/// Maximum number of simultaneous hostile connections.
 const AT_ONCE: usize = 32;
 
-/// Somebody with evil intentions.
+/// An attacker.
 struct Enemy {
     cluster: Cluster,
     /// A key that the parties know: clients may be hostile too.
@@ -55,7 +55,7 @@ impl Enemy {
         (role, &self.cluster.parties[role.index()])
     }
 
-    /// Does harm in one of so many ways, and says in which. Panics where something succeeds that must not.
+    /// Attacks in one of several ways, and names it. Panics if an attack succeeds.
     async fn attack(&self, number: usize) -> &'static str {
         let (role, party) = self.target(number / KINDS);
         let address = party.addresses[0].parse().expect("an address");
@@ -65,7 +65,7 @@ impl Enemy {
                 let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
                 for length in [0, 1, 20, 1200, 1500] {
                     let garbage: Vec<u8> = (0..length).map(|i| (number * 7 + i * 13) as u8 | 0xc0).collect();
-                    // A kernel that is busy may refuse; garbage need not arrive.
+                    // A busy kernel may refuse; garbage need not arrive.
                     drop(socket.send_to(&garbage, address));
                 }
                 "garbage"
@@ -139,7 +139,7 @@ impl Enemy {
         }
     }
 
-    /// Some streams to a party, over one connection of somebody it knows. None where it has no time.
+    /// Some streams to a party, over one connection of a known client. `None` if the party is busy.
     async fn open(
         &self,
         endpoint: &Endpoint,
@@ -157,7 +157,7 @@ impl Enemy {
         streams
     }
 
-    /// How a stranger would call any of the three.
+    /// The TLS configuration of a stranger that calls any of the three.
     fn config(&self) -> rustls::ClientConfig {
         let pins = self.cluster.parties.iter().flat_map(|party| endpoint::pins(party).expect("fingerprints"));
         tls::client_config(&self.stranger, &pins.collect::<Vec<_>>(), Purpose::Ask).expect("a configuration")
@@ -213,7 +213,7 @@ fn resident(process: u32) -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") >> 10
 }
 
-/// Asks until told to stop; how long each answer took.
+/// Asks until told to stop; returns the time of each answer.
 async fn ask(client: &Client, model: &Model, input: &Encoded, until: impl Fn(usize) -> bool) -> Vec<Duration> {
     let mut times = Vec::new();
     while !until(times.len()) {

@@ -1,5 +1,5 @@
-//! Every job from the command line, with three real servers: persons who are enrolled, pairs that are compared, tables, folders, and
-//! the same answers in the clear.
+//! Every job from the command line, with three real servers: enrolled persons, compared pairs, tables, folders, and the
+//! same answers in the clear.
 
 mod program;
 mod project;
@@ -92,7 +92,7 @@ fn two_inputs_are_compared_and_the_cosine_is_shown_where_it_may_be() {
             (result.len(), &result[0]["label"], &result[0]["with"]),
             (1, &json!("different"), &json!("day.png"))
         );
-        // To the last of its eight fractional bits, at the servers as here.
+        // Equal in all eight fractional bits, at the servers as here.
         assert_eq!(result[0]["cosine"], json!(-1.0), "{result:?}");
         assert_eq!(verify(how, "quiet", ["day.png", "noon.png"])[0]["label"], json!("same"));
     }

@@ -1,4 +1,4 @@
-//! The client takes what is in service, and who is who, only where all three parties say the same, and names the one that does not.
+//! The client accepts models and persons only where all three parties agree, and names a party that differs.
 
 mod support;
 
@@ -15,7 +15,7 @@ use support::{comparing_model, picture};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Has a party that does not run believe that this is in service.
+/// Has a stopped party believe that this list is in service.
 fn set_list(parties: &LocalCluster, role: Role, list: &Catalog) {
     store(parties, role).set_catalog(list, &[], &[]).expect("a disk");
 }

@@ -11,7 +11,7 @@ use mpc_core::Role;
 use project::{models, samples};
 use tokio::task::JoinSet;
 
-/// Generous, because a busy machine is no failure.
+/// Generous, because a busy machine is not a failure.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A question and its right answer.

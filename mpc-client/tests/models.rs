@@ -22,14 +22,14 @@ const MODELS: [(&str, &str, &str); 5] = [
 ];
 /// Models whose data set keeps many pictures in one file, so that only their samples are evaluated.
 const PACKED: [&str; 1] = ["pneumonia"];
-/// Networks that compare, and the data sets whose pairs they are asked about.
+/// Networks that compare, and the data sets with their pairs.
 const EMBEDDING: [(&str, &[&str]); 2] =
     [("face-match", &["faces_orl40"]), ("speaker-verify", &["speaker_asc30", "speaker_hyke83"])];
 /// Largest difference between a logit in fixed point and in floating point, per window.
 const TOLERANCE: f64 = 0.02;
 /// Files in one question.
 const BATCH: usize = 16;
-/// Generous, because a busy machine is no failure.
+/// Generous, because a busy machine is not a failure.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
 fn folder(name: &str) -> PathBuf {
@@ -65,7 +65,7 @@ fn fixed_point(model: &Model, inputs: &[Prepared]) -> ArrayD<f64> {
     clear::evaluate_fixed(&model.graph, &model.weights, &[batch], &windows).expect("evaluates").swap_remove(0)
 }
 
-/// The samples of a model, and what is recorded of each.
+/// The samples of a model, each with its record.
 fn recorded(name: &str) -> Vec<(PathBuf, serde_json::Value)> {
     let text = std::fs::read(folder(name).join("expected.json")).expect("has expected.json");
     let expected: serde_json::Value = serde_json::from_slice(&text).expect("is JSON");
@@ -158,13 +158,13 @@ fn trials_get_the_verdicts_of_another_evaluator() {
     }
 }
 
-/// Minutes, so it is asked for by name:
+/// Takes minutes, so it runs only by name:
 /// `MPC_DATA=... cargo test --release -p mpc-client --test models -- --ignored --nocapture`.
 #[test]
 #[ignore = "evaluates the whole test split on three servers, twice"]
 fn both_security_modes_answer_the_test_split_alike() {
     let data = PathBuf::from(std::env::var_os("MPC_DATA").expect("$MPC_DATA names the folder of the data sets"));
-    // Everything is prepared before the client connects: whoever computes for seconds keeps no connection alive.
+    // Everything is prepared before the client connects: a client that computes for seconds keeps no connection alive.
     let sets = MODELS.map(|(name, set, column)| {
         let model = Model::load(&folder(name)).unwrap();
         let prepare = |file: &PathBuf| prepare(&model.manifest, file, Options::default()).unwrap().features;

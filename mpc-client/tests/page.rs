@@ -10,7 +10,7 @@ use served::serve;
 use std::os::unix::fs::symlink;
 use tempfile::tempdir;
 
-/// What the checks below need of the page: `until` resolves to the text of the first element that fits, once there is one.
+/// Helpers for the checks below: `until` resolves to the text of the first matching element, once there is one.
 const WATCH: &str = "
     window.until = (selector, text = '') => new Promise((resolve, reject) => {
         const look = () => {

@@ -1,5 +1,5 @@
 //! Eight clients ask while parties are killed and paused and the lines between them cut, delayed, lossy and repeating:
-//! every answer is right, every error names a party and comes in time, and nothing is left behind.
+//! every answer is right, every error names a party and comes in time, and no session remains.
 //!
 //! `MPC_SOAK` is the time in seconds (20 unless set), `MPC_SEED` repeats the choice of faults.
 
@@ -22,7 +22,7 @@ use project::{models, samples};
 use support::{brightness_model, picture};
 use tokio::runtime::Runtime;
 
-/// What parties and clients wait for at most.
+/// Time limits of parties and clients.
 const LIMITS: &str = "[limits]\nwait_s = 4\nsession_timeout_s = 15\n";
 
 /// The longest a question may take: connecting, the session's time limit, and noticing that a party has gone.
@@ -37,7 +37,7 @@ struct Question {
     answer: String,
 }
 
-/// What became of the questions.
+/// The outcomes of the questions.
 #[derive(Default)]
 struct Tally {
     right: usize,

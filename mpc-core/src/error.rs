@@ -18,7 +18,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The connection to a peer failed or was closed. Act: look at that peer.
+    /// The connection to a peer failed or was closed. Check that peer.
     #[error("lost {peer} during {step}: {reason}")]
     Transport {
         /// The peer at the other end.
@@ -38,7 +38,7 @@ pub enum Error {
         /// How long this party waited.
         waited: Duration,
     },
-    /// A peer sent bytes that do not fit the protocol: another length, another version, another session.
+    /// A peer sent bytes that do not fit the protocol: a wrong length, version or session.
     #[error("{peer} sent something that does not fit: expected {expected}, got {got}")]
     Malformed {
         /// The peer that sent it.
@@ -54,7 +54,7 @@ pub enum Error {
         /// The check that failed.
         step: Step,
     },
-    /// The session was ended from outside: the client left, an operator or a limit stopped it.
+    /// The session was ended from outside: the client left, or an operator or a limit stopped it.
     #[error("the session was ended: {0}")]
     Aborted(String),
     /// A model cannot be imported or evaluated.
@@ -101,7 +101,7 @@ pub enum Error {
     },
 }
 
-/// The checks of a session, as they are named to peers, operators and the client.
+/// The checks of a session, under the names that peers, operators and clients see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Step {
     /// Both holders of each component of the model's weights hold the same. Checked in passive mode too.
@@ -110,11 +110,11 @@ pub enum Step {
     Input,
     /// Both copies of an opened component are the same.
     Opening,
-    /// All three parties have tossed the same coins.
+    /// All three parties hold the same coins.
     Coins,
-    /// The recorded products are right.
+    /// The recorded products are correct.
     Products,
-    /// All three parties have seen the same.
+    /// All three parties have the same transcript.
     Transcript,
     /// Both copies of each component of the answer are the same; the client compares them.
     Answer,

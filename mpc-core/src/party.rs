@@ -5,50 +5,47 @@ mod verified;
 use crate::error::{Result, Step};
 use crate::kernel::Kernel;
 use crate::link::Link;
-use crate::link::open::open;
 use crate::link::round::{Pending, Round};
 use crate::link::worker::both;
 use crate::network::Network;
 use crate::prss::Prss;
-use crate::ring::{Domain, Tensor, Word};
 use crate::role::Role;
 use crate::security::{self, Claim, Digests, Security};
 use crate::session::{Id, Meter, Mode};
-use crate::sharing::Share;
-use verified::Session;
+use verified::SessionTag;
 pub use verified::{Computed, VerifiedParty};
 
-/// Lets the allocator keep what is freed, for the next round. A process that runs sessions calls it once, before the first; on other
-/// systems than Linux with glibc it does nothing.
+/// Lets the allocator keep freed memory for the next round. A process that runs sessions calls this once, before the
+/// first; on systems other than Linux with glibc it does nothing.
 ///
-/// glibc hands large blocks back to the kernel as soon as they are free, and each of their pages then costs a fault in the next round:
-/// up to 30 % of the processor time of a session. What counts as large follows the largest block that was mapped and freed, up to
-/// 32 MiB (mallopt(3), `M_MMAP_THRESHOLD`), so this maps such a block once and frees it untouched. From then on up to twice as much
-/// stays with each arena.
+/// glibc hands large blocks back to the kernel as soon as they are free, and each of their pages then costs a fault in
+/// the next round: up to 30 % of the processor time of a session. What counts as large follows the largest block that
+/// was mapped and freed, up to 32 MiB (mallopt(3), `M_MMAP_THRESHOLD`), so this maps such a block once and frees it
+/// untouched. From then on each arena keeps up to twice as much.
 pub fn keep_freed_memory() {
     const LARGEST: usize = 32 << 20;
     const HEADER: usize = 64 << 10;
     drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGEST - HEADER)));
 }
 
-/// One party in one branch of one session. Protocols are functions on it that all three parties call alike. It ends with
-/// [`Party::verify`], and nothing leaves the session before.
+/// One party in one branch of one session. Protocols are functions on a party that all three parties call alike. A
+/// party ends with [`Party::verify`], and nothing leaves the session before.
 pub struct Party {
     link: Link,
     security: Box<dyn Security>,
-    session: Session,
+    session: SessionTag,
 }
 
 impl Party {
-    /// Starts a session that is secure against what `mode` says. `context` is what the three parties have agreed on before: the
+    /// Starts a session with the security of `mode`. `context` is what the three parties have agreed on before: the
     /// session, its model and its parameters.
     pub fn new(network: Box<dyn Network>, prss: Prss, mode: Mode, context: &Id) -> Self {
         Self::with_security(network, prss, security::of(mode, context))
     }
 
-    /// Starts a session with any security: tests have others than the modes.
+    /// Starts a session with any security: tests use some that are no mode.
     pub(crate) fn with_security(network: Box<dyn Network>, prss: Prss, security: Box<dyn Security>) -> Self {
-        Self { link: Link::new(network, prss), security, session: Session::default() }
+        Self { link: Link::new(network, prss), security, session: SessionTag::default() }
     }
 
     /// Which party this is.
@@ -66,12 +63,12 @@ impl Party {
         &mut self.link
     }
 
-    /// What the session cost this party so far.
+    /// The session's cost to this party so far.
     pub fn meter(&self) -> Meter {
         self.link.meter()
     }
 
-    /// One round: sends what `send` sends, then receives what it returns. What is sent together shares the round.
+    /// One round: sends what `send` sends, then receives what it returns. Messages sent together share the round.
     ///
     /// # Errors
     /// Those of `send` and of what is received.
@@ -86,13 +83,14 @@ impl Party {
         }
     }
 
-    /// The claims recorded and not yet checked, for a test to look at.
+    /// The recorded claims that are not yet checked, for tests.
     #[cfg(feature = "testing")]
     pub fn take_claims(&mut self) -> Vec<Claim> {
         self.security.take()
     }
 
-    /// Compares each component of what came from outside between its two holders, in every mode. 1 round, 64 bytes for each thing.
+    /// Compares each component of values from outside between its two holders, in every mode. 1 round, 64 bytes for
+    /// each value.
     ///
     /// # Errors
     /// [`Error::Cheating`](crate::Error::Cheating) with the step whose components differ; errors of the network.
@@ -100,19 +98,20 @@ impl Party {
         self.security.agree(&mut self.link, given)
     }
 
-    /// Lets the security mode check what has gathered, so that its memory stays bounded. Called between layers.
+    /// Lets the security mode check the claims so far, so that its memory stays bounded. Called between layers.
     pub fn checkpoint(&mut self) -> Result<()> {
         self.security.checkpoint(&mut self.link)
     }
 
-    /// Reveals x to all three parties, in as many copies as the security mode wants.
-    pub(crate) fn exchange<D: Domain, W: Word>(&mut self, x: &Share<D, W>) -> Result<Tensor<W>> {
-        open(&mut self.link, x, self.security.copies())
+    /// How many holders of a component send it in an opening, for tests.
+    #[cfg(feature = "testing")]
+    pub(crate) fn copies(&self) -> crate::link::open::Copies {
+        self.security.copies()
     }
 
     /// Runs two independent pieces at the same time: rounds count as the longer of the two. The second gets a branch of
-    /// its own (own streams, own PRSS keys, own thread), which is kept for the next join. Neither can verify: its products are the
-    /// session's, which is verified as a whole.
+    /// its own (own streams, own PRSS keys, own thread), which is kept for the next join. Neither piece can verify: its
+    /// products belong to the session, which is verified as a whole.
     ///
     /// # Errors
     /// The first piece's error, else the second's; but a detected cheat outranks the disconnect that it causes.
@@ -132,7 +131,7 @@ impl Party {
         both(first, second)
     }
 
-    /// Runs a piece to its end. It ends the session where it fails, so that what runs beside it does not wait in vain.
+    /// Runs a piece to its end. A piece that fails ends the session, so that the one beside it does not wait in vain.
     fn piece<T>(&mut self, piece: impl FnOnce(&mut Party) -> Result<T>) -> Result<T> {
         piece(self).and_then(|value| self.link.flush().map(|()| value)).inspect_err(|e| self.link.abort(e))
     }

@@ -1,8 +1,8 @@
 //! Which variant of a protocol suits the lines between the parties.
 //!
-//! Operations and heads that have several variants declare the rounds and bytes of each; the plan takes the one that is
-//! fastest under the [`Conditions`] that the parties have agreed on. All variants compute the same function, under the
-//! same security; all three parties must follow the same plan.
+//! Operations and heads with several variants declare the rounds and bytes of each; the plan takes the fastest one
+//! under the [`Conditions`] that the parties have agreed on. All variants compute the same function with the same
+//! security; all three parties must follow the same plan.
 
 use std::collections::HashMap;
 
@@ -21,19 +21,19 @@ pub struct Plan {
     argmax: Levels,
 }
 
-/// A search for the largest number of each of several rows.
+/// A search for the largest number in each of several rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Search {
-    /// How many rows.
+    /// Number of rows.
     pub rows: usize,
     /// Numbers in each.
     pub candidates: usize,
-    /// How large they are.
+    /// The width of the numbers.
     pub width: Width,
 }
 
 impl Plan {
-    /// The fastest plan for `samples` samples, in whose outputs something is searched for, or nothing.
+    /// The fastest plan for `samples` samples, with a search in their outputs if there is one.
     pub fn new(graph: &Graph, samples: usize, search: Option<Search>, conditions: Conditions) -> Self {
         let pool =
             |(id, node): (ValueId, &Node)| Some((id, node.op.operation()?.plan(graph, id, samples, conditions)?));
@@ -45,22 +45,22 @@ impl Plan {
         Self { pools, argmax: argmax.unwrap_or_else(|| Levels::all_pairs(1)) }
     }
 
-    /// How the max-pool at `id` is computed, if there is one.
+    /// The variant for the max-pool at `id`, if there is one.
     pub fn pool(&self, id: ValueId) -> Option<&Pool> {
         self.pools.get(&id)
     }
 
-    /// How the largest number is sought; among one where nothing is.
+    /// How the largest number is found; without a search, among one.
     pub fn argmax(&self) -> &Levels {
         &self.argmax
     }
 }
 
-/// Largest group of an argmax in which all pairs are compared, whatever the conditions, which P0 chooses: it bounds the
-/// memory of a session.
+/// Largest group of an argmax in which all pairs are compared. P0 chooses the conditions, and this bounds a session's
+/// memory under any.
 const MAX_ARGMAX_GROUP: usize = 32;
 
-/// Bytes of the differences that are compared at once where most are, 16 each, for any conditions.
+/// The most bytes of differences compared at once, 16 each, under any conditions.
 fn compared_bytes(graph: &Graph, samples: usize, search: Option<Search>) -> u64 {
     let bytes = |node: &Node| {
         let Some((operation, &x)) = node.op.operation().zip(node.inputs.first()) else { return 0 };
@@ -73,8 +73,7 @@ fn compared_bytes(graph: &Graph, samples: usize, search: Option<Search>) -> u64 
     graph.nodes.iter().map(bytes).max().unwrap_or(0).max(argmax)
 }
 
-/// Bytes of all shares that a party holds when each node of the graph has been computed for `samples` samples, the
-/// weights not included.
+/// Bytes of all shares that a party holds after each node of the graph, for `samples` samples, without the weights.
 pub fn live_bytes(graph: &Graph, samples: usize) -> Vec<u64> {
     let size = |node: &Node| match node.op {
         Op::Weight(_) => 0,
@@ -90,13 +89,14 @@ pub fn live_bytes(graph: &Graph, samples: usize) -> Vec<u64> {
     (0..graph.nodes.len()).map(live).collect()
 }
 
-/// About how many bytes a party needs for a session besides the weights, estimated from above.
+/// An upper estimate of the bytes that a party needs for a session besides the weights.
 pub fn session_bytes(graph: &Graph, samples: usize, search: Option<Search>, mode: Mode) -> u64 {
-    /// Messages on their way, and the thread.
+    /// Messages in flight, and the thread.
     const BASE: u64 = 8 << 20;
-    /// Planes, masks and messages of a comparison beside the values compared: measured on whole networks, 10 at most.
+    /// Planes, masks and messages of a comparison, relative to the values compared: at most 10, measured on whole
+    /// networks.
     const FACTOR: u64 = 12;
-    /// Claims that wait for their check, and the check itself: their number is bounded, the layer that exceeds it is not.
+    /// Claims that await their check, and the check itself: their number is bounded, but a single layer may exceed it.
     const CHECK: u64 = 48 << 20;
     let live = live_bytes(graph, samples).into_iter().max().unwrap_or(0);
     let most = live.max(compared_bytes(graph, samples, search)).saturating_mul(FACTOR);

@@ -1,8 +1,8 @@
 //! Pseudorandom secret sharing: correlated randomness without a message.
 //!
-//! Key k_i is known to P_i and P_{i-1}; party P_i holds (k_i, k_{i+1}). F(k, op) is the ChaCha12 key stream of k with nonce
-//! op. An operation index is used once: the counter lives here, every call of [`Prss::next_op`] moves it, and a branch of a
-//! session has keys of its own. Source: Cramer, Damgaard, Ishai, TCC'05; Araki et al., CCS'16.
+//! Key k_i is known to P_i and P_{i-1}; party P_i holds (k_i, k_{i+1}). F(k, op) is the ChaCha12 key stream of k with
+//! nonce op. An operation index is used once: every call of [`Prss::next_op`] advances the counter, and each branch of
+//! a session has its own keys. Source: Cramer, Damgaard, Ishai, TCC'05; Araki et al., CCS'16.
 
 #[cfg(feature = "testing")]
 pub mod tape;
@@ -21,7 +21,7 @@ use tape::{Drawn, Tape};
 /// A key that two parties share for one session.
 pub type Key = Zeroizing<[u8; 32]>;
 
-/// Words of a key stream that are drawn at a time to mask others with: a few KiB, which stay in the first-level cache.
+/// Mask words drawn from a key stream at a time: a few KiB, which stay in the first-level cache.
 const STRIPE: usize = 512;
 
 /// The two key streams of one party in one branch of one session.
@@ -36,7 +36,7 @@ pub struct Prss {
     feature = "testing",
     expect(
         clippy::large_enum_variant,
-        reason = "the product has the first one only, and reads it in the hottest loops"
+        reason = "production has the first variant only, and reads it in the hottest loops"
     )
 )]
 enum Stream {
@@ -53,7 +53,7 @@ impl Stream {
     /// The stream of another branch, whose key is `key`.
     #[cfg_attr(
         not(feature = "testing"),
-        expect(unused_variables, reason = "a tape is told the branch, a key is of one")
+        expect(unused_variables, reason = "a tape needs the branch, a key belongs to one")
     )]
     fn branch(&self, branch: Branch, key: &Key) -> Self {
         match self {
@@ -105,7 +105,8 @@ impl Prss {
         Self { keys, streams, op: 0 }
     }
 
-    /// Draws from what a test has written in place of the streams of k_i and k_{i+1}. There are no keys to derive others from.
+    /// Draws from tapes that a test has written in place of the streams of k_i and k_{i+1}. Without keys, nothing can
+    /// be derived.
     #[cfg(feature = "testing")]
     pub fn of_tapes(own: Tape, next: Tape) -> Self {
         let streams = [own, next].map(|tape| Stream::Tape(tape, Drawn::start(Branch::ROOT, 0)));
@@ -119,12 +120,12 @@ impl Prss {
         Self { keys, streams, op: 0 }
     }
 
-    /// The number of operations so far: public, and equal at all three parties.
+    /// The number of operations so far: public, and the same at all three parties.
     pub fn position(&self) -> u64 {
         self.op
     }
 
-    /// A key for `purpose` alone from each of the two: (from k_i, from k_{i+1}).
+    /// A key for `purpose` alone, derived from k_i and from k_{i+1}.
     pub fn derive(&self, purpose: &[u8]) -> [Key; 2] {
         self.keys.each_ref().map(|key| {
             let mut derived = Zeroizing::new([0; 32]);
@@ -165,7 +166,8 @@ impl Op<'_> {
         self.draw(1, n)
     }
 
-    /// Adds to `words` what [`Op::own`] would return, if `own` is set, and subtracts what [`Op::next`] would return, if `next` is.
+    /// Adds to `words` what [`Op::own`] would return, if `own` is set, and subtracts what [`Op::next`] would return, if
+    /// `next` is.
     ///
     /// # Panics
     /// As those two.

@@ -1,4 +1,4 @@
-//! The three roles and the ring they stand in.
+//! The three roles and the ring they form.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// One of the three parties. `P0 -> P1 -> P2 -> P0` is the direction of [`Role::next`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Role {
-    /// The first party; it also orders the admission of sessions.
+    /// The first party, which also orders the admission of sessions.
     P0,
     /// The second party.
     P1,

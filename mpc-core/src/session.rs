@@ -1,17 +1,18 @@
-//! What names a session and describes it: its security, what it costs, its branches, and the lines that it runs over.
+//! The description of a session: its name, security, cost and branches, and the lines it runs over.
 
 use serde::{Deserialize, Serialize};
 
-/// 32 bytes that name a session or a publication, or are a digest.
+/// 32 bytes: the name of a session or a publication, or a digest.
 pub type Id = [u8; 32];
 
-/// Which adversary an answer is secure against; the stricter one is the greater.
+/// The adversary that an answer is secure against; a stricter mode is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// No party learns anything as long as all follow the protocol and at most one looks at what it sees.
+    /// No party learns anything as long as all follow the protocol and at most one analyses what it sees.
     Passive,
-    /// One party may deviate in any way. It learns nothing, and the answer is right or there is none, except with probability 2^-41.
+    /// One party may deviate in any way. It learns nothing, and the answer is right or there is none, except with
+    /// probability 2^-41.
     #[default]
     Active,
     /// As [`Mode::Active`], with probability 2^-57.
@@ -35,27 +36,27 @@ pub enum Question {
     Label,
     /// Whether inputs 2i and 2i + 1 are of the same person: an answer for each two.
     Same,
-    /// Whether each input is of the person enrolled at that place of the gallery.
+    /// Whether each input is of the person enrolled at `place` in the gallery.
     Is {
-        /// [`gallery_digest`](crate::wire::peer::gallery_digest) of the list that the client has seen.
+        /// [`gallery_digest`](crate::wire::peer::gallery_digest) of the gallery that the client has seen.
         gallery: Id,
         /// The place.
         place: u32,
     },
     /// Of which person in the gallery each input is, or of none.
     Who {
-        /// As for [`Question::Is`].
+        /// As in [`Question::Is`].
         gallery: Id,
     },
     /// Nothing: keep the mean of all inputs as a template.
     Enrol,
-    /// What an enclosed network computes of each input; the only question about one.
+    /// The output of an enclosed network for each input; the only question about such a network.
     Output,
 }
 
 impl Question {
-    /// The weakest security that it is computed with, whatever the client asks for: what the parties keep is used in later sessions,
-    /// of any security.
+    /// The weakest security for this question, whatever the client asks for: a kept template serves later sessions of
+    /// any security.
     pub fn minimum(&self) -> Mode {
         match self {
             Self::Enrol => Mode::Active,
@@ -64,8 +65,8 @@ impl Question {
     }
 }
 
-/// Where in the tree of [`Party::join`](crate::party::Party::join) a piece of a session runs: the root is 0, child s of branch b
-/// is 16 b + s + 1. Each branch has its own streams and its own PRSS keys.
+/// The place of a piece of a session in the tree of [`Party::join`](crate::party::Party::join): the root is 0, child s
+/// of branch b is 16 b + s + 1. Each branch has its own streams and its own PRSS keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Branch(pub u64);
 
@@ -83,21 +84,21 @@ impl Branch {
     }
 }
 
-/// What a piece of a protocol cost this party.
+/// The cost of a piece of a protocol to this party.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Meter {
-    /// Rounds: messages that had to wait for each other. Branches of a join count as the longest of them.
+    /// Rounds: messages that had to wait for each other. The branches of a join count as the longest one.
     pub rounds: u64,
     /// Payload bytes that this party sent to both peers.
     pub bytes_sent: u64,
 }
 
-/// The lines between the parties, at their slowest.
+/// The slowest of the lines between the parties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conditions {
     /// Microseconds from sending a small message to its arrival in the receiving thread.
     pub latency_us: u32,
-    /// Megabits per second that a party can send to one other.
+    /// Megabits per second that one party can send to another.
     pub rate_mbit: u32,
 }
 
@@ -105,10 +106,12 @@ impl Conditions {
     /// Three processes on one machine.
     pub const LOOPBACK: Self = Self { latency_us: 80, rate_mbit: 8000 };
 
-    /// 0.2 ms there and back, 1 Gbit/s.
+    /// 0.2 ms round trip, 1 Gbit/s.
+    #[cfg(feature = "testing")]
     pub const LAN: Self = Self { latency_us: 150, rate_mbit: 1000 };
 
-    /// 40 ms there and back, 100 Mbit/s.
+    /// 40 ms round trip, 100 Mbit/s.
+    #[cfg(feature = "testing")]
     pub const WAN: Self = Self { latency_us: 20_000, rate_mbit: 100 };
 }
 
@@ -118,11 +121,11 @@ impl Default for Conditions {
     }
 }
 
-/// What the parties have measured.
+/// A joint measurement by the parties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Measured {
     /// The lines.
     pub conditions: Conditions,
-    /// Microseconds for the reference work, `network::lines::reference_work`, while the peers do the same.
+    /// Microseconds for `network::lines::reference_work` while the peers do the same.
     pub work_us: u32,
 }

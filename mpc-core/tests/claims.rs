@@ -41,7 +41,7 @@ fn assert_elementwise<D: Domain, W: Word>(operands: [&Operands<D, W>; 3]) {
     assert!(x.iter().zip(&y).zip(&z).all(|((&x, &y), &z)| D::mul(x, y) == z), "a false claim");
 }
 
-fn words(t: &Tensor<u64>) -> &[u64] {
+fn elements(t: &Tensor<u64>) -> &[u64] {
     t.as_slice().expect("standard layout")
 }
 
@@ -56,14 +56,14 @@ fn check(claim: &[Claim; 3]) -> (&'static str, usize) {
             let [x, y, z] = clear::<Arithmetic, u64>([a, b, c]);
             let mut product = vec![0; z.len()];
             let shape = [x.shape()[0], x.shape()[1], y.shape()[1]];
-            kernel.gemm(shape, words(&x), words(&y), &mut product);
-            assert_eq!(words(&z), product);
+            kernel.gemm(shape, elements(&x), elements(&y), &mut product);
+            assert_eq!(elements(&z), product);
         }
         [Claim::Conv(g, a), Claim::Conv(_, b), Claim::Conv(_, c)] => {
             let [x, y, z] = clear::<Arithmetic, u64>([a, b, c]);
             let mut product = vec![0; z.len()];
-            kernel.conv(g, x.shape()[0], words(&x), words(&y), &mut product);
-            assert_eq!(words(&z), product);
+            kernel.conv(g, x.shape()[0], elements(&x), elements(&y), &mut product);
+            assert_eq!(elements(&z), product);
         }
         other => panic!("the parties recorded different claims: {other:?}"),
     }

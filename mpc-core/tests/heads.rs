@@ -5,40 +5,19 @@ use std::slice::from_ref;
 use mpc_core::Party;
 use mpc_core::inference::head::{Head, Output, Templates, Told};
 use mpc_core::inference::secure::{Weights, evaluate};
+use mpc_core::model::Manifest;
 use mpc_core::model::manifest::Reveal;
-use mpc_core::model::op::SumWindows;
-use mpc_core::model::{Bound, Facts, Graph, Manifest, Node, Op, Source};
 use mpc_core::protocol::unit::{max_bits, unit};
 use mpc_core::ring::{Arithmetic, Boolean, Tensor, fixed};
 use mpc_core::session::{Conditions, Mode};
 use mpc_core::sharing::{ArithmeticShare, Share, reconstruct};
-use mpc_core::testing::{deal, deal_ranged, parties, revealed, run_verified, three_parties};
+use mpc_core::testing::{deal, deal_ranged, identity, parties, revealed, run_verified, three_parties};
 use mpc_core::wire::message::Question;
 use proptest::prelude::*;
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
 const MODES: [Mode; 2] = [Mode::Passive, Mode::Active];
-
-/// A graph that hands its input, `size` numbers a window, to the head; windows are added up.
-fn identity(size: usize, bits: u32, windows: u32) -> Graph {
-    let facts =
-        |bits| Facts { shape: vec![size], batched: true, frac_bits: 16, bound: Bound { bits, source: Source::Proved } };
-    let node = |name: &str, op, inputs: &[usize], bits| Node {
-        name: name.into(),
-        op,
-        inputs: inputs.to_vec(),
-        facts: facts(bits),
-    };
-    let nodes = vec![
-        // What could be dealt is larger than the rows are that these tests deal.
-        node("input", Op::Input, &[], bits + 2),
-        node("windows", Op::SumWindows(SumWindows { max: windows }), &[0], bits + windows.ilog2()),
-    ];
-    let graph = Graph { nodes, weights: Vec::new(), outputs: vec![1] };
-    graph.validate().expect("a valid graph");
-    graph
-}
 
 struct Random(ChaCha12Rng);
 
@@ -78,7 +57,7 @@ fn run(
     head: impl for<'a> Fn(&'a Templates) -> Head<'a> + Sync,
 ) -> [Output; 3] {
     let (size, most) = (rows[0].len(), windows.iter().copied().max().unwrap_or(1));
-    let graph = identity(size, 22, most);
+    let graph = identity(size, most);
     let input = deal_ranged(&encode(rows, &[rows.len(), size]), graph.input_range());
     let dealt: Vec<[ArithmeticShare; 3]> =
         templates.iter().map(|row| deal(&encode(std::slice::from_ref(row), &[size]))).collect();
@@ -250,7 +229,7 @@ fn questions_that_do_not_suit_the_model_are_refused() {
         Manifest::parse(&text("face", "[\"same\", \"different\"]", "[embedding]\nsize = 2\nthreshold = 0.5")).unwrap();
     let one = Templates::rehearsed(2, 1);
     let (gallery, some) = ([0; 32], Some(&one));
-    let graph = identity(2, 22, 1);
+    let graph = identity(2, 1);
     let head =
         |question: Question, manifest, inputs, templates| Head::new(&question, manifest, &graph, inputs, templates);
     assert!(matches!(head(Question::Label, &labels, 1, None).unwrap(), Head::Label { unknown: Some(_) }));

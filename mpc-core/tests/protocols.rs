@@ -189,7 +189,7 @@ fn select_takes_either_side() {
     let (a, b) = (tensor(&[4], vec![1u64, 2, 3, 4]), tensor(&[4], vec![50u64, 60, 70, 80]));
     let (y, _) = run::<Arithmetic, u64, Arithmetic, u64>(6, &[a, b], |p, s| {
         let bit = Share::<Boolean, u64>::public(p.role(), &tensor(&[1, 1], vec![0b0110]));
-        convert::select(p, &bit, &s[0], &s[1])
+        mpc_core::testing::protocols::select(p, &bit, &s[0], &s[1])
     });
     assert_eq!(y.as_slice().unwrap(), [50, 2, 3, 80]);
 }
@@ -198,7 +198,7 @@ fn select_takes_either_side() {
 fn masked_opening_is_the_value_plus_the_mask() {
     let x = tensor(&[100], (0..100u64).map(|i| i * i).collect());
     let (y, meters) = run::<Arithmetic, u64, Arithmetic, u64>(7, std::slice::from_ref(&x), |p, s| {
-        let (opened, mask) = open::open_masked(p, &s[0])?;
+        let (opened, mask) = mpc_core::testing::protocols::open_masked(p, &s[0])?;
         Ok(Share::public(p.role(), &opened).sub(&mask))
     });
     assert_eq!(y, x);

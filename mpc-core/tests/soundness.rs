@@ -16,7 +16,7 @@ use mpc_core::security::{Active, Checks, Parameters};
 use mpc_core::session::Branch;
 use mpc_core::sharing::Share;
 use mpc_core::testing::chosen::{self, Chosen};
-use mpc_core::testing::fault::{Action, Corrupt, Place, Recording, Script, run_verified_with_cheater};
+use mpc_core::testing::fault::{Corrupt, Place, Recording, Script, Tampering, run_verified_with_cheater};
 use mpc_core::testing::{deal, mesh, party};
 use mpc_core::{Error, Party, Result, Role};
 use ndarray::IxDyn;
@@ -80,7 +80,8 @@ fn passes<E: Extension<Domain = Arithmetic, Word = u64>>(
     let numbers = |shape: &[usize]| Tensor::from_shape_fn(IxDyn(shape), |i| (i[0] as u64 + 3) << 20 | 7);
     let [x, y]: [[Share<Arithmetic, u64>; 3]; 2] = shapes.map(|shape| deal(&numbers(shape)));
     let place = |position| Place { branch: Branch::ROOT, to: cheater.prev(), position };
-    let script: Script = errors.iter().enumerate().map(|(i, error)| (place(i), Action::Add(error.clone()))).collect();
+    let script: Script =
+        errors.iter().enumerate().map(|(i, error)| (place(i), Tampering::Add(error.clone()))).collect();
     let parties = mesh().map(|network| {
         let security = Box::new(Active::<Only<E>>::new(&[0; 32]));
         if network.role() != cheater {

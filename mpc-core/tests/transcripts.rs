@@ -14,7 +14,7 @@ use mpc_core::protocol::compare::Width;
 use mpc_core::protocol::thresholds::reached;
 use mpc_core::protocol::winner::Levels;
 use mpc_core::protocol::{
-    argmax::argmax, compare, convert, lift::lift, open, pool, product, relu::relu, round::round, truncate::truncate,
+    argmax::argmax, compare, convert, lift::lift, pool, product, relu::relu, round::round, truncate::truncate,
 };
 use mpc_core::ring::{Arithmetic, Boolean, Domain, Tensor, Word};
 use mpc_core::security::Passive;
@@ -213,7 +213,7 @@ fn thresholds() {
 #[test]
 fn masked_opening() {
     assert_private("open_masked", &nibbles(), &[SAMPLES], |p, s: &[Share<Arithmetic, u8>]| {
-        open::open_masked(p, &s[0]).map(drop)
+        mpc_core::testing::protocols::open_masked(p, &s[0]).map(drop)
     });
 }
 
@@ -230,7 +230,7 @@ fn careless_protocols_are_found() {
     };
     let mask_used_twice = |p: &mut Party, s: &[Share<Arithmetic, u8>]| {
         let role = p.role();
-        let mask = open::random::<Arithmetic, u8>(p, &[SAMPLES]);
+        let mask = mpc_core::testing::protocols::random::<Arithmetic, u8>(p, &[SAMPLES]);
         for share in [&s[0], &s[0].scale(3)] {
             let masked = share.add(&mask);
             tell(p, role.next(), masked.own().as_slice().expect("standard layout"))?;

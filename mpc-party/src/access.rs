@@ -1,7 +1,7 @@
 //! Recognises callers and holds them to their rights and limits.
 //!
-//! Every party judges each request by its own configuration, so that none can let anybody in alone. Whoever is not
-//! listed has no principal; tenants do not see each other's models.
+//! Every party judges each request by its own configuration, so that no party alone can admit anybody. An unlisted
+//! caller has no principal; tenants do not see each other's models.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -66,11 +66,11 @@ pub(crate) struct Who {
 
 /// The holder of a caller's key.
 pub(crate) enum Standing {
-    /// A client that is listed, or anybody where that is allowed.
+    /// A listed client, or any client where the configuration allows it.
     Client(Arc<Principal>),
-    /// This party's own: its operator.
+    /// This party's own operator.
     Operator,
-    /// Another party's, which asks how this one is.
+    /// Another party, which asks for this one's status.
     Peer(Role),
 }
 
@@ -93,7 +93,7 @@ impl Who {
     }
 }
 
-/// A client whose key is known, and what is left of its share of this party.
+/// A client whose key is known, with its rights and what is left of its limits.
 pub(crate) struct Principal {
     /// Its name, for people and logs.
     pub(crate) name: String,
@@ -139,7 +139,7 @@ impl Principal {
     /// Counts a request.
     ///
     /// # Errors
-    /// There were too many; how long to wait.
+    /// There were too many; the reason says how long to wait.
     pub(crate) fn count_request(&self) -> Result<(), Refusal> {
         self.rate.check().map_err(|early| {
             let wait = early.wait_time_from(DefaultClock::default().now()).as_secs_f64().max(0.001);
@@ -149,7 +149,7 @@ impl Principal {
         })
     }
 
-    /// A place among this client's requests that wait or run, until it is dropped.
+    /// A place among this client's waiting and running requests, held until dropped.
     ///
     /// # Errors
     /// All places are taken.
@@ -163,7 +163,7 @@ impl Principal {
     }
 }
 
-/// Everybody who may come in, as the configuration in force says.
+/// The callers that the configuration in force admits.
 pub(crate) struct Access {
     mesh: Mesh,
     listed: watch::Sender<Listed>,
@@ -176,7 +176,7 @@ impl Access {
         Self { mesh, listed: watch::Sender::new(Listed::new(config)), stamps: Stamps::default() }
     }
 
-    /// The holder of this key, if that caller may come in now.
+    /// The holder of this key, if the caller may come in now.
     pub(crate) fn recognise(&self, key: Fingerprint) -> Option<Who> {
         let own = || (key == self.mesh.identity().fingerprint()).then_some(Standing::Operator);
         let peer = || self.mesh.role_of(key).map(Standing::Peer);
@@ -193,7 +193,7 @@ impl Access {
         self.stamps.check(client, stamp, SystemTime::now())
     }
 
-    /// Tells when callers are to be recognised anew.
+    /// Signals that callers must be recognised again.
     pub(crate) fn changes(&self) -> watch::Receiver<Listed> {
         self.listed.subscribe()
     }
@@ -203,7 +203,7 @@ impl Access {
         self.listed.send_replace(Listed::new(config));
     }
 
-    /// Has callers recognised anew, since the key of a party may have come or gone.
+    /// Has callers recognised again, since a party's key may have been added or removed.
     pub(crate) fn replace_parties(&self) {
         self.listed.send_modify(|_| {});
     }
@@ -265,7 +265,9 @@ impl Stamps {
         }
         match seen.insert((client, stamp.request), issued + 2 * Stamp::VALID) {
             None => Ok(()),
-            Some(_) => Err(Code::Replayed.because("this request was made before; ask anew instead of repeating it")),
+            Some(_) => {
+                Err(Code::Replayed.because("this request was made before; make a new one instead of repeating it"))
+            }
         }
     }
 }
@@ -308,7 +310,7 @@ mod tests {
             assert!(refused.code == Code::Clock && refused.reason.contains(said), "{refused:?}");
         }
         assert!(stamps.check(alice, &stamp(2, u64::MAX), now).is_err());
-        // Forgotten only when it would be refused for its age: a stamp from a clock that is ahead is valid for longer.
+        // A stamp is forgotten only when its age alone refuses it: one from a clock that is ahead is valid for longer.
         let later = now + 2 * Stamp::VALID;
         for request in 3..200 {
             assert_eq!(stamps.check(alice, &stamp(request, 1_000_600), later), Ok(()));

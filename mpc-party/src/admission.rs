@@ -1,15 +1,15 @@
 //! Admission: the three parties agree which requests run, each as a session of the three, and in which order they
 //! start.
 //!
-//! The client sends its request to each party. P0 proposes every request that it got to P1 and P2, which match it with
-//! the request that they got; once both accept, the request waits in P0's queue and P0 commits it when a place is free.
-//! Were the three limits independent, P0 could run session A while P1 ran B, each waiting for the other for ever. A
-//! request that was not sent to all three holds no place.
+//! The client sends its request to each party. P0 proposes every request it received to P1 and P2, which match it with
+//! the request they received; once both accept, the request waits in P0's queue and P0 commits it when a place is free.
+//! With three independent limits, P0 could run session A while P1 ran B, each waiting for the other forever. A request
+//! that was not sent to all three holds no place.
 //!
 //! Memory follows the same order: P0 waits until the memory that a session may need is free, then commits. P1 and P2
-//! may allow less than P0, or be a moment behind it; they wait for their own memory when the commit arrives, but never
-//! longer than half of the time that a peer would wait for them, so that two sessions that hold what the other needs
-//! end instead of waiting for ever.
+//! may allow less than P0, or lag a moment behind it. They wait for their own memory when the commit arrives, but at
+//! most half as long as a peer would wait for them, so that two sessions that hold what the other needs end instead of
+//! waiting forever.
 
 mod capacity;
 mod follow;
@@ -40,15 +40,15 @@ use crate::lines::Lines;
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Limit;
 
-/// A session that all three parties agreed on.
+/// A session that all three parties have agreed on.
 pub(crate) struct Admitted {
     /// Its name.
     pub(crate) session: Id,
-    /// Its place at P0, to be kept until it ends.
+    /// The session's place at P0, held until it ends.
     _place: Option<OwnedSemaphorePermit>,
-    /// The memory of this party that it may need, to be kept until it ends.
+    /// The memory at this party that the session may need, held until it ends.
     _memory: Option<OwnedSemaphorePermit>,
-    /// The lines that all three plan it for.
+    /// The conditions that all three plan for.
     pub(crate) conditions: Conditions,
 }
 
@@ -77,7 +77,7 @@ impl Admission {
         Self { cell, lines, intake, telemetry, capacity, matching, queued: AtomicU32::new(0) }
     }
 
-    /// Admits nothing more: what waits in P0's queue is refused, and so are proposals for requests that are not here.
+    /// Stops admitting: refuses what waits in P0's queue, and proposals for requests that have not arrived.
     pub(crate) fn stop(&self) {
         self.intake.stop();
         self.capacity.close();
@@ -93,8 +93,8 @@ impl Admission {
         self.capacity.reserved_mib()
     }
 
-    /// Waits until all three parties have the same request of the same client and admit it. A session that is to run
-    /// for long says how many MiB it may need; it gets that memory, and one of P0's places.
+    /// Waits until all three parties have the same request from the same client and admit it. A session that computes
+    /// states how many MiB it may need; it gets that memory, and one of P0's places.
     ///
     /// # Errors
     /// Which party refuses, and why.

@@ -1,17 +1,17 @@
 //! All three parties have the same models in service.
 //!
-//! P0 says when a change is made, and nothing else. It sends its list to P1 and P2 when they connect
-//! and after each change. A follower (P1 or P2) takes over a list with a greater revision only where
+//! P0 decides only when a change is made. It sends its list to P1 and P2 when they connect and after each change. A
+//! follower (P1 or P2) adopts a list with a greater revision only if
 //!
-//! 1. it is the very list that the follower has prepared, for a change that it has checked itself and that all three
-//!    have compared; or
-//! 2. the other follower, asked over the connection between the two, has exactly that list in service. So it catches up
-//!    on what it has missed.
+//! 1. the follower has prepared this very list, for a change that it has checked itself and that all three have
+//!    compared; or
+//! 2. the other follower, asked directly, has exactly this list in service. In this way a follower catches up on what
+//!    it has missed.
 //!
-//! Where at most one party is corrupt, two that name the same list include an honest one, and by 1 nothing enters the
-//! list of an honest party but what a client has asked of it that may. Lists only move forward: two peers with a later
-//! one than P0 show that P0's store was set back, and P0 takes over what both say, if they say the same. A party that
-//! was set back lacks what came since; it says so, and publishing those models again repairs it.
+//! If at most one party is corrupt, two that name the same list include an honest one, and by 1 an honest party's list
+//! gains only what an authorised client has asked of it. Lists only move forward: two peers with a later list than P0's
+//! show that P0's store was set back, and P0 adopts their list if both have the same. A party that was set back lacks
+//! what came since; it reports that, and publishing those models again repairs it.
 //!
 //! The argument is in `docs/protocols.md`, "What is in service".
 
@@ -53,7 +53,7 @@ impl Agreement {
         self.problem.lock().clone()
     }
 
-    /// P0's side, as long as the party serves: whenever a peer connects.
+    /// P0's side while the party serves: settles whenever a peer connects.
     pub(crate) async fn keep(&self) {
         let [mut p1, mut p2] = [Role::P1, Role::P2].map(|peer| self.cell.connections(peer));
         loop {
@@ -61,7 +61,7 @@ impl Agreement {
                 () = p1.next() => {}
                 () = p2.next() => {}
             }
-            // As long as one is not connected there is nobody to agree with; when it is, this wakes up again.
+            // Agreement needs both peers; this wakes up again when a missing one connects.
             while self.cell.is_connected(Role::P1) && self.cell.is_connected(Role::P2) {
                 let settled = {
                     let _alone = self.catalog.change().await;
@@ -78,7 +78,7 @@ impl Agreement {
     /// P0 sends its list to both peers until all have the same. The caller holds [`Catalog::change`].
     ///
     /// # Errors
-    /// Which party has another one, or cannot be asked.
+    /// The party that has another list, or cannot be asked.
     pub(crate) async fn settle(&self) -> Result<(), Refusal> {
         let settled = self.try_settle().await;
         let mut problem = self.problem.lock();
@@ -95,7 +95,7 @@ impl Agreement {
         let ours = self.catalog.agreed();
         let mut theirs = self.send(&ours).await?;
         if theirs[0] != theirs[1] && theirs.contains(&ours) {
-            // The other one may have asked this one a moment too early.
+            // A follower may have asked the other one a moment too early.
             theirs = self.send(&ours).await?;
         }
         let [p1, p2] = theirs;
@@ -106,7 +106,7 @@ impl Agreement {
             warn!(
                 ours = ours.revision,
                 theirs = p1.revision,
-                "this store was set back; taking over what both peers have in service"
+                "this store was set back; adopting the list that both peers have in service"
             );
             return self.catalog.apply(p1).await.map_err(|error| Code::Internal.because(format!("{error}")));
         }
@@ -118,7 +118,7 @@ impl Agreement {
         )))
     }
 
-    /// Sends P0's list to both peers; theirs.
+    /// Sends P0's list to both peers; returns theirs.
     async fn send(&self, list: &List) -> Result<[List; 2], Refusal> {
         let send = |peer| self.ask(peer, PeerRequest::Catalog(list.clone()));
         let (p1, p2) = tokio::join!(send(Role::P1), send(Role::P2));
@@ -146,11 +146,11 @@ impl Agreement {
             warn!(reason, "the parties do not agree on what is in service");
         }
         *self.problem.lock() = problem;
-        // Where P0 is gone, it asks again when it is back.
+        // If P0 is gone, it asks again when it is back.
         drop(stream::send(&mut send, &self.catalog.agreed()).await);
     }
 
-    /// Takes over P0's list, if that may be.
+    /// Adopts P0's list, if the rules allow it.
     async fn follow(&self, list: List) -> Result<(), String> {
         let ours = self.catalog.agreed();
         let (p0, here) = (list.revision, ours.revision);
@@ -174,7 +174,7 @@ impl Agreement {
     /// Checks that the other follower has this list in service.
     async fn confirm(&self, list: &List) -> Result<(), String> {
         let other = if self.cell.role() == Role::P1 { Role::P2 } else { Role::P1 };
-        // After a start P0 may be there a moment before the other one.
+        // After a start P0 may connect a moment before the other follower.
         drop(self.cell.connected(self.cell.wait() / 2).await);
         let asked = self.ask(other, PeerRequest::InService).await;
         let theirs: Id = asked.map_err(|refusal| refusal.reason)?;
@@ -191,7 +191,7 @@ impl Agreement {
     /// Tells a peer what is in service here.
     pub(crate) async fn say(&self, mut send: SendStream) {
         if let Ok(digest) = self.catalog.agreed().digest() {
-            // Where the peer is gone, it asks again when it is back.
+            // If the peer is gone, it asks again when it is back.
             drop(stream::send(&mut send, &digest).await);
         }
     }

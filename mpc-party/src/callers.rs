@@ -1,4 +1,4 @@
-//! Serves callers: recognises them, and dispatches each request to whoever serves it.
+//! Serves callers: recognises them, and dispatches each request to the owner that serves it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mpc_core::network::stream;
 use mpc_core::session::Mode;
 use mpc_core::wire::message::{
-    Action, Change, Code, Evaluate, MAX_CONTROL, PROBE_BYTES, Question, Reply, Request, Stamp, Task,
+    Action, Change, Code, Evaluate, MAX_CONTROL, Maintenance, PROBE_BYTES, Question, Reply, Request, Stamp,
 };
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -39,12 +39,13 @@ pub(crate) struct Callers {
     pub(crate) changes: Arc<Changes>,
     pub(crate) overview: Overview,
     pub(crate) limits: Limits,
-    /// The weakest security that the party takes part in, for clients to know.
+    /// The weakest security that the party accepts, as clients are told.
     pub(crate) minimum: Mode,
 }
 
 impl Callers {
-    /// Serves a connection until the caller closes it, or is no longer listed and its last requests have ended.
+    /// Serves a connection until the caller closes it, or until the caller is no longer listed and its last requests
+    /// have ended.
     pub(crate) async fn serve(self: Arc<Self>, caller: impl Caller) {
         let (fingerprint, from) = (caller.key(), caller.address());
         debug!(%fingerprint, %from, "connected");
@@ -58,12 +59,12 @@ impl Callers {
                         return running.detach_all();
                     };
                     let client = who.name();
-                    // Of the highest level, so that every line has it whatever `log.level` says.
+                    // At the highest level, so that every line has the span under any `log.level`.
                     let span = error_span!("request", client, session = Empty, model = Empty);
                     let conversation = Conversation::new(who, send, recv);
                     running.spawn(self.clone().converse(conversation).instrument(span));
                 }
-                // The caller is judged anew.
+                // Recognise the caller again.
                 _ = access.changed() => {}
                 Some(_) = running.join_next() => {}
             }
@@ -89,11 +90,12 @@ impl Callers {
             tokio::spawn(async move { admission.refuse(ticket, refusal).await });
         }
         if let Some(reply) = ended.err().and_then(Ended::into_reply) {
-            // A caller that is gone by now does not need the reason.
+            // A caller that has left does not need the reason.
             drop(conversation.say(&reply).await);
         }
         if conversation.send.finish().is_ok() {
-            // Until the caller has everything, so that a connection or a party that is closed next does not cut it off.
+            // Wait until the caller has everything, so that closing the connection or the party next does not cut it
+            // off.
             drop(timeout(self.limits.wait(), conversation.send.stopped()).await);
         }
     }
@@ -101,7 +103,7 @@ impl Callers {
     /// Reads the request and has it served.
     async fn dispatch(&self, conversation: &mut Conversation) -> Result<(), Ended> {
         if let Standing::Client(principal) = &conversation.who.standing {
-            // Before anything is read, so that what cannot be read counts too.
+            // Count before reading, so that unreadable requests count too.
             principal.count_request()?;
         }
         let first = timeout(self.limits.wait(), stream::receive_first(&mut conversation.recv, MAX_CONTROL)).await;
@@ -175,19 +177,18 @@ impl Callers {
             Request::Probe => self.probe(conversation).await,
             Request::Operate(task) if own => self.operate(task, conversation).await,
             _ => {
-                let reason =
-                    "a party may ask how this one is, and measure the line; its operator may also look after the store";
+                let reason = "a party may ask for this one's status and measure the line; its operator may also maintain the store";
                 Err(Code::NoRight.because(reason).into())
             }
         }
     }
 
     /// Works on the store for the operator.
-    async fn operate(&self, task: Task, conversation: &mut Conversation) -> Result<(), Ended> {
+    async fn operate(&self, task: Maintenance, conversation: &mut Conversation) -> Result<(), Ended> {
         let store = self.catalog.store();
         let work = tokio::task::spawn_blocking(move || match task {
-            Task::Backup { to } => store.backup(Path::new(&to)).map(|()| vec![format!("wrote {to}")]),
-            Task::Verify => store.verify().and_then(Verification::into_lines),
+            Maintenance::Backup { to } => store.backup(Path::new(&to)).map(|()| vec![format!("wrote {to}")]),
+            Maintenance::Verify => store.verify().and_then(Verification::into_lines),
         });
         let lines = work.await.map_err(|_| Ended::panicked())?.map_err(Ended::failed)?;
         conversation.say(&Reply::Operated { lines }).await

@@ -1,8 +1,7 @@
 //! The models in service: decoded once, shared by all sessions, and kept in the share store.
 //!
-//! One [list](List) says what is in service, the same at all three parties; `agreement` keeps it the same. A
-//! publication on the list whose share is not here, or damaged, is *missing*: this party does not serve it, and says
-//! so.
+//! One [list](List) says what is in service; `agreement` keeps it the same at all three parties. A publication on the
+//! list whose share is absent or damaged here is *missing*: this party does not serve it, and reports that.
 
 mod changing;
 mod uploading;
@@ -27,13 +26,13 @@ use crate::gallery::Gallery;
 use crate::model::{Description, Model};
 use crate::store::{Header, Result, Store, StoreError, TemplateKey};
 
-/// Uploads that nobody has put into service are forgotten after this time.
+/// Uploads that nobody has put into service are deleted after this time.
 const UPLOAD_KEPT: Duration = Duration::from_secs(24 * 3600);
 
-/// Templates that no change has made part of a gallery are forgotten after this time.
+/// Templates that no change has made part of a gallery are deleted after this time.
 const TEMPLATE_KEPT: Duration = Duration::from_secs(3600);
 
-/// Most templates that wait for such a change.
+/// Maximum number of templates that wait for such a change.
 const TEMPLATES_WAITING: usize = 256;
 
 /// The models in service and their store.
@@ -51,14 +50,14 @@ pub(crate) struct Catalog {
 #[derive(Default)]
 struct Inner {
     list: List,
-    /// The list that may follow it.
+    /// The list prepared to follow it.
     prepared: Option<Prepared>,
     models: HashMap<Id, Arc<Model>>,
     /// Why a publication on the list is not served here.
     missing: HashMap<Id, String>,
     /// The galleries of models that compare; or why one cannot be used here.
     galleries: HashMap<Id, Result<Arc<Gallery>, String>>,
-    /// Out of service, but sessions that name them may still come for a while: others switch a moment later.
+    /// Models out of service that sessions may still name for a while: other parties switch a moment later.
     draining: Vec<(Instant, Arc<Model>)>,
 }
 
@@ -66,7 +65,7 @@ impl Catalog {
     /// Loads everything in service.
     ///
     /// # Errors
-    /// The database cannot be read. A single damaged publication is missing, and no error.
+    /// The database cannot be read. A single damaged publication counts as missing, not as an error.
     pub(crate) fn open(store: Store, limits: &Limits) -> Result<Self> {
         let list = store.catalog()?;
         let catalog = Self {
@@ -77,7 +76,7 @@ impl Catalog {
             uploading: Mutex::default(),
             waiting: Mutex::default(),
         };
-        // One that another list has overtaken is of no use.
+        // A prepared list that another has overtaken is useless.
         let prepared = catalog.store.prepared()?.filter(|next| next.revision > list.revision);
         catalog.forget_old_uploads(&list, prepared.as_ref())?;
         let listed: HashSet<TemplateKey> = templates(&list).collect();
@@ -113,7 +112,7 @@ impl Catalog {
         self.lock().list.clone()
     }
 
-    /// One line for each model that should be served here and is not.
+    /// One line for each model in service that this party does not serve.
     pub(crate) fn missing(&self) -> Vec<String> {
         let inner = self.lock();
         let problem = |entry: &Entry| {
@@ -177,7 +176,7 @@ impl Catalog {
         model.filter(|model| model.tenant == tenant).cloned()
     }
 
-    /// Checks an upload before its share is read; the model's name.
+    /// Checks an upload before its share is read; returns the model's name.
     ///
     /// # Errors
     /// The description is wrong, or the party has no room.
@@ -203,7 +202,7 @@ impl Catalog {
         Ok(description.manifest.name)
     }
 
-    /// Begins an upload or goes on with it.
+    /// Begins or resumes an upload.
     ///
     /// # Errors
     /// The same publication is being uploaded now, or the store cannot take it.
@@ -236,7 +235,7 @@ impl Catalog {
         self.load_now(tenant, None, publication)
     }
 
-    /// Makes `list` what is in service, on disk and then in memory. Publications that leave the list are forgotten. The
+    /// Puts `list` into service, on disk and then in memory. Publications that leave the list are deleted. The
     /// caller holds [`Catalog::change`].
     ///
     /// # Errors
@@ -262,12 +261,12 @@ impl Catalog {
         inner.draining.extend(leaving);
         (inner.list, inner.models, inner.missing, inner.galleries) = (list, models, missing, galleries);
         drop(inner);
-        // Where the client no longer waits, nobody hears of it.
+        // If the client no longer waits, nobody is told.
         let _ = made.map(|made| made.send(()));
         Ok(())
     }
 
-    /// The models on a list, those in memory as they are.
+    /// The models on a list; those in memory are reused.
     fn load_all(&self, list: &List) -> (HashMap<Id, Arc<Model>>, HashMap<Id, String>) {
         let (mut models, mut missing) = (HashMap::new(), HashMap::new());
         for entry in &list.entries {
@@ -286,7 +285,7 @@ impl Catalog {
         (models, missing)
     }
 
-    /// The galleries of the models on a list that compare, those in memory as they are.
+    /// The galleries of the models on a list that compare; those in memory are reused.
     fn load_galleries(
         &self,
         list: &List,
@@ -315,7 +314,7 @@ impl Catalog {
         templates(before).filter(|key| !listed.contains(key)).chain(self.expired_templates()).collect()
     }
 
-    /// Templates that have waited too long; they wait no more.
+    /// Removes and returns the templates that have waited too long.
     fn expired_templates(&self) -> Vec<TemplateKey> {
         self.waiting().extract_if(|_, since| since.elapsed() > TEMPLATE_KEPT).map(|(key, _)| key).collect()
     }
@@ -353,7 +352,7 @@ impl Catalog {
         self.store.remove(&forget.map(|(id, _)| id).collect::<Vec<_>>())
     }
 
-    /// Work on the store, on a thread that may wait for the disk.
+    /// Runs work on the store, on a thread that may wait for the disk.
     async fn stored<T: Send + 'static>(&self, work: impl FnOnce(&Store) -> Result<T> + Send + 'static) -> Result<T> {
         let store = self.store.clone();
         tokio::task::spawn_blocking(move || work(&store)).await.unwrap_or_else(|_| Err(interrupted()))
@@ -373,12 +372,12 @@ fn templates(list: &List) -> impl Iterator<Item = TemplateKey> {
     list.entries.iter().flat_map(|entry| entry.gallery.iter().map(|enrolled| (entry.publication, enrolled.template)))
 }
 
-/// The store cannot do what it should.
+/// The refusal for an error of the store.
 fn fault(error: &StoreError) -> Refusal {
     Code::Internal.because(error.to_string())
 }
 
-/// A thread that worked on the store ended in a bug, or with the party.
+/// The error where a thread that worked on the store panicked, or ended with the party.
 fn interrupted() -> StoreError {
     StoreError::Refused("the work on the store was interrupted".into())
 }

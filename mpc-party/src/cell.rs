@@ -1,5 +1,5 @@
-//! The cell: this worker and the two workers, one at each peer, that it computes with. Worker i of each party talks to
-//! worker i of the others only, so nothing above this module knows how a peer is reached.
+//! The cell: this worker and the two workers, one at each peer, that it computes with. Worker i of each party talks
+//! only to worker i of the others. No module above this one knows how a peer is reached.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    /// Over the connections of `mesh`; nobody waits longer than `wait` for a peer's next message.
+    /// A cell over the connections of `mesh`, in which no wait for a peer's next message exceeds `wait`.
     pub(crate) fn new(mesh: Mesh, wait: Duration) -> Self {
         Self { mesh, wait }
     }
@@ -43,7 +43,7 @@ impl Cell {
         self.wait
     }
 
-    /// Whether the connection to a peer stands.
+    /// Whether a peer is connected.
     pub(crate) fn is_connected(&self, peer: Role) -> bool {
         self.mesh.is_connected(peer)
     }
@@ -56,12 +56,12 @@ impl Cell {
         self.mesh.connected(deadline).await
     }
 
-    /// The connections to a peer, one after the other.
+    /// The successive connections to a peer.
     pub(crate) fn connections(&self, peer: Role) -> Connections {
         self.mesh.connections(peer)
     }
 
-    /// Opens a control stream to a peer and sends what it is for.
+    /// Opens a control stream to a peer and sends the request.
     ///
     /// # Errors
     /// The peer cannot be reached, in the words of the transport.
@@ -81,7 +81,7 @@ impl Cell {
             Ok(Ok(_)) => tracing::warn!(%peer, "requested something that only P0 may request"),
             Ok(Err(error)) => {
                 tracing::warn!(%peer, "control stream: {error}");
-                // A peer that is gone does not need the refusal.
+                // A peer that has left does not need the refusal.
                 drop(stream::send(&mut send, &Verdict::Refuse(unreadable(&error))).await);
             }
             Err(_) => tracing::warn!(%peer, "opened a control stream and said nothing"),
@@ -100,7 +100,7 @@ impl Cell {
     /// Tells both peers that this party will not take part in a session that they may have entered.
     pub(crate) async fn abort(&self, session: Id, reason: String) {
         let cell = self.clone();
-        // A peer that is gone has lost its own side of the session too.
+        // A peer that has left has lost its own side of the session too.
         let tell = move || drop(cell.enter(session).map(|mut network| network.abort(&Error::Aborted(reason))));
         drop(tokio::task::spawn_blocking(tell).await);
     }
@@ -135,7 +135,7 @@ pub(crate) fn greet<H: Serialize + DeserializeOwned>(
     Ok(())
 }
 
-/// The party of a session whose peers were greeted.
+/// The party of a session after the exchange of hellos.
 ///
 /// # Errors
 /// A connection is gone.

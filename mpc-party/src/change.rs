@@ -1,31 +1,32 @@
-//! Changing what is in service: the publisher asks all three parties, and a change is made that all three have checked
-//! and prepared.
+//! Changing what is in service: the publisher asks all three parties, and the change is made once all three have
+//! checked and prepared it.
 //!
-//! Each party P_i holds the same list L, and its shares of what the change is about. The change has a session of its
-//! own.
+//! Each party P_i holds the same list L, and its shares of the models and templates concerned. A change has a session
+//! of its own.
 //!
 //! 1. *Admission.* Each party checks by itself that the client may, that the request is new and that the change is
 //!    possible, and computes the next list from L and the request alone. P0 proposes the change to P1 and P2, which
 //!    match it with the client's own request (as for a question, see [`crate::admission`]).
-//! 2. *Hello*, 1 round. P1 and P2 forget, on disk, what they had prepared before. Each two parties compare digests of L
+//! 2. *Hello*, 1 round. P1 and P2 delete from disk what they had prepared before. Each two parties compare digests of L
 //!    and of the next list.
 //! 3. A model's shares are [compared](mpc_core::inference::secure::Weights::compare) between their holders. (A template
 //!    comes from a session that was checked.)
-//! 4. *Seen*, 1 round: each party tells both others that it has got this far. P1 and P2 then write the next list to
-//!    their disks as prepared.
+//! 4. *Seen*, 1 round: each party tells both others that it has reached this step. P1 and P2 then write the next list
+//!    to their disks as prepared.
 //! 5. *Prepared*, 1 round: each party tells both others that it has done so.
-//! 6. P0 writes the next list to its disk: from now on the change is made. It tells P1 and P2 ([`crate::agreement`]),
-//!    which take over what they have prepared, and answers the publisher; they do so when they have it.
+//! 6. P0 writes the next list to its disk: from now on the change is made. P0 tells P1 and P2 ([`crate::agreement`]),
+//!    which adopt what they have prepared. Each party then answers the publisher.
 //!
-//! A party that dies before 6 has the old list, and so have all; one that dies later hears of the new one when it is
-//! back, and has it prepared, and the shares for it. Sessions of a model that leaves run to their end.
+//! If a party dies before step 6, all keep the old list. A party that dies later learns of the new list when it is
+//! back, and has it prepared, with its shares. Sessions of a model that leaves run to their end.
 //!
-//! P0 alone says when, and whether, a prepared change is made; it cannot say which. That two honest parties never take
-//! over different lists of one revision follows from 2, 4 and 5: `docs/protocols.md`, "What is in service".
+//! P0 alone decides when, and whether, a prepared change is made, but not which. That two honest parties never adopt
+//! different lists of one revision follows from 2, 4 and 5: `docs/protocols.md`, "What is in service".
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use mpc_core::link::Link;
 use mpc_core::link::round::words;
 use mpc_core::network::Network;
@@ -45,7 +46,7 @@ use crate::catalog::Catalog;
 use crate::cell::{Cell, greet, party};
 use crate::conversation::Conversation;
 use crate::ended::Ended;
-use crate::telemetry::{Details, hex};
+use crate::telemetry::Details;
 
 /// Makes the changes that clients request.
 pub(crate) struct Changes {
@@ -53,11 +54,11 @@ pub(crate) struct Changes {
     catalog: Arc<Catalog>,
     agreement: Arc<Agreement>,
     admission: Arc<Admission>,
-    /// Longest time that a client waits for a change.
+    /// Time limit for a change.
     limit: Duration,
 }
 
-/// A change that a client requests.
+/// A change that a client has requested.
 struct Requested {
     propose: Propose,
     action: Action,
@@ -69,7 +70,7 @@ impl Requested {
     }
 }
 
-/// The next list, and where this party has prepared it, what tells that P0 has made the change.
+/// The next list and, where this party has prepared it, the receiver that tells when P0 has made the change.
 type Agreed = (List, Option<oneshot::Receiver<()>>);
 
 impl Changes {
@@ -97,7 +98,7 @@ impl Changes {
             client: conversation.who.key.0,
             tenant: principal.tenant.clone(),
         };
-        // A task of its own: a change that has begun is not dropped half-way where the time is up.
+        // A separate task: a change under way is not dropped halfway when the time is up.
         let changes = self.clone();
         let making = async move { changes.make(&Arc::new(Requested { propose, action: change.action })).await };
         let made = timeout(self.limit, tokio::spawn(making.in_current_span())).await;
@@ -111,19 +112,19 @@ impl Changes {
     fn describe(&self, tenant: &str, action: &Action, details: &mut Details) {
         match action {
             Action::Activate { publication, .. } => {
-                details.publication = Some(hex(publication));
+                details.publication = Some(HEXLOWER.encode(publication));
                 details.model = self.catalog.name(tenant, publication);
             }
             Action::Retire { model, .. } => details.model = Some(model.clone()),
             Action::Enrol { publication, .. } | Action::Remove { publication, .. } => {
-                details.publication = Some(hex(publication));
+                details.publication = Some(HEXLOWER.encode(publication));
                 let model = self.catalog.find(tenant, publication);
                 details.model = model.map(|model| model.description.manifest.name.clone());
             }
         }
     }
 
-    /// The revision with the change.
+    /// Makes the change; returns its revision.
     async fn make(self: &Arc<Self>, requested: &Arc<Requested>) -> Result<u64, Ended> {
         match self.cell.role() {
             Role::P0 => self.order(requested).await,
@@ -141,7 +142,7 @@ impl Changes {
             self.catalog.apply(next).await.map_err(Ended::failed)?;
         }
         self.agreement.settle().await.map_err(|reason| {
-            Ended::Failed(format!("the change is made, and takes effect once all parties have heard of it: {reason}"))
+            Ended::Failed(format!("the change is made, and takes effect once all parties know of it: {reason}"))
         })?;
         Ok(revision)
     }
@@ -159,14 +160,14 @@ impl Changes {
         }
     }
 
-    /// Steps 1 to 5: all three mean the same change of the same list, hold shares of the same weights, and P1 and P2
-    /// have prepared the next list. At P0 the caller holds [`Catalog::change`].
+    /// Steps 1 to 5: all three mean the same change of the same list and hold shares of the same weights, and P1 and P2
+    /// prepare the next list. At P0 the caller holds [`Catalog::change`].
     async fn agree(self: &Arc<Self>, requested: &Arc<Requested>) -> Result<Agreed, Ended> {
-        // Before anybody waits for the others.
+        // Check first, before waiting for the others.
         self.catalog.after(requested.tenant(), &requested.action)?;
         let session = self.admission.admit(requested.propose.clone(), None).await?.session;
         let _alone = match self.cell.role() {
-            // It has been alone since before it proposed.
+            // P0 has held off other changes since before its proposal.
             Role::P0 => None,
             _ => Some(self.catalog.change().await),
         };
@@ -185,7 +186,7 @@ impl Changes {
         Ok((next, made))
     }
 
-    /// Step 2; the next list.
+    /// Step 2; returns the next list.
     fn greet_peers(&self, network: &mut QuicNetwork, session: Id, requested: &Requested) -> mpc_core::Result<List> {
         self.catalog.forget_prepared().map_err(aborted)?;
         let before = self.catalog.agreed();
@@ -214,7 +215,7 @@ impl Changes {
     }
 }
 
-/// Tells both peers that this party has got this far, and waits until they have: 1 round, 2 bytes.
+/// Tells both peers that this party has reached this step, and waits for the same from them: 1 round, 2 bytes.
 fn pass(link: &mut Link) -> mpc_core::Result<()> {
     let peers = [link.role().next(), link.role().prev()];
     link.round(|round| {

@@ -56,7 +56,7 @@ fn check_identity(report: &mut Report, role: Role, cluster: &Cluster, identity: 
         Some(warning) if identity.validity().days_left() < 0 => report.add(FILES, Level::Problem, warning),
         Some(warning) => report.add(FILES, Level::Warning, warning),
         None => {
-            report.add(FILES, Level::Ok, format!("the certificate ends on {}", date(identity.validity().until)));
+            report.add(FILES, Level::Ok, format!("the certificate expires on {}", date(identity.validity().until)));
         }
     }
 }

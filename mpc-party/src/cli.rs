@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use mpc_core::wire::message::{Reply, Request, Task};
+use mpc_core::wire::message::{Maintenance, Reply, Request};
 use serde_json::json;
 
 use crate::check::check;
@@ -155,8 +155,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help goes to standard output, a mistake to standard error; where neither can be written, the code says
-            // it.
+            // Help goes to standard output, a mistake to standard error; if neither can be written, the exit code
+            // remains.
             drop(error.print());
             return ExitCode::from(error.exit_code() as u8);
         }
@@ -186,7 +186,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         },
     };
     ended.unwrap_or_else(|error| {
-        // Where standard error is closed, the exit code remains.
+        // If standard error is closed, the exit code remains.
         drop(writeln!(anstream::stderr(), "mpc-party: {error}"));
         ExitCode::from(match error {
             Error::Core(mpc_core::Error::System { .. })
@@ -213,7 +213,7 @@ fn report_check(config: &Config, json: bool) -> Result<ExitCode> {
     Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Works on the database itself, or through the party that has it open.
+/// Works on the database directly, or through the party that has it open.
 fn tend_store(config: &Config, command: &StoreCommand) -> Result<()> {
     let through_the_party = |task| match operator::ask(config, Request::Operate(task))? {
         Reply::Operated { lines } => Ok(lines),
@@ -222,7 +222,7 @@ fn tend_store(config: &Config, command: &StoreCommand) -> Result<()> {
     let lines = match command {
         StoreCommand::Verify { .. } => match Store::open_if_free(&config.data, &config.store_key()?)? {
             Some(store) => store.verify()?.into_lines()?,
-            None => through_the_party(Task::Verify)?,
+            None => through_the_party(Maintenance::Verify)?,
         },
         StoreCommand::Backup { to, .. } => match Store::open_if_free(&config.data, &config.store_key()?)? {
             Some(store) => store.backup(to).map(|()| vec![format!("wrote {}", to.display())])?,
@@ -230,12 +230,12 @@ fn tend_store(config: &Config, command: &StoreCommand) -> Result<()> {
                 let to = std::path::absolute(to).map_err(Error::system(to.display().to_string()))?;
                 let to = to.into_os_string().into_string();
                 let to = to.map_err(|to| Error::Setting(format!("{}: not Unicode", to.display())))?;
-                through_the_party(Task::Backup { to })?
+                through_the_party(Maintenance::Backup { to })?
             }
         },
         StoreCommand::Restore { from, .. } => {
             let kept = store::restore(from, &config.data, &config.store_key()?)?;
-            let kept = kept.map(|kept| format!("the store that was there is now {}", kept.display()));
+            let kept = kept.map(|kept| format!("the previous store is now {}", kept.display()));
             kept.into_iter().chain([format!("restored {}", from.display())]).collect()
         }
     };

@@ -24,11 +24,11 @@ pub use self::operations::{Audit, Telemetry};
 use crate::error::{Error, Result};
 use crate::store::StoreKey;
 
-/// Everything that an operator decides. Paths are relative to the folder of the file.
+/// The operator's settings. Paths are relative to the folder of the file.
 #[derive(Debug, Clone, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The file that it was read from.
+    /// The file they were read from.
     #[serde(skip)]
     #[garde(skip)]
     file: PathBuf,
@@ -51,18 +51,18 @@ pub struct Config {
     /// `store.key` in the identity's folder is read.
     #[garde(skip)]
     store_key: Option<StoreKey>,
-    /// The file that names the three parties; or list them here as `[[parties]]`.
+    /// The file that names the three parties, unless `[[parties]]` lists them here.
     #[garde(skip)]
     cluster: Option<PathBuf>,
     /// The three parties, where no file names them.
     #[serde(default)]
     #[garde(skip)]
     parties: Vec<PartyEntry>,
-    /// The clients that may come in.
+    /// The clients that the party serves.
     #[serde(default)]
     #[garde(dive)]
     pub clients: Vec<Client>,
-    /// Let any client ask questions, whatever its key. For demonstrations.
+    /// Let clients with any key ask questions. For demonstrations.
     #[serde(default)]
     #[garde(skip)]
     pub open_to_any_client: bool,
@@ -92,7 +92,7 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Security {
-    /// The weakest security that the party takes part in. With `passive`, clients choose; `active` refuses questions
+    /// The weakest security that the party accepts. With `passive`, clients choose; `active` refuses questions
     /// that a deviating server could answer wrongly.
     pub minimum: Mode,
 }
@@ -170,7 +170,7 @@ impl Config {
         Self::load(&self.file)
     }
 
-    /// Takes over the clients of another configuration; whether they have changed.
+    /// Adopts the clients of another configuration; returns whether they have changed.
     pub(crate) fn replace_clients(&mut self, new: &Self) -> bool {
         let per_client = new.limits.client;
         let same = self.clients == new.clients
@@ -181,7 +181,7 @@ impl Config {
         !same
     }
 
-    /// The keys in which this configuration differs from the one that runs and that a reload does not apply.
+    /// The keys that differ from the running configuration and take a restart.
     pub(crate) fn needs_restart(&self, running: &Self) -> Vec<&'static str> {
         let differs = [
             (self.listen != running.listen, "listen"),

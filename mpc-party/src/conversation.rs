@@ -20,14 +20,14 @@ pub(crate) struct Conversation {
     pub(crate) ticket: Option<Ticket>,
     /// The request's place among those that the party has taken on, kept until the reply is delivered.
     pub(crate) place: Option<Place>,
-    /// To the caller.
+    /// The stream to the caller.
     pub(crate) send: SendStream,
-    /// From the caller.
+    /// The stream from the caller.
     pub(crate) recv: RecvStream,
 }
 
 impl Conversation {
-    /// Begins when the caller opens a stream; the request has not been read.
+    /// A conversation on a stream that the caller has opened; the request has not been read.
     pub(crate) fn new(who: Who, send: SendStream, recv: RecvStream) -> Self {
         Self { who, record: Record::new(), ticket: None, place: None, send, recv }
     }

@@ -1,8 +1,8 @@
-//! Counts what lasts.
+//! Counts things for as long as they live.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Counts one more for as long as it lives.
+/// Adds one to a counter for as long as it lives.
 pub(crate) struct Counted<'a>(&'a AtomicU32);
 
 impl<'a> Counted<'a> {

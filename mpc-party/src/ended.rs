@@ -14,7 +14,7 @@ pub(crate) enum Ended {
     Failed(String),
     /// A check of active security failed.
     Cheating(Step),
-    /// The caller is gone: there is nobody to tell.
+    /// The caller has left: nobody remains to be told.
     Left,
 }
 
@@ -34,12 +34,12 @@ impl From<Refusal> for Ended {
 }
 
 impl Ended {
-    /// Failed for this reason.
+    /// The request failed for this reason.
     pub(crate) fn failed(reason: impl fmt::Display) -> Self {
         Self::Failed(reason.to_string())
     }
 
-    /// Failed because of a bug here.
+    /// The request failed because of a bug here.
     pub(crate) fn panicked() -> Self {
         Self::Failed("an internal error; the operator's log says more".into())
     }

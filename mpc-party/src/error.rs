@@ -23,36 +23,36 @@ pub enum Error {
     /// A setting does not suit the party that it is meant for.
     #[error("{0}")]
     Setting(String),
-    /// The keys of the party are not there, or there is a reason to leave them as they are.
+    /// The party's keys are missing, or must not be changed.
     #[error("{0}")]
     Keys(String),
     /// The share store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A file, a key or the network, as `mpc-core` says.
+    /// An error of `mpc-core`: of a file, a key or the network.
     #[error(transparent)]
     Core(#[from] mpc_core::Error),
     /// The operating system gives no address, file, thread or stream.
     #[error("{what}: {reason}")]
     System {
-        /// The thing that the system was to give, with the key of the configuration where there is one.
+        /// The resource, with the key of the configuration where there is one.
         what: String,
-        /// The answer of the system.
+        /// The message of the system.
         reason: String,
     },
-    /// The running party did not answer, or refused; the text is what it said.
+    /// The running party did not answer, or refused, as the text says.
     #[error("{0}")]
     Party(String),
 }
 
 impl Error {
-    /// Makes a [`Error::System`] of what the operating system said.
+    /// Makes an [`Error::System`] from a message of the operating system.
     pub(crate) fn system<E: fmt::Display>(what: impl Into<String>) -> impl FnOnce(E) -> Self {
         let what = what.into();
         move |error| Self::System { what, reason: error.to_string() }
     }
 
-    /// Makes a [`Error::Party`] of what a connection to the running party ended with.
+    /// Makes an [`Error::Party`] from the error of a connection to the running party.
     pub(crate) fn party(error: impl fmt::Display) -> Self {
         Self::Party(error.to_string())
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use data_encoding::HEXLOWER;
 use mpc_core::inference::head::Released;
 use mpc_core::kernel::wipe_stack;
 use mpc_core::network::stream;
@@ -22,7 +23,7 @@ use crate::ended::Ended;
 use crate::evaluation::Evaluation;
 use crate::session::Sessions;
 use crate::telemetry::metrics::Phase;
-use crate::telemetry::{Details, Telemetry, hex};
+use crate::telemetry::{Details, Telemetry};
 
 /// Serves requests for evaluations.
 pub(crate) struct Evaluations {
@@ -36,7 +37,7 @@ pub(crate) struct Evaluations {
 /// The operator's rules for evaluations.
 struct Rules {
     limits: Limits,
-    /// The weakest security that the party takes part in.
+    /// The weakest security that the party accepts.
     minimum: Mode,
 }
 
@@ -52,7 +53,7 @@ impl Evaluations {
         Self { catalog, admission, sessions, telemetry, rules }
     }
 
-    /// Serves a request until the answer is with the client, the client leaves, or the time is up.
+    /// Serves a request until the client has the answer, leaves, or the time is up.
     pub(crate) async fn serve(
         &self,
         principal: &Principal,
@@ -93,7 +94,7 @@ impl Evaluations {
         let phase = |phase, took| self.telemetry.metrics.phase(&name, phase, took);
         phase(Phase::Queue, conversation.record.age());
         let session = admitted.session;
-        conversation.record.details.session = Some(hex(&session));
+        conversation.record.details.session = Some(HEXLOWER.encode(&session));
         Span::current().record("session", short(&session));
         info!(inputs = request.windows.len(), security = %request.security, "starts");
 
@@ -102,7 +103,7 @@ impl Evaluations {
         conversation.say(&Reply::Accepted { session }).await?;
         let (wait, accepted) = (self.rules.limits.wait(), Instant::now());
         let shares = timeout(wait, demand.receive(&mut conversation.recv)).instrument(info_span!("input")).await;
-        // This thread serves others next.
+        // This thread serves other requests next.
         wipe_stack();
         let shares = shares
             .map_err(|_| Ended::Failed(format!("the input share did not arrive within {wait:?}")))?
@@ -138,7 +139,7 @@ async fn send(conversation: &mut Conversation, components: &[Tensor<u64>; 2]) ->
 
 fn describe(request: &Evaluate, details: &mut Details) {
     if let Subject::Published(publication) = &request.subject {
-        details.publication = Some(hex(publication));
+        details.publication = Some(HEXLOWER.encode(publication));
     }
     details.inputs = Some(request.windows.len());
     details.windows = Some(request.windows.iter().map(|&n| u64::from(n)).sum());
@@ -152,7 +153,7 @@ impl Rules {
         let demands = [
             (self.minimum, "this party's operator demands (security.minimum)"),
             (evaluation.minimum(), "the model's manifest demands (security)"),
-            (question.minimum(), "what the parties keep demands"),
+            (question.minimum(), "a template that the parties keep demands"),
         ];
         match demands.into_iter().find(|(minimum, _)| asked < *minimum) {
             None => Ok(()),

@@ -20,10 +20,10 @@ use crate::config::Limits;
 use crate::gallery::Gallery;
 use crate::model::{self, Description, Model, not_in_service};
 
-/// How an enclosed network appears in logs and metrics, where every model has a name. No model has this one.
+/// The name of an enclosed network in logs and metrics. No model can have it.
 const ENCLOSED: &str = "(enclosed)";
 
-/// A request whose network was found.
+/// A request whose network is known.
 pub(crate) struct Evaluation {
     /// The request.
     pub(crate) request: Evaluate,
@@ -32,7 +32,7 @@ pub(crate) struct Evaluation {
     target: Target,
 }
 
-/// The network, and what its outputs are compared with.
+/// The network, and the gallery that its outputs are compared with.
 enum Target {
     /// A model in service, with the gallery that the question names.
     Published(Arc<Model>, Option<Arc<Gallery>>),
@@ -40,7 +40,7 @@ enum Target {
     Enclosed(Arc<Graph>, Id),
 }
 
-/// This party's part of the shares that a client sends.
+/// This party's part of the client's shares.
 pub(crate) struct Shares {
     pub(crate) input: RangedShare,
     /// The weights of an enclosed network.
@@ -116,10 +116,10 @@ impl Evaluation {
         }
     }
 
-    /// The shares that the client is to send, of at most so many words, and the memory that the session may need.
+    /// The shares that the client must send, of at most `words` words, and the memory that the session may need.
     ///
     /// # Errors
-    /// The limit that it exceeds.
+    /// The limit that the request exceeds.
     pub(crate) fn demand(&self, limits: &Limits, words: usize) -> Result<Demand, Refusal> {
         let request = &self.request;
         let head = self.head().map_err(|e| Code::Invalid.because(e.to_string()))?;
@@ -145,7 +145,7 @@ impl Evaluation {
         let weights = enclosed.as_deref().map_or(0, model::weight_words);
         let shared = input.iter().fold(1usize, |product, &side| product.saturating_mul(side)).saturating_add(weights);
         if shared > words {
-            return Err(Code::TooLarge.because("the input is larger than this client's may be (input_mib)"));
+            return Err(Code::TooLarge.because("the input exceeds this client's limit (input_mib)"));
         }
         let search = head.search(graph, request.windows.len());
         let bytes = session_bytes(graph, batch, search, request.security).saturating_add(32 * weights as u64);
@@ -155,8 +155,8 @@ impl Evaluation {
         {
             if mib > allowed {
                 return Err(Code::TooLarge.because(format!(
-                    "the question needs about {mib} MiB while it is computed, this party allows {allowed} MiB for {whom}; ask \
-                     about fewer inputs at once"
+                    "the question needs about {mib} MiB while it is computed, and this party allows {allowed} MiB for {whom}; \
+                     ask about fewer inputs at once"
                 )));
             }
         }
@@ -176,7 +176,7 @@ impl Target {
             }
             Subject::Enclosed(encoded) => {
                 if request.question != Question::Output {
-                    let reason = "of an enclosed network there is nothing to ask for but its output";
+                    let reason = "the only question about an enclosed network is for its output";
                     return Err(Code::Invalid.because(reason));
                 }
                 Ok(Self::Enclosed(Arc::new(model::graph(encoded)?), model_digest("", encoded)))
@@ -197,7 +197,7 @@ impl Target {
     }
 }
 
-/// The gallery that a question names, with all its templates, if they are good for the security that is asked for.
+/// The gallery that a question names, with all its templates, if they suit the security asked for.
 fn gallery(catalog: &Catalog, model: &Model, request: &Evaluate) -> Result<Option<Arc<Gallery>>, Refusal> {
     let (Question::Is { gallery: digest, .. } | Question::Who { gallery: digest }) = &request.question else {
         return Ok(None);
@@ -217,11 +217,11 @@ fn gallery(catalog: &Catalog, model: &Model, request: &Evaluate) -> Result<Optio
 pub(crate) struct Demand {
     /// Shape of the input.
     input: Vec<usize>,
-    /// The range that it is dealt for.
+    /// The range that the input is dealt for.
     range: InputRange,
     /// The graph whose weights the client shares too.
     enclosed: Option<Arc<Graph>>,
-    /// Memory while it is computed.
+    /// Memory during the computation, in MiB.
     pub(crate) mib: u32,
 }
 

@@ -1,4 +1,4 @@
-//! The enrolled templates of a model that compares, and the changes of who is enrolled.
+//! The enrolled templates of a model that compares, and enrolling and removing persons.
 
 use std::collections::HashMap;
 
@@ -17,15 +17,15 @@ pub(crate) struct Gallery {
     pub(crate) digest: Id,
     /// The persons, by place.
     pub(crate) enrolled: Vec<Enrolled>,
-    /// The templates, by place; none where the store lacks one.
+    /// The templates, by place; `None` where the store lacks one.
     rows: Vec<Option<Template>>,
-    /// The templates in the form that sessions compare with; none where the store lacks any.
+    /// The templates in the form that sessions use; `None` where the store lacks any.
     pub(crate) templates: Option<Templates>,
 }
 
 impl Gallery {
-    /// The gallery of an entry, whose templates have `size` elements. What `before` has is not read again. A template
-    /// that is not in the store, or damaged there, is lacking, and no error.
+    /// The gallery of an entry, whose templates have `size` elements. Templates in `before` are not read again. A
+    /// template that is absent from the store, or damaged, counts as lacking, not as an error.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -67,7 +67,7 @@ impl Gallery {
         ))
     }
 
-    /// Refuses a question that is stricter than the sessions which have computed the templates.
+    /// Refuses a question stricter than the sessions that computed the templates.
     ///
     /// # Errors
     /// A person was enrolled by a version that also enrolled with passive security.
@@ -85,8 +85,7 @@ impl Gallery {
     }
 }
 
-/// The list with one more person in the gallery of `publication`, or as it is where the very same template is there
-/// already.
+/// The list with one more person in the gallery of `publication`; unchanged if that very template is there already.
 ///
 /// # Errors
 /// The name is taken or not possible, or there are `most` persons already.
@@ -131,7 +130,7 @@ pub(crate) fn without_person(list: &List, publication: &Id, person: &str) -> Res
     counted(list.with_gallery(publication, gallery))
 }
 
-/// The next list, which is none where no more changes can be counted.
+/// The next list; refused where the number of changes would overflow.
 pub(crate) fn counted(next: mpc_core::Result<List>) -> Result<List, Refusal> {
     next.map_err(|error| Code::Full.because(error.to_string()))
 }

@@ -12,12 +12,12 @@ use crate::operator;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Health {
-    /// New requests are served, and everything in service is.
+    /// The party serves new requests, and everything in service.
     Healthy,
-    /// New requests are served, but not all that is in service: a model is damaged or older than at the others, or
+    /// The party serves new requests, but not everything in service: a model is damaged or older than at the others, or
     /// templates are missing.
     Degraded,
-    /// New requests are not served.
+    /// The party serves no new requests.
     NotReady,
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn ask(config: &Config) -> Result<Status> {
     }
 }
 
-/// For people: one line on the whole, and one for each thing that is wrong.
+/// A description for people: one line for the whole, and one for each problem.
 pub(crate) fn describe(status: &Status) -> String {
     let (role, models, sessions) = (Role::from_index(status.role.into()), status.models, status.sessions);
     let whole = match Health::of(status) {

@@ -1,4 +1,4 @@
-//! The intake: how many requests the party has taken on, and whether it takes on more.
+//! The intake: counts the requests that the party has taken on, and limits them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,13 +29,13 @@ impl Intake {
     /// A place for a request that will wait or run.
     ///
     /// # Errors
-    /// There is no place; when to try again.
+    /// There is no place; the reason says when to try again.
     pub(crate) fn take_on(&self) -> Result<Place, Refusal> {
         let (party, most) = (self.party, self.most);
         let (limit, refusal) = if self.is_stopping() {
             (Limit::Stopping, self.stopping())
         } else if self.telemetry.audit_forbids_requests() {
-            let reason = format!("{party} cannot write its audit log, without which it serves nobody; try again later");
+            let reason = format!("{party} cannot write its audit log, and serves nobody without it; try again later");
             (Limit::Audit, Code::Unavailable.because(reason))
         } else if self.open.send_if_modified(|open| {
             let free = *open < most;
@@ -51,12 +51,12 @@ impl Intake {
         Err(refusal)
     }
 
-    /// Takes on no further request.
+    /// Stops taking on requests.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Whether no further request is taken on.
+    /// Whether the party has stopped taking on requests.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
@@ -66,7 +66,7 @@ impl Intake {
         Code::Unavailable.because(format!("{} is stopping; try again when it is back", self.party))
     }
 
-    /// Number of requests that were taken on and have not ended, now and as it changes.
+    /// The number of open requests, now and as it changes.
     pub(crate) fn open(&self) -> watch::Receiver<usize> {
         self.open.subscribe()
     }

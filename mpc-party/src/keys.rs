@@ -16,7 +16,7 @@ pub(crate) struct Certificate {
     /// Name in the certificate, for people
     #[arg(long, default_value = "mpc-party")]
     name: String,
-    /// For how many days a new certificate is valid
+    /// Days for which a new certificate is valid
     #[arg(long, value_name = "N", default_value_t = mpc_core::network::identity::DAYS,
         value_parser = clap::value_parser!(u32).range(1..=3650))]
     days: u32,
@@ -64,7 +64,7 @@ What to do next:
       [[clients]]                   # who may come in: the fingerprint that `mpc-client init` prints
       name = \"alice\"
       fingerprints = [\"sha256:...\"]
-      may = [\"classify\"]            # and \"publish\" for those who bring models
+      may = [\"classify\"]            # and \"publish\" for those who publish models
 
  4. mpc-party check --config {dir}/party.toml tells what is still wrong; then
     mpc-party serve --config {dir}/party.toml
@@ -101,7 +101,7 @@ fn refuse_beside_store(dir: &Path) -> Result<()> {
     )))
 }
 
-/// Makes the identity that will follow this one.
+/// Creates the identity that will replace this one.
 pub(crate) fn rotate(dir: &Path, certificate: &Certificate) -> Result<()> {
     let made = keys::rotate(dir, &certificate.name, certificate.days)?;
     let (fingerprint, ends, dir) = (made.identity.fingerprint(), ends(&made), dir.display());

@@ -1,6 +1,6 @@
 //! The lines between the parties as they measured them, for planning sessions.
 //!
-//! P0 asks its peers to measure with it as soon as both are connected, and again from time to time while nothing runs.
+//! P0 measures with its peers as soon as both are connected, and again from time to time while no session runs.
 //! P0 puts the result into every session that it commits, so that all three plan alike. A wrong figure costs time,
 //! never the answer or a secret.
 
@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 pub(crate) struct Lines {
     cell: Cell,
     measured: watch::Sender<Option<Measured>>,
-    /// One measurement at a time.
+    /// Held during a measurement.
     measuring: Mutex<()>,
 }
 
@@ -38,12 +38,12 @@ impl Lines {
         *self.measured.borrow()
     }
 
-    /// The lines to plan for.
+    /// The conditions to plan for.
     pub(crate) fn conditions(&self) -> Conditions {
         self.measured().map_or_else(Conditions::default, |measured| measured.conditions)
     }
 
-    /// P0's side, as long as the party serves: measures again from time to time while nothing runs.
+    /// P0's side while the party serves: measures again from time to time while nothing runs.
     pub(crate) async fn keep_measuring(&self, nothing_runs: impl Fn() -> bool) {
         loop {
             let idle = nothing_runs() || self.measured().is_none();
@@ -52,7 +52,7 @@ impl Lines {
         }
     }
 
-    /// Asks both peers and measures with them; whether that succeeded.
+    /// Asks both peers and measures with them; returns whether that succeeded.
     async fn conduct(&self) -> bool {
         let mut session = Id::default();
         if random::fill(&mut session).is_err() {
@@ -69,7 +69,7 @@ impl Lines {
 
     /// Every party's side.
     pub(crate) async fn take_part(&self, session: Id) {
-        // A peer that asks too often waits for itself.
+        // A peer that asks too often is ignored.
         let Ok(_alone) = self.measuring.try_lock() else { return };
         let cell = self.cell.clone();
         let measuring = tokio::task::spawn_blocking(move || measure(&mut cell.enter(session)?));

@@ -1,4 +1,4 @@
-//! A model as a party holds it: the public part, checked, and its share of the weights.
+//! A model as a party holds it: the checked public part, and the party's share of the weights.
 
 use mpc_core::inference::secure::Weights;
 use mpc_core::model::{Graph, Manifest};
@@ -16,7 +16,7 @@ pub(crate) struct Description {
     text: String,
     /// The graph as it was published.
     encoded: Vec<u8>,
-    /// The declarations of its publisher.
+    /// The publisher's declarations.
     pub(crate) manifest: Manifest,
     /// The graph to evaluate.
     pub(crate) graph: Graph,
@@ -73,11 +73,11 @@ impl Description {
 
 /// A model in service.
 pub(crate) struct Model {
-    /// Which publication it is.
+    /// The publication.
     pub(crate) publication: Id,
     /// The tenant that owns it.
     pub(crate) tenant: String,
-    /// The change that has put it into service; 0 before that.
+    /// The revision that put it into service; 0 before that.
     pub(crate) revision: u64,
     /// The public part.
     pub(crate) description: Description,
@@ -149,7 +149,7 @@ pub(crate) fn weights(graph: &Graph, dealt: &Dealt<u64>) -> Weights {
     Weights::new(shares.collect())
 }
 
-/// The refusal of a publication that this party does not serve to whoever asks.
+/// The refusal of a publication that this party does not serve to the caller.
 pub(crate) fn not_in_service() -> Refusal {
     let reason = "no such publication is in service here; it may have been replaced, ask for the models again";
     Code::NotFound.because(reason)

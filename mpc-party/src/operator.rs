@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::config::Config;
 use crate::error::{Error, Result};
 
-/// A party that is up is connected to within this time.
+/// Time limit for connecting to a running party.
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// The reply of the running party that this configuration describes.

@@ -1,4 +1,4 @@
-//! How the party is at one moment, read from the owners: for whoever asks for its status, for metrics and for health.
+//! The state of the party at one moment, read from the owners: for status requests, metrics and health.
 
 use std::sync::Arc;
 
@@ -74,7 +74,7 @@ impl Overview {
         Status { not_ready: Vec::new(), problems: Vec::new(), ..self.status() }
     }
 
-    /// Why new requests are not served, other than for want of a peer; one line each.
+    /// Why the party serves no new requests, other than a missing peer; one line each.
     fn obstacles(&self) -> Vec<String> {
         let reasons = [
             (self.intake.is_stopping(), "stopping"),

@@ -1,6 +1,6 @@
 //! Applies new settings to a running party: its clients, the cluster, and its own identity.
 //!
-//! Nothing that runs is touched. Whatever is wrong with the new settings, the old ones stay as a whole.
+//! Nothing that runs is affected. If anything is wrong with the new settings, all old ones stay.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::telemetry::Telemetry;
 
-/// How often an operator is reminded of a certificate that ends.
+/// Interval at which an operator is reminded of a certificate that expires.
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// The settings in force, and those who act on them.
+/// The settings in force, and the owners that act on them.
 pub(crate) struct Settings {
     mesh: Mesh,
     access: Arc<Access>,
@@ -32,20 +32,20 @@ impl Settings {
         Self { mesh, access, telemetry, running: Mutex::new(config.clone()) }
     }
 
-    /// Opens the audit log anew, reads the configuration again and applies it; where that fails, the log says why.
+    /// Reopens the audit log, reads the configuration again and applies it; if that fails, the log says why.
     pub(crate) fn reload_files(&self) {
         self.telemetry.reopen_audit();
         let read = self.lock().reread();
         if let Err(error) = read.and_then(|config| self.apply(&config)) {
-            error!("could not reload, the old settings stay: {error}");
+            error!("could not reload; the old settings stay: {error}");
         }
     }
 
-    /// Goes on with the clients, the cluster and the identity of another configuration. Its other settings take a
+    /// Switches to the clients, the cluster and the identity of another configuration. Its other settings take a
     /// restart.
     ///
     /// # Errors
-    /// The new configuration cannot be used; then everything stays as it was.
+    /// The new configuration cannot be used; then nothing changes.
     pub(crate) fn apply(&self, config: &Config) -> Result<()> {
         let mut running = self.lock();
         if config.role() != running.role() {
@@ -85,7 +85,7 @@ impl Settings {
     }
 }
 
-/// Reminds the operator of the end of the certificate, as long as the party serves.
+/// Reminds the operator of the certificate's expiry while the party serves.
 pub(crate) async fn watch_certificate(mesh: Mesh) {
     loop {
         warn_of_end(&mesh);

@@ -1,4 +1,4 @@
-//! The server: constructs the owners, accepts, and stops in order. The one module that knows all others.
+//! The server: constructs the owners, accepts, and shuts down cleanly. The only module that knows all others.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -36,10 +36,10 @@ use crate::telemetry::http::Exporter;
 struct Server {
     owners: Owners,
     settings: Settings,
-    /// Longest wait for the requests that were taken on, once the party is told to stop.
+    /// Longest wait for the requests taken on, once the party is told to stop.
     drain: Duration,
     exporter: Option<Exporter>,
-    // Last, so that the I/O thread outlives what uses it.
+    // Dropped last, so that the I/O thread outlives its users.
     io: Io,
 }
 
@@ -66,15 +66,15 @@ impl Server {
         let (models, security) = (owners.catalog.len(), config.security.minimum);
         info!(party = %role, %address, models, minimum_security = %security, "serving");
         if config.open_to_any_client {
-            warn!("open_to_any_client is set: whoever reaches {address} may ask");
+            warn!("open_to_any_client is set: anybody who reaches {address} may ask");
         }
         let settings = Settings::new(owners.mesh.clone(), owners.access.clone(), owners.telemetry.clone(), config);
         Ok(Self { owners, settings, drain: config.limits.drain(), exporter, io })
     }
 
-    /// Takes on nothing more, and waits until the requests that were taken on have ended, or their time is up.
+    /// Stops taking on requests, and waits until those taken on have ended or their time is up.
     async fn drain(&self) {
-        /// Time between two lines of the log that say what is awaited.
+        /// Interval between log lines that say what is awaited.
         const REMINDER: Duration = Duration::from_secs(10);
         self.owners.admission.stop();
         let until = Instant::now() + self.drain;
@@ -85,7 +85,7 @@ impl Server {
                 return;
             }
             let at_most_s = self.drain.as_secs();
-            info!(requests, sessions, at_most_s, "stopping; waiting for the requests that were taken on");
+            info!(requests, sessions, at_most_s, "stopping; waiting for the requests taken on");
             let none = timeout_at(until.min(Instant::now() + REMINDER), open.wait_for(|n| *n == 0)).await;
             if none.is_err() && Instant::now() >= until {
                 return;
@@ -107,7 +107,7 @@ impl Server {
 /// Serves until the process is told to stop (SIGTERM, Ctrl-C); SIGHUP has it read its files again.
 ///
 /// # Errors
-/// Whatever keeps the party from serving, with the file or key to look at.
+/// The obstacle to serving, with the file or key to look at.
 pub fn serve(config: &Config) -> Result<()> {
     let server = Server::start(config)?;
     let handle = server.io.handle().clone();
@@ -122,11 +122,11 @@ pub fn serve(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Has the kernel write no memory to the disk when this process crashes: it holds shares and keys. On other systems
-/// than Unix there is nothing to switch off.
+/// Switches off core dumps: this process's memory holds shares and keys. On systems other than Unix there is nothing to
+/// switch off.
 ///
 /// # Errors
-/// The system does not let a process lower its own limit.
+/// The system does not let the process lower its own limit.
 fn without_core_dumps() -> Result<()> {
     #[cfg(unix)]
     {
@@ -209,7 +209,7 @@ impl Owners {
         }
     }
 
-    /// Starts everything that goes on as long as the party serves.
+    /// Starts every task that runs while the party serves.
     fn spawn(&self, io: &Io, config: &Config, inbox: Inbox) {
         let (callers, peers) = (Arc::new(self.callers(config)), Arc::new(self.peers()));
         io.handle().spawn(accept(callers, peers, inbox));
@@ -270,7 +270,7 @@ impl Owners {
     }
 }
 
-/// Serves what the peers ask for.
+/// Serves the requests of peers.
 struct Peers {
     cell: Cell,
     admission: Arc<Admission>,

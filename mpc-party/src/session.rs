@@ -1,6 +1,7 @@
 //! A session: one evaluation by the three parties, on a thread of its own that talks to the peers and computes.
 //!
-//! The task that talks to the client watches the client and the clock, and ends the thread when either is gone.
+//! The task that talks to the client watches the client and the clock, and ends the thread when the client leaves or
+//! the time is up.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, mpsc};
@@ -40,12 +41,13 @@ impl Sessions {
         Self { cell, running: AtomicU32::new(0) }
     }
 
-    /// Number of sessions that are computed now.
+    /// Number of running sessions.
     pub(crate) fn running(&self) -> u32 {
         self.running.load(Ordering::Relaxed)
     }
 
-    /// Starts the thread and waits until the three parties have told each other that they mean the same session.
+    /// Starts the thread and waits until the three parties have confirmed to each other that they mean the same
+    /// session.
     ///
     /// # Errors
     /// The session ended early, or the operating system gives no thread.
@@ -63,7 +65,7 @@ impl Sessions {
             let _in_span = span.entered();
             let _counted = Counted::new(&sessions.running);
             let result = sessions.run(&evaluation, &admitted, ready, &arriving);
-            // Nobody listens where the session was given up.
+            // Nobody listens if the session was given up.
             drop(done.send(result));
             drop(admitted);
             wipe_stack();
@@ -103,7 +105,7 @@ impl Sessions {
     }
 }
 
-/// Evaluates the client's shares to the output, which may leave this party once it is verified.
+/// Evaluates the client's shares; the output may leave this party once it is verified.
 fn compute(
     party: &mut Party,
     evaluation: &Evaluation,
@@ -115,7 +117,7 @@ fn compute(
     evaluate(party, evaluation.graph(), weights, &[input], &evaluation.request.windows, &head, conditions)
 }
 
-/// A session's thread, seen from its task. Dropped, the thread ends at its next wait.
+/// A session's thread, as its task sees it. If this is dropped, the thread ends at its next wait.
 pub(crate) struct RunningSession {
     cancel: Option<Cancel>,
     shares: Option<mpsc::Sender<Shares>>,

@@ -1,9 +1,10 @@
 //! Uploading a share of a model. Each chunk is stored as it arrives, so that an interrupted upload resumes where it
-//! was; nothing enters service by it.
+//! stopped. An upload puts nothing into service.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use mpc_core::network::stream;
 use mpc_core::wire::message::{Reply, Upload, short};
 use tokio::time::timeout;
@@ -12,7 +13,6 @@ use tracing::info;
 use crate::catalog::Catalog;
 use crate::conversation::Conversation;
 use crate::ended::Ended;
-use crate::telemetry::hex;
 
 /// Serves a publisher until its share is stored; each piece of the share is awaited for at most `limit`.
 pub(crate) async fn serve(
@@ -23,7 +23,7 @@ pub(crate) async fn serve(
     conversation: &mut Conversation,
 ) -> Result<(), Ended> {
     let (publication, length) = (short(&upload.publication), upload.length);
-    conversation.record.details.publication = Some(hex(&upload.publication));
+    conversation.record.details.publication = Some(HEXLOWER.encode(&upload.publication));
     conversation.record.details.model = Some(catalog.check(tenant, &upload)?);
     let mut uploading = catalog.begin(tenant, upload).await?;
     let have = uploading.have();

@@ -1,4 +1,4 @@
-//! Who may do what: every right, tenants that do not see each other, limits, and that each party decides for itself.
+//! Access: every right, tenants that do not see each other, limits, and each party's own decision.
 
 #[cfg(test)]
 mod common;
@@ -7,7 +7,7 @@ use common::{
     Client, Conversation, LABELS, Parties, SAMPLES, TestModel, entry, everywhere, identities, run, send_input,
 };
 use mpc_core::Role::{self, P0, P1, P2};
-use mpc_core::wire::message::{Action, Change, Code, Evaluate, Refusal, Reply, Request, Stamp, Task};
+use mpc_core::wire::message::{Action, Change, Code, Evaluate, Maintenance, Refusal, Reply, Request, Stamp};
 
 /// The refusal of one party.
 async fn refusal(client: &Client, role: Role, request: Request) -> Refusal {
@@ -49,7 +49,7 @@ fn each_right_allows_its_requests_and_no_others() {
             assert_eq!(upload == Reply::Stored, may_publish, "{more}: {upload:?}");
             assert_eq!(change.code, if may_publish { Code::NotFound } else { Code::NoRight }, "{more}: {change}");
             assert_eq!(client.in_service().await, everywhere(&[model.publication]), "everybody sees what there is");
-            for task in [Task::Verify, Task::Backup { to: "/tmp/none".into() }] {
+            for task in [Maintenance::Verify, Maintenance::Backup { to: "/tmp/none".into() }] {
                 assert_eq!(refusal(&client, P0, Request::Operate(task)).await.code, Code::NoRight, "{more}");
             }
         }
@@ -186,7 +186,7 @@ fn each_client_has_limits_of_its_own() {
     });
 }
 
-/// Gives a session what it waits for.
+/// Sends a session the input that it waits for.
 async fn finish(mut session: [Conversation; 3]) {
     send_input(&mut session, &SAMPLES[..1], &Role::ALL).await;
     for conversation in &mut session {

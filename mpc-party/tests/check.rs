@@ -34,7 +34,7 @@ fn where_all_is_well_it_says_so_and_disturbs_nothing() {
             let (lines, code) = check(&parties, role);
             assert_eq!(code, 0, "{lines}");
             assert!(lines.lines().all(|line| line.starts_with("ok ")), "{lines}");
-            for said in ["Mbit/s", "certificate ends on", "connected to", "agree on what is in service"] {
+            for said in ["Mbit/s", "certificate expires on", "connected to", "agree on what is in service"] {
                 assert!(lines.contains(said), "{said}: {lines}");
             }
         }
@@ -50,7 +50,7 @@ fn it_names_what_is_wrong_and_where() {
     let mut parties = Parties::start("");
     run(async {
         parties.connect(&parties.client).await;
-        // A peer that is gone: seen from here, and as the other one sees it.
+        // A lost peer, as this party and the other one see it.
         parties.kill(P2);
         let found = problems(&parties, P1);
         assert!(found.contains("P2 (P2)") && found.contains("nothing listens"), "{found}");
@@ -63,7 +63,7 @@ fn it_names_what_is_wrong_and_where() {
         let file = parties.file("cluster.toml");
         let good = std::fs::read_to_string(&file).unwrap();
         let other = Identity::generate("other").unwrap().fingerprint().to_string();
-        for (role, said) in [(P0, "where the cluster file lists"), (P1, "correct `role` or cluster.toml")] {
+        for (role, said) in [(P0, "but the cluster file lists"), (P1, "correct `role` or cluster.toml")] {
             let key = Identity::load(&parties.file(&role.to_string())).unwrap().fingerprint().to_string();
             std::fs::write(&file, good.replace(&key, &other)).unwrap();
             let found = problems(&parties, P1);

@@ -1,4 +1,4 @@
-//! Three real parties: what works, and what each of the others is told when something does not.
+//! Three real parties: what works, and what the others are told when something fails.
 
 #[cfg(test)]
 mod common;

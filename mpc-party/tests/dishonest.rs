@@ -1,6 +1,6 @@
 //! One party lies about what is in service, or about who is who: neither honest party believes it, and no client is
-//! answered from the lie. A store whose list was replaced makes an honest program say a lie; a [`Liar`] says lies that
-//! no program of ours would.
+//! answered from the lie. A store whose list was replaced makes an honest program lie; a [`Liar`] tells lies that no
+//! honest program would.
 
 #[cfg(test)]
 mod common;
@@ -42,7 +42,7 @@ async fn with_gallery(operator: &Identity, limits: &str) -> (Parties, TestModel,
     (parties, model, list, gone)
 }
 
-/// What somebody could want to make of a list, all with the next revision or the last that there is.
+/// Lists that an attacker could want, all with the next or the last possible revision.
 fn lies(list: &Catalog, gone: &Enrolled) -> Vec<(&'static str, Catalog)> {
     let lie = |change: &dyn Fn(&mut Catalog)| {
         let mut lie = Catalog { revision: list.revision + 1, ..list.clone() };

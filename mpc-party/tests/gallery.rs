@@ -1,5 +1,5 @@
 //! Persons are enrolled at all three parties or at none, found again after a restart, and seen by their tenant alone; a
-//! store that lacks a template says so instead of finding somebody else.
+//! store that lacks a template reports that instead of finding somebody else.
 
 #[cfg(test)]
 mod common;
@@ -19,7 +19,7 @@ fn twice(sample: [f64; 4]) -> [f64; 4] {
     [sample[0] / 2.0, sample[1] / 2.0, sample[2] / 2.0, 1.0]
 }
 
-/// Enrols a person; the number of the change.
+/// Enrols a person; returns the number of the change.
 async fn enrol(client: &Client, model: &TestModel, person: &str, samples: &[[f64; 4]]) -> u64 {
     let template = client.keep(model, samples).await.expect("a template");
     let replies = client.enrol(model, person, template).await;
@@ -118,7 +118,7 @@ fn only_who_may_enrols_and_tenants_do_not_see_each_other() {
         let request = Evaluate { question: Question::Enrol, security: Mode::Passive, ..model.classify(1) };
         for mut party in client.ask_all(&Request::Evaluate(request)).await {
             let reason = party.refused(Code::WeakSecurity).await;
-            assert!(reason.contains("what the parties keep demands active security"), "{reason}");
+            assert!(reason.contains("a template that the parties keep demands active security"), "{reason}");
         }
         // What no session has computed cannot be enrolled.
         for reply in client.enrol(&model, "bob", [9; 32]).await {

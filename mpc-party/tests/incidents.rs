@@ -1,5 +1,4 @@
-//! Every row of the incident table of `docs/operating.md`, played: what is seen, what is done about it, and that it
-//! helps.
+//! Plays every row of the incident table of `docs/operating.md`: the symptom, the remedy, and that it helps.
 //!
 //! | what is seen | test |
 //! |---|---|
@@ -18,15 +17,12 @@ mod common;
 use std::process::Command;
 
 use common::{LABELS, Parties, SAMPLES, TestModel, answered, edit, finish, metric, program, run, send_input};
+use data_encoding::HEXLOWER;
 use mpc_core::Role::{self, P0, P1, P2};
 use mpc_core::error::Step;
 use mpc_core::network::identity::Identity;
 use mpc_core::session::Id;
 use mpc_core::wire::message::{Code, Reply, Request};
-
-fn hex(id: &Id) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 #[test]
 fn every_row_of_the_table_has_a_test() {
@@ -90,9 +86,15 @@ fn a_deviation_is_logged_with_its_session_and_check() {
         }
         for (role, log) in Role::ALL.into_iter().zip(&logs) {
             let line = parties.until_logged(log, "a party deviated from the protocol").await;
-            assert!(line.contains(&hex(&session)[..12]) && line.contains(&Step::Model.to_string()), "{role}: {line}");
+            assert!(
+                line.contains(&HEXLOWER.encode(&session)[..12]) && line.contains(&Step::Model.to_string()),
+                "{role}: {line}"
+            );
             let audit = parties.until_logged(&parties.folder(role).join("audit.log"), "cheating").await;
-            assert!(audit.contains(&hex(&session)), "the three audit logs are compared by the session: {audit}");
+            assert!(
+                audit.contains(&HEXLOWER.encode(&session)),
+                "the three audit logs are compared by the session: {audit}"
+            );
         }
     });
 }

@@ -1,4 +1,4 @@
-//! What keeps three parties from working together is said where somebody looks, and names who must do what.
+//! Each misconfiguration is reported where operators look, with who must do what.
 
 #[cfg(test)]
 mod common;
@@ -11,7 +11,7 @@ use mpc_core::Role::{self, P0, P1, P2};
 use mpc_core::network::identity::Identity;
 use mpc_core::wire::cluster::Cluster;
 
-/// Asks until a command about a party says a text; all that it says.
+/// Repeats a command about a party until it prints a text; returns its output.
 async fn until_said(parties: &Parties, role: Role, command: &str, text: &str) -> String {
     loop {
         let (said, _) = parties.command(role, &[command]).await;

@@ -1,4 +1,4 @@
-//! New settings for parties that run: who may come in, certificates, keys.
+//! New settings for running parties: clients, certificates, keys.
 
 #[cfg(test)]
 mod common;

@@ -1,4 +1,4 @@
-//! What three real parties hold in memory of a question that they have answered: nothing.
+//! Three real parties hold nothing in memory of a question that they have answered.
 #![cfg(target_os = "linux")]
 
 #[cfg(test)]
@@ -25,7 +25,7 @@ use traces::Marks;
 const SAMPLES: usize = 200;
 const SHAPE: [usize; 4] = [SAMPLES, 1, 2, 2];
 
-/// The seeds that a party was sent, what they stand for, and the component that it was sent in full.
+/// The seeds that a party received, their expansions, and the component it received in full.
 fn marks(dealt: &Dealt<u64>, range: InputRange) -> Marks {
     let bytes = |words: &Tensor<u64>| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
     let counted = RangedShare::from_dealt(dealt, &SHAPE, range);
@@ -39,7 +39,7 @@ fn marks(dealt: &Dealt<u64>, range: InputRange) -> Marks {
     Marks::of(&all)
 }
 
-/// Where a process has them. The conversations go on meanwhile.
+/// Where a process holds the marks. The conversations go on meanwhile.
 async fn found(process: u32, marks: &Arc<Marks>) -> Vec<(String, usize)> {
     let marks = marks.clone();
     let search = tokio::task::spawn_blocking(move || marks.find(process));

@@ -1,10 +1,11 @@
 //! Writes the page of measurements: a template for people to edit, in which tables, plots and single figures come from
 //! measured lines of JSON. No figure on the page is typed by hand.
 //!
-//! The template is `performance.md.in` beside this file. In it, `{{table NAME}}` and `{{plot NAME}}` stand for a whole [table](tables)
-//! or [plot](plots), `{{machine}}` for where and when, and a figure for itself: `{{ms PROGRAM SECURITY LINK}}`; `times` (as
-//! fast as the rival), `rounds`, `kB` and `MB` (memory) instead of `ms` say something else of the same measurement, `by-passive`
-//! the time of active security by that of passive; `{{round PROGRAM LINK}}` is the microseconds of a round. What was not measured appears as a dash.
+//! The template is `performance.md.in` beside this file. In it, `{{table NAME}}` and `{{plot NAME}}` stand for a whole
+//! [table](tables) or [plot](plots), `{{machine}}` for where and when. `{{ms PROGRAM SECURITY LINK}}` stands for one
+//! figure; in place of `ms`, `times` (as fast as the rival), `rounds`, `kB`, `MB` (memory) and `by-passive` (the time
+//! of active security over that of passive) give other figures of the same measurement; `{{round PROGRAM LINK}}` is the
+//! microseconds of a round. A missing measurement appears as a dash.
 
 mod plots;
 mod results;
@@ -19,7 +20,7 @@ use self::results::Results;
 
 const TEMPLATE: &str = include_str!("performance.md.in");
 
-/// What stands for a figure that was not measured.
+/// The text in place of a figure that was not measured.
 const MISSING: &str = "–";
 
 #[derive(Args)]
@@ -28,7 +29,7 @@ pub(crate) struct ReportArgs {
     #[arg(required = true)]
     files: Vec<PathBuf>,
 
-    /// The page; its plots go into a folder of the same name without the ending.
+    /// The page; its plots go into a folder of the same name without the extension.
     #[arg(long, default_value = "docs/performance.md")]
     output: PathBuf,
 }
@@ -43,7 +44,7 @@ impl ReportArgs {
     }
 }
 
-/// Replaces what stands in double braces.
+/// Replaces each text in double braces.
 fn fill(template: &str, expand: impl Fn(&[&str]) -> Result<String>) -> Result<String> {
     let mut page = String::new();
     let mut rest = template;

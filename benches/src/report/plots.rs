@@ -25,7 +25,7 @@ const FONT: &str = "sans-serif";
 const INK: RGBColor = RGBColor(0x24, 0x29, 0x2f);
 const FAINT: RGBColor = RGBColor(0xd8, 0xde, 0xe4);
 
-/// Colours of the series, which can be told apart by those who see few of them (Okabe, Ito 2008).
+/// Colours of the series, distinguishable by colour-blind readers (Okabe, Ito 2008).
 const COLOURS: [RGBColor; 4] =
     [RGBColor(0x00, 0x72, 0xb2), RGBColor(0xe6, 0x9f, 0x00), RGBColor(0x00, 0x9e, 0x73), RGBColor(0xcc, 0x79, 0xa7)];
 
@@ -53,7 +53,7 @@ struct Bars {
     /// Whether lengths are logarithms.
     logarithmic: bool,
     series: Vec<String>,
-    /// A name and a value by series.
+    /// Each group's name, and its value for each series.
     groups: Vec<(String, Vec<Option<f64>>)>,
 }
 
@@ -75,7 +75,7 @@ fn wall_series() -> Vec<String> {
     ["passive", "active", "rival (passive)"].map(str::to_owned).into()
 }
 
-/// Both modes and the rival, in milliseconds.
+/// The times of both modes and the rival, in milliseconds.
 fn walls(results: &Results, program: &str, link: &str) -> Vec<Option<f64>> {
     let [passive, active] = MODES.map(|mode| results.find(program, mode, link));
     let rival = passive.and_then(|one| one.rival.as_ref()).map(|rival| &rival.wall_s);
@@ -157,7 +157,7 @@ impl Bars {
     }
 }
 
-/// Inputs a second by an amount, both as logarithms.
+/// Inputs per second against an amount, on logarithmic axes.
 struct Lines {
     title: &'static str,
     axis: &'static str,
@@ -209,7 +209,7 @@ impl Lines {
     }
 }
 
-/// The title and the names of the series; what is left is for the plot.
+/// Draws the title and the names of the series; returns the area left for the plot.
 fn frame<'a>(area: &Area<'a>, title: &str, series: &[String]) -> Result<Area<'a>> {
     area.fill(&WHITE).map_err(failed)?;
     area.draw_text(title, &(FONT, 17).into_font().color(&INK), (16, 10)).map_err(failed)?;
@@ -224,14 +224,14 @@ fn frame<'a>(area: &Area<'a>, title: &str, series: &[String]) -> Result<Area<'a>
     Ok(area.split_vertically(TOP).1)
 }
 
-/// On a logarithmic axis only 1, 2 and 5 have room.
+/// The label of a tick; a logarithmic axis has room only for 1, 2 and 5.
 fn tick(value: f64, logarithmic: bool) -> String {
     let text = value.to_string();
     let leading = text.trim_start_matches(['0', '.']).chars().next();
     if logarithmic && !matches!(leading, Some('1' | '2' | '5')) { String::new() } else { text }
 }
 
-/// Errors of the backend name its type, which nothing else does.
+/// Converts the backend's errors, whose type only the backend names.
 fn failed(error: impl std::fmt::Display) -> anyhow::Error {
     anyhow!("cannot draw: {error}")
 }

@@ -1,4 +1,4 @@
-//! Everything that was measured.
+//! All measurements.
 
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ enum Line {
     Machine(Machine),
 }
 
-/// Of a local kernel.
+/// The measurement of a local kernel.
 #[derive(Deserialize)]
 pub(super) struct Rate {
     pub(super) kernel: String,
@@ -32,7 +32,7 @@ pub(super) struct Rate {
     pub(super) unit: String,
 }
 
-/// Where and when.
+/// Where and when the measurements were made.
 #[derive(Deserialize)]
 struct Machine {
     machine: String,
@@ -61,7 +61,7 @@ impl Results {
         Ok(results)
     }
 
-    /// The first measurement of one input in one session: those for other comparisons come later.
+    /// The first measurement of one input in one session; later ones serve other comparisons.
     pub(super) fn find(&self, program: &str, security: &str, link: &str) -> Option<&Measurement> {
         self.single().find(|measurement| {
             let setting = &measurement.setting;
@@ -89,7 +89,7 @@ impl Results {
         names
     }
 
-    /// Where and when, as a part of a sentence.
+    /// Where and when the measurements were made, as part of a sentence.
     pub(super) fn machine(&self) -> String {
         let Some(Machine { machine, cores, memory_gb, system, date, commit }) = &self.machine else {
             return super::MISSING.to_owned();

@@ -8,10 +8,10 @@ use super::MISSING;
 use super::results::Results;
 use crate::measurement::{Measurement, Spread};
 
-/// The links, from the fastest.
+/// The links, fastest first.
 pub(super) const LINKS: [&str; 3] = ["loopback", "lan", "wan"];
 
-/// The modes that are held against each other.
+/// The modes to compare.
 pub(super) const MODES: [&str; 2] = ["passive", "active"];
 
 pub(super) fn table(name: &str, results: &Results) -> Result<String> {
@@ -31,7 +31,7 @@ pub(super) fn table(name: &str, results: &Results) -> Result<String> {
     })
 }
 
-/// Both modes over loopback.
+/// The table of both modes over loopback.
 fn programs(results: &Results) -> String {
     let heading = [
         "program",
@@ -65,7 +65,7 @@ fn programs(results: &Results) -> String {
     markdown(&heading, rows)
 }
 
-/// Over loopback, against the rival in the same run.
+/// The table over loopback, against the rival in the same run.
 fn rival(results: &Results) -> String {
     let heading =
         ["program", "rival ms", "passive ms", "times as fast", "active, times as fast", "largest error", "rival's"];
@@ -86,7 +86,7 @@ fn rival(results: &Results) -> String {
     markdown(&heading, rows)
 }
 
-/// What was measured over an emulated link, and the same over loopback.
+/// The table of measurements over emulated links, with the same over loopback.
 fn links(results: &Results) -> String {
     let heading = ["program", "link", "passive ms", "active ms", "rounds", "rival ms", "times as fast (passive)"];
     let programs = LINKS[1..].iter().flat_map(|link| results.programs(link));
@@ -104,7 +104,8 @@ fn links(results: &Results) -> String {
     markdown(&heading, rows)
 }
 
-/// Inputs a second over loopback by how many of something are done at a time; `amount` is absent where something else varies too.
+/// The table of inputs per second over loopback, by an amount done at a time; `amount` is `None` where something else
+/// varies too.
 fn throughput(results: &Results, what: &str, amount: impl Fn(&Measurement) -> Option<usize>) -> String {
     let memory = "peak memory of a party, MB";
     let heading = ["program", "security", what, "ms for each input", "inputs/s", "times one session's rate", memory];
@@ -124,8 +125,8 @@ fn throughput(results: &Results, what: &str, amount: impl Fn(&Measurement) -> Op
     markdown(&heading, rows)
 }
 
-/// Of one program in one mode over loopback, by amount; those with a single amount are left out. What was measured last
-/// counts: it stands beside the other amounts.
+/// The curves of programs and modes over loopback, by amount, without those of a single amount. The last measurement of
+/// an amount counts, since it was made beside the other amounts.
 pub(super) fn curves(
     results: &Results,
     amount: impl Fn(&Measurement) -> Option<usize>,
@@ -147,9 +148,9 @@ pub(super) fn curves(
     curves
 }
 
-/// The network alone over loopback; each line comes behind what it is held against.
+/// The table of rounds of the network alone over loopback; each line follows the one it is compared with.
 fn rounds(results: &Results) -> String {
-    let heading = ["rounds", "µs for each", "held against", "µs for each", "ratio"];
+    let heading = ["rounds", "µs for each", "compared with", "µs for each", "ratio"];
     let network = results.single().filter(|one| one.setting.security.is_none() && one.setting.link == LINKS[0]);
     let network: Vec<_> = network.collect();
     let rows = network.chunks_exact(2).filter_map(|pair| {
@@ -186,7 +187,7 @@ fn markdown(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> St
     table
 }
 
-/// Each once, in order.
+/// Each name once, in order.
 pub(super) fn unique<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let mut found = Vec::new();
     for name in names {
@@ -211,7 +212,7 @@ pub(super) fn times(ratio: f64) -> String {
     digits(ratio)
 }
 
-/// Sent by the party that sends most.
+/// Kilobytes sent by the party that sends most.
 pub(super) fn kilobytes(of: &Measurement) -> String {
     digits(of.bytes_sent.iter().copied().max().unwrap_or(0) as f64 / 1e3)
 }

@@ -1,4 +1,4 @@
-//! Who may ask: holders of a token, or whoever is on this machine, but no page of another site in their browser.
+//! Access control: holders of a token, or programs on this machine, but no page of another site in a browser.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -12,18 +12,19 @@ use subtle::{Choice, ConstantTimeEq};
 
 use super::reply::Failure;
 
-/// Fewest characters of a token: 16 random hexadecimal digits are 64 bits, which nobody guesses over a network.
+/// Minimum length of a token: 16 random hexadecimal digits are 64 bits, which nobody guesses over a network.
 const TOKEN_LEN: usize = 16;
 
-/// Decides by the head of a request.
+/// Decides by the head of a request whether to serve it.
 #[derive(Debug)]
 pub(crate) struct Guard {
-    /// SHA-256 of each token, so that the time of a comparison says nothing about a length either. Empty: none is needed.
+    /// SHA-256 of each token, so that the time of a comparison does not reveal a length either. If empty, no token is
+    /// needed.
     tokens: Vec<[u8; 32]>,
 }
 
 impl Guard {
-    /// For an address, with the tokens of a file.
+    /// A guard for an address, with the tokens of a file.
     ///
     /// # Errors
     /// [`Error::Usage`] where others could reach the address and there are no tokens, or the file cannot be used.
@@ -33,8 +34,8 @@ impl Guard {
                 Ok(Self { tokens: Vec::new() })
             } else {
                 Err(Error::Usage(format!(
-                    "whoever reaches {listen} could ask: pass --token-file FILE, or listen on 127.0.0.1 (the file has one token a \
-                     line; make one with `openssl rand -hex 32`)"
+                    "anybody who reaches {listen} could ask: pass --token-file FILE, or listen on 127.0.0.1 (the file has one \
+                     token per line; make one with `openssl rand -hex 32`)"
                 )))
             };
         };
@@ -49,7 +50,8 @@ impl Guard {
         Ok(Self { tokens: tokens.into_iter().map(digest).collect() })
     }
 
-    /// Refuses a request of a page of another site and, unless the route is `open` to everybody, one without a token.
+    /// Refuses a request from a page of another site and, unless the route is `open` to everybody, a request without a
+    /// token.
     pub(crate) fn admit(&self, headers: &HeaderMap, open: bool) -> Result<(), Failure> {
         let forbidden = |error: &str| Err(Failure::new(StatusCode::FORBIDDEN, "forbidden", error));
         let host = text(headers, HOST).unwrap_or_default();
@@ -59,7 +61,8 @@ impl Guard {
                 return forbidden("pages of other sites may not ask here");
             }
         }
-        // A site can give its own name this machine's address; then Origin and Host are the same, but no name of this machine.
+        // A site can point its own name at this machine's address; then Origin and Host agree, but do not name this
+        // machine.
         if self.tokens.is_empty() && !names_loopback(host) {
             return forbidden("without tokens, only localhost and loopback addresses are answered as Host");
         }

@@ -19,30 +19,30 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::guard::Guard;
-use super::link::Link;
 use super::metrics::Metrics;
 use super::multipart;
+use super::reconnecting::Reconnecting;
 use super::reply::{self, Failure, Reply};
 use super::routes::{self, Operation, Query, QuestionKind};
 use super::websocket::Publisher;
 use super::{Options, Servers};
 
-/// Within this time, servers that live say so.
+/// Time limit for the servers to show that they are alive.
 const ALIVE: Duration = Duration::from_secs(5);
 
 const PAGE: &str = include_str!("page.html");
 const OPEN_API: &str = include_str!("openapi.json");
 
-/// What stands in the page for a number that only this response has: scripts and styles without it do not count.
+/// The placeholder in the page for a number unique to a response: browsers ignore scripts and styles without it.
 const NONCE: &str = "{{nonce}}";
 
-/// Everything that requests share.
+/// The state that requests share.
 pub(crate) struct Gateway<S> {
-    pub(crate) link: Link<S>,
+    pub(crate) servers: Reconnecting<S>,
     guard: Guard,
     metrics: Metrics,
     publisher: Option<Publisher>,
-    /// Requests that may be worked on at a time.
+    /// Limits the requests being worked on.
     places: Semaphore,
     max_bytes: u64,
     analyzer: String,
@@ -59,7 +59,7 @@ struct Work<'a> {
 
 impl<S: Servers> Gateway<S> {
     pub(crate) fn new(
-        link: Link<S>,
+        servers: Reconnecting<S>,
         guard: Guard,
         metrics: Metrics,
         publisher: Option<Publisher>,
@@ -67,15 +67,15 @@ impl<S: Servers> Gateway<S> {
     ) -> Self {
         let places = Semaphore::new(options.concurrent.into());
         let (max_bytes, analyzer) = (options.max_mib << 20, options.analyzer_id);
-        Self { link, guard, metrics, publisher, places, max_bytes, analyzer }
+        Self { servers, guard, metrics, publisher, places, max_bytes, analyzer }
     }
 
-    /// How long a question may take.
+    /// Time limit of a question.
     pub(crate) fn timeout(&self) -> Duration {
-        self.link.timeout()
+        self.servers.timeout()
     }
 
-    /// Answers one request, whatever it is.
+    /// Answers any request.
     pub(crate) async fn serve(&self, request: Request<Incoming>) -> Result<Reply, Infallible> {
         let start = Instant::now();
         let (route, result) = match routes::find(request.method(), request.uri().path()) {
@@ -120,7 +120,7 @@ impl<S: Servers> Gateway<S> {
 
     /// A connected client.
     async fn client(&self) -> Result<Rc<Client>, Failure> {
-        self.link.client().await.map_err(|error| Failure::from(error).at(StatusCode::SERVICE_UNAVAILABLE))
+        self.servers.client().await.map_err(|error| Failure::from(error).at(StatusCode::SERVICE_UNAVAILABLE))
     }
 
     async fn health(&self) -> Result<Reply, Failure> {
@@ -130,7 +130,7 @@ impl<S: Servers> Gateway<S> {
         found(&json!({ "status": "ready" }))
     }
 
-    /// Asks the servers. One that was lost meanwhile is looked for again by the next request.
+    /// Asks the servers. If one was lost, the next request connects again.
     async fn work(&self, work: Work<'_>) -> Result<Reply, Failure> {
         let client = self.client().await?;
         self.answer(&client, work).await.map_err(|failure| match client.connected() {
@@ -210,7 +210,7 @@ impl<S: Servers> Gateway<S> {
         Ok(reply::content("image/png", png))
     }
 
-    /// The answer about two recordings as devices of the SIFIS-Home project know it, for whoever asked and for the WebSocket.
+    /// The answer about two recordings in the format of the SIFIS-Home project, for the caller and for the WebSocket.
     fn speakers(&self, names: &[String], answer: &Answer) -> Result<Reply, Failure> {
         let ([first, second, requestor_id, requestor_type, request_id], [result]) = (names, &answer.results[..]) else {
             return Err(Error::Internal("two recordings have one answer".into()).into());
@@ -247,14 +247,14 @@ async fn prepare(model: &Model, files: Vec<Input>) -> Result<Vec<Prepared>, Fail
     Ok(blocking(move || Ok(files.into_iter().map(prepare).collect())).await?)
 }
 
-/// Runs what would hold up the network on a thread of its own.
+/// Runs work that would hold up the network on a thread of its own.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> mpc_client::Result<T> + Send + 'static,
 ) -> mpc_client::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?
 }
 
-/// The name, if somebody is enrolled under it.
+/// The name `id`, if somebody is enrolled under it.
 async fn known<'a>(client: &Client, model: &Model, id: &'a str) -> Result<&'a str, Failure> {
     let persons = client.gallery(model).await?.persons;
     let unknown = || Error::UnknownPerson { name: id.to_owned(), anybody: !persons.is_empty() };

@@ -1,13 +1,14 @@
 //! An HTTP gateway to three servers, for devices that cannot share secrets themselves.
 //!
-//! The gateway sees files and answers, as the command line does, so its operator and its callers must trust it. The three servers see
-//! shares. One thread serves the network, a second and further ones decode files; everything that comes in has a limit and a deadline.
+//! The gateway sees files and answers, as the command line does, so its operator and its callers must trust it. The
+//! three servers see shares. One thread serves the network, others decode files; everything that comes in has a limit
+//! and a deadline.
 
 mod guard;
 mod handle;
-mod link;
 mod metrics;
 mod multipart;
+mod reconnecting;
 mod reply;
 mod routes;
 mod websocket;
@@ -29,62 +30,62 @@ use tokio::time::{sleep, timeout};
 
 use guard::Guard;
 use handle::Gateway;
-use link::Link;
 use metrics::Metrics;
+use reconnecting::Reconnecting;
 
 pub use websocket::Url;
 
-/// Most connections at a time, each with one request; further ones wait in the kernel.
+/// Maximum number of connections, each with one request; further ones wait in the kernel.
 const CONNECTIONS: u32 = 256;
 
-/// The head of a request is here within this time.
+/// Time limit for the head of a request.
 const HEAD: Duration = Duration::from_secs(10);
 
-/// The rest of a request is here within this time.
+/// Time limit for the rest of a request.
 const BODY: Duration = Duration::from_secs(60);
 
-/// Requests that are being answered may take this long when the gateway is stopped; so may what is still to be published, and an answer to
+/// When the gateway stops, time limit for open requests, and for answers still to be published; also for an answer to
 /// leave.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How the gateway serves.
+/// The options of the gateway.
 #[derive(Debug)]
 pub struct Options {
-    /// Where to listen.
+    /// The address to listen on.
     pub listen: SocketAddr,
     /// A file with the tokens that callers must show, one a line. An address that others can reach needs one.
     pub token_file: Option<PathBuf>,
     /// Largest request in MiB.
     pub max_mib: u64,
-    /// Requests that are worked on at a time; further ones are told to come back (503).
+    /// Maximum number of requests being worked on; further callers are told to come back (503).
     pub concurrent: u16,
-    /// What answers about two recordings name as `analyzer_id`.
+    /// The `analyzer_id` in answers about two recordings.
     pub analyzer_id: String,
     /// The WebSocket that also gets the answers about two recordings.
     pub publish: Option<Url>,
-    /// How long a question may take.
+    /// Time limit of a question.
     pub timeout: Duration,
-    /// Tells the operator, on one line, about something that the gateway survives.
+    /// Tells the operator, on one line, about a problem that the gateway survives.
     pub warn: fn(&str),
 }
 
-/// The three servers, as the gateway reaches them.
+/// The gateway's way to the three servers.
 pub trait Servers: 'static {
-    /// Connects to the servers, at the start and after one was lost.
+    /// Connects to the servers, at the start and after a loss.
     ///
     /// # Errors
     /// Those of [`Client::connect`], or of starting the servers.
     fn connect(&mut self) -> impl Future<Output = Result<Client>>;
 
-    /// Whether connecting again may succeed after this failure at the start, so that the gateway goes on.
+    /// Whether the gateway goes on after this failure at the start, because connecting again may succeed.
     fn may_pass(&self, error: &Error) -> bool;
 }
 
 /// Serves until `stop` is done. `listening` is told the address once the first attempt to connect is over.
 ///
 /// # Errors
-/// [`Error::Usage`] where the options do not go together, a file or the address cannot be used; a failure to connect at the start
-/// that will not [pass](Servers::may_pass).
+/// [`Error::Usage`] where the options do not go together, a file or the address cannot be used; a failure to connect at
+/// the start that will not [pass](Servers::may_pass).
 pub async fn run(
     mut options: Options,
     servers: impl Servers,
@@ -97,10 +98,11 @@ pub async fn run(
     let (address, warn) = (listener.local_addr().map_err(unusable)?, options.warn);
     let metrics = Metrics::new();
     let (publisher, delivery) = options.publish.take().map(|url| websocket::to(url, &metrics, warn)).unzip();
-    let gateway = Rc::new(Gateway::new(Link::new(servers, options.timeout), guard, metrics, publisher, options));
+    let gateway =
+        Rc::new(Gateway::new(Reconnecting::new(servers, options.timeout), guard, metrics, publisher, options));
     tokio::pin!(stop);
     let started = tokio::select! {
-        started = gateway.link.start() => started?,
+        started = gateway.servers.start() => started?,
         () = &mut stop => return Ok(()),
     };
     if let Some(problem) = started {
@@ -114,12 +116,12 @@ pub async fn run(
             () = accept(listener, &gateway, &connections, warn) => {}
             () = &mut stop => {}
         }
-        // Whoever is not done by then gets no answer.
+        // Requests still open by then get no answer.
         drop(timeout(GRACE, connections.acquire_many(CONNECTIONS)).await);
     };
     LocalSet::new().run_until(serve).await;
-    gateway.link.close().await;
-    // The publisher goes with it, so that the delivery has an end.
+    gateway.servers.close().await;
+    // The publisher is dropped with the gateway, so that the delivery ends.
     drop(gateway);
     if let Some(delivery) = delivery
         && timeout(GRACE, delivery).await.is_err()
@@ -139,7 +141,7 @@ async fn accept(
         let connection = match listener.accept().await {
             Ok((connection, _)) => connection,
             Err(error) => {
-                // Out of file descriptors, most likely: others must close theirs first.
+                // Most likely out of file descriptors: other connections must close first.
                 warn(&format!("cannot accept a connection: {error}"));
                 sleep(Duration::from_secs(1)).await;
                 continue;
@@ -153,7 +155,7 @@ async fn accept(
                 .header_read_timeout(HEAD)
                 .keep_alive(false)
                 .serve_connection(TokioIo::new(connection), service);
-            // Whoever is too slow or breaks off gets no answer.
+            // A caller that is too slow or disconnects gets no answer.
             drop(timeout(HEAD + BODY + gateway.timeout() + GRACE, served).await);
             drop(place);
         });

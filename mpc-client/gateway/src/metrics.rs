@@ -11,7 +11,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::reply::{Failure, Reply, content};
 
-/// Upper ends of the buckets of a request's time, in seconds.
+/// Upper bounds of the buckets for a request's time, in seconds.
 const SECONDS: [f64; 11] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -45,11 +45,11 @@ impl Metrics {
         registry.register("requests", "Requests by route and status", requests.clone());
         registry.register_with_unit("request", "Time of requests by route", Unit::Seconds, took.clone());
         let published = Family::default();
-        registry.register("published", "Answers for the WebSocket by what became of them", published.clone());
+        registry.register("published", "Answers for the WebSocket by outcome", published.clone());
         Self { registry, requests, took, published }
     }
 
-    /// A request ended so.
+    /// Counts a request that ended with `status`.
     pub(crate) fn ended(&self, route: &'static str, status: StatusCode, took: Duration) {
         self.requests.get_or_create(&Ended { route, status: status.as_u16() }).inc();
         self.took.get_or_create(&OfRoute { route }).observe(took.as_secs_f64());
@@ -60,7 +60,7 @@ impl Metrics {
         self.published.get_or_create_owned(&Published { outcome })
     }
 
-    /// All of them, as OpenMetrics.
+    /// All counters, as OpenMetrics.
     pub(crate) fn page(&self) -> Result<Reply, Failure> {
         let mut body = String::new();
         let failed = |_| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the metrics cannot be encoded");

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::BODY;
 use super::reply::Failure;
 
-/// Most files in a request.
+/// Maximum number of files in a request.
 const FILES: usize = 256;
 
 /// The files of a `multipart/form-data` body of at most `max` bytes, in their order.

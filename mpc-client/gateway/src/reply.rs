@@ -25,7 +25,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// With a line for the person who asks.
+    /// A failure with a line for people.
     pub(crate) fn new(status: StatusCode, kind: &'static str, error: impl Into<String>) -> Self {
         Self { status, allow: None, kind, code: None, error: error.into() }
     }
@@ -35,12 +35,12 @@ impl Failure {
         Self::new(StatusCode::BAD_REQUEST, "usage", error)
     }
 
-    /// The methods that the resource does have.
+    /// Adds the methods that the resource has.
     pub(crate) fn allowing(self, methods: String) -> Self {
         Self { allow: Some(methods), ..self }
     }
 
-    /// The same under another status.
+    /// The same failure under another status.
     pub(crate) fn at(self, status: StatusCode) -> Self {
         Self { status, ..self }
     }
@@ -76,21 +76,21 @@ impl From<Error> for Failure {
     }
 }
 
-/// What a server's refusal is to whoever asked the gateway: a mistake of theirs, or something that may pass.
+/// The status for a server's refusal: a mistake of the caller, or a problem that may pass.
 fn refused(code: Code) -> StatusCode {
     match code {
         Code::Invalid | Code::WeakSecurity | Code::Taken => StatusCode::BAD_REQUEST,
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::Disagreement | Code::Internal => StatusCode::BAD_GATEWAY,
-        // The gateway's own standing, or what another attempt or the operators mend.
+        // The gateway's own rights, or a problem that another attempt or the operators solve.
         _ => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
 /// A response with an object.
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Reply {
-    let body = serde_json::to_vec(value).expect("what is answered has string keys only");
+    let body = serde_json::to_vec(value).expect("answers have string keys only");
     let mut reply = content("application/json", body);
     *reply.status_mut() = status;
     reply

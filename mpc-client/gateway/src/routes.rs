@@ -12,16 +12,16 @@ use serde::de::value::Error;
 
 use super::reply::Failure;
 
-/// A path and a method, and what a request there does.
+/// A path and a method, and their operation.
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) method: Method,
-    /// The path, with names in braces for what varies.
+    /// The path, with names in braces for its variable parts.
     pub(crate) template: &'static str,
     pub(crate) operation: Operation,
 }
 
-/// What a request does.
+/// The operation of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
     /// The page for people.
@@ -31,23 +31,23 @@ pub(crate) enum Operation {
     /// Whether all three servers can be reached.
     Health,
     Metrics,
-    /// What the cluster serves.
+    /// The models in service.
     Models,
     /// Asks the named command's question about the files.
     Ask {
         command: &'static str,
         question: QuestionKind,
     },
-    /// Whether two recordings are of one speaker, in the words of the SIFIS-Home project.
+    /// Whether two recordings are of one speaker, in the format of the SIFIS-Home project.
     Speakers,
-    /// A picture for a picture.
+    /// Filters a picture.
     Filter,
     Enrol,
     Persons,
     Remove,
 }
 
-/// What is asked about files.
+/// The question about files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QuestionKind {
     Label,
@@ -57,12 +57,12 @@ pub(crate) enum QuestionKind {
 }
 
 impl Operation {
-    /// Whether nothing is told that only holders of a token may know.
+    /// Whether the route tells nothing that only holders of a token may know.
     pub(crate) fn open(self) -> bool {
         matches!(self, Self::Page | Self::OpenApi | Self::Health)
     }
 
-    /// The model that is asked unless the request names another one.
+    /// The model to ask unless the request names another.
     pub(crate) fn model(self) -> &'static str {
         match self {
             Self::Ask { command: "emotion", .. } => "emotion",
@@ -106,7 +106,7 @@ pub(crate) static ROUTES: [Route; 16] = [
     ),
 ];
 
-/// The route of a request, and what stands for the names in its template.
+/// The route of a request, and the values of the names in its template.
 pub(crate) fn find(method: &Method, path: &str) -> Result<(&'static Route, Vec<String>), Failure> {
     let here = || ROUTES.iter().filter_map(|route| Some((route, fill(route.template, path)?)));
     if let Some((route, names)) = here().find(|(route, _)| route.method == *method) {
@@ -127,7 +127,7 @@ pub(crate) fn find(method: &Method, path: &str) -> Result<(&'static Route, Vec<S
     Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, "method", error).allowing(methods))
 }
 
-/// What stands in `path` for the names in a template, if it fits.
+/// The values in `path` for the names in a template, if it fits.
 fn fill<'a>(template: &str, path: &'a str) -> Option<Vec<&'a str>> {
     let (mut expected, mut names) = (template.split('/'), Vec::new());
     for given in path.split('/') {
@@ -140,7 +140,7 @@ fn fill<'a>(template: &str, path: &'a str) -> Option<Vec<&'a str>> {
     expected.next().is_none().then_some(names)
 }
 
-/// What stands after the question mark.
+/// The parameters after the question mark.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Query {
     pub(crate) model: String,
@@ -150,7 +150,7 @@ pub(crate) struct Query {
 }
 
 impl Query {
-    /// Of a request for `operation`.
+    /// The parameters of a request for `operation`.
     pub(crate) fn parse(query: Option<&str>, operation: Operation) -> Result<Self, Failure> {
         let mut parsed = Self { model: operation.model().into(), security: Mode::Active, id: None, kernel: None };
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
@@ -171,12 +171,12 @@ impl Query {
         Ok(parsed)
     }
 
-    /// The person who is meant.
+    /// The person in question.
     pub(crate) fn id(&self) -> Result<&str, Failure> {
         self.id.as_deref().ok_or_else(|| Failure::usage("say which person is meant: ?id=NAME"))
     }
 
-    /// The kernel of that name, or of those numbers.
+    /// The kernel of that name, or with those numbers.
     pub(crate) fn kernel(&self) -> Result<Stencil, Failure> {
         let kernel = self.kernel.as_deref().ok_or_else(|| Failure::usage("say which kernel: ?kernel=sharpen"))?;
         Ok(kernel.parse()?)

@@ -17,20 +17,20 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_conf
 
 use super::metrics::Metrics;
 
-/// Answers that may wait for the WebSocket; further ones are not published.
+/// Maximum number of answers that wait for the WebSocket; further ones are not published.
 const WAITING: usize = 64;
 
-/// To connect, to send an answer and to say good-bye may take this long each.
+/// Time limit for each of connecting, sending an answer and closing.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// From a failure to the next attempt; twice as long after every further one, up to [`LONGEST_PAUSE`].
+/// Pause after the first failure; doubles after each further one, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Largest message of the receiver in bytes. It is read and ignored, but read it must be: pings are answered then.
+/// Largest message of the receiver in bytes. Messages are read and ignored; reading them answers pings.
 const LARGEST: usize = 1 << 20;
 
-/// Where a WebSocket is: `ws://HOST:PORT/PATH`, without a user's name.
+/// The address of a WebSocket: `ws://HOST:PORT/PATH`, without a user's name.
 #[derive(Debug, Clone)]
 pub struct Url(Uri);
 
@@ -43,27 +43,27 @@ impl FromStr for Url {
         let authority = url.authority().filter(|authority| !authority.host().is_empty());
         match (url.scheme_str(), authority) {
             (Some("wss"), _) => {
-                Err("TLS is not spoken here: give the ws:// address of a proxy on this machine that adds it".into())
+                Err("TLS is not supported: give the ws:// address of a proxy on this machine that adds it".into())
             }
             (Some("ws"), Some(authority)) if !authority.as_str().contains('@') => Ok(Self(url)),
-            (Some("ws"), Some(_)) => Err("a user's name and password are not sent: leave them out".into()),
+            (Some("ws"), Some(_)) => Err("user names and passwords are not supported: leave them out".into()),
             _ => Err("not of the form ws://HOST:PORT/PATH".into()),
         }
     }
 }
 
-/// Takes answers, and never waits.
+/// Accepts answers without waiting.
 pub(crate) struct Publisher {
     queue: Sender<String>,
     dropped: Counter,
     warn: fn(&str),
 }
 
-/// Carries them to the WebSocket.
+/// Delivers answers to the WebSocket.
 pub(crate) struct Delivery {
     url: Uri,
     queue: Receiver<String>,
-    /// Taken from the queue, and not sent yet.
+    /// The answer taken from the queue but not sent yet.
     next: Option<String>,
     pause: Duration,
     sent: Counter,
@@ -79,17 +79,17 @@ pub(crate) fn to(url: Url, metrics: &Metrics, warn: fn(&str)) -> (Publisher, Del
 }
 
 impl Publisher {
-    /// Queues an answer; where the queue is full, counts it and says so.
+    /// Queues an answer; if the queue is full, counts it as dropped and warns.
     pub(crate) fn publish(&self, answer: &Value) {
         if self.queue.try_send(answer.to_string()).is_err() {
             self.dropped.inc();
-            (self.warn)(&format!("an answer is not published: {WAITING} others still wait for the WebSocket"));
+            (self.warn)(&format!("an answer was not published: {WAITING} others still wait for the WebSocket"));
         }
     }
 }
 
 impl Delivery {
-    /// Sends what is queued, each answer as one text message, until the publisher is gone and nothing is left.
+    /// Sends queued answers, each as one text message, until the publisher is gone and the queue is empty.
     pub(crate) async fn run(mut self) {
         while self.wait().await {
             if let Err(error) = self.converse().await {
@@ -102,7 +102,7 @@ impl Delivery {
         }
     }
 
-    /// Waits for something to send; whether anything will come.
+    /// Waits for an answer to send; returns whether one will come.
     async fn wait(&mut self) -> bool {
         if self.next.is_none() {
             self.next = self.queue.recv().await;
@@ -110,7 +110,7 @@ impl Delivery {
         self.next.is_some()
     }
 
-    /// Connects, sends what there is to send, and stays for more, until the receiver or the gateway ends it.
+    /// Connects and sends answers as they come, until the receiver or the gateway ends the conversation.
     async fn converse(&mut self) -> Result<(), Error> {
         let limits = WebSocketConfig::default().max_message_size(Some(LARGEST)).max_frame_size(Some(LARGEST));
         let connected = timeout(DEADLINE, connect_async_with_config(&self.url, Some(limits), true)).await;
@@ -129,13 +129,13 @@ impl Delivery {
             socket.close(None).await?;
             ignore(&mut socket).await
         };
-        // Everything was sent: it does not matter who hangs up first.
+        // Everything was sent, so either side may close first.
         drop(timeout(DEADLINE, good_bye).await);
         Ok(())
     }
 }
 
-/// Reads until the receiver says good-bye, and answers that.
+/// Reads until the receiver closes, and answers that.
 async fn ignore(socket: &mut WebSocketStream<MaybeTlsStream<TcpStream>>) -> Result<(), Error> {
     while let Some(message) = socket.next().await {
         if let Message::Close(_) = message? {

@@ -1,4 +1,4 @@
-//! The same answers on this machine, in the clear: for the model's owner, to see what the servers should answer.
+//! The same answers on this machine, in the clear: for the model's owner, to see the expected answers of the servers.
 
 use mpc_core::inference::clear::evaluate_fixed;
 use mpc_core::model;
@@ -10,14 +10,14 @@ use crate::error::{Error, Result};
 use crate::session::{Encoded, Evaluation, Model, Rows};
 
 impl Model {
-    /// A model that no cluster serves, as its owner has it.
+    /// An owner's model, which no cluster serves.
     pub fn owned(model: &model::Model) -> Self {
         let model::Model { manifest, graph, .. } = model.clone();
         Self { publication: [0; 32], revision: 0, minimum: manifest.security, manifest, graph }
     }
 }
 
-/// The label of each input, as [`Client::classify`](crate::Client::classify), evaluated in the fixed point of the servers.
+/// The label of each input, as [`Client::classify`](crate::Client::classify), in the servers' fixed point.
 ///
 /// # Errors
 /// [`Error::WrongTask`] for a model that compares.
@@ -28,7 +28,8 @@ pub fn classify(model: &model::Model, inputs: &[Encoded]) -> Result<Evaluation> 
     Ok(rows(model, inputs)?.revealed(model).labels(&model.manifest, inputs))
 }
 
-/// Whether inputs 2i and 2i + 1 are of the same person, as [`Client::compare`](crate::Client::compare); the cosine is always there.
+/// Whether inputs 2i and 2i + 1 are of the same person, as [`Client::compare`](crate::Client::compare); the cosine is
+/// always there.
 ///
 /// # Errors
 /// [`Error::WrongTask`] for a model with labels.
@@ -47,7 +48,7 @@ pub fn compare(model: &model::Model, inputs: &[Encoded]) -> Result<Evaluation> {
 }
 
 impl Rows {
-    /// Rounded as the servers round what they reveal; with all bits where a label is all that the servers tell.
+    /// Rounds as the servers round what they reveal; keeps all bits where the servers reveal only labels.
     fn revealed(mut self, model: &model::Model) -> Self {
         if model.manifest.reveal == Reveal::Scores {
             let frac_bits = model.manifest.score_bits(&model.graph);

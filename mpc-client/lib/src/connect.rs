@@ -1,4 +1,4 @@
-//! A client of the three parties of a cluster, and conversations that are the same with all of them.
+//! A client of the three parties of a cluster, and conversations in parallel with all of them.
 
 use std::io;
 use std::sync::OnceLock;
@@ -16,20 +16,20 @@ use tokio::sync::{Notify, Semaphore};
 use crate::error::{Error, Result};
 use crate::transport::{Receiver, Sender, Transport};
 
-/// How long after a failure another party's report of cheating may come.
+/// Time after a failure for another party to report cheating.
 const MOMENT: Duration = Duration::from_secs(1);
 
-/// Bytes of input shares that may wait at a party, sent ahead of its answer: half of what a party lets a connection send unread, so
-/// that they never keep the share of an admitted request from arriving.
+/// Bytes of input shares that may wait at a party, sent ahead of its answer: half of what a party lets a connection
+/// send unread, so they never hold up the share of an admitted request.
 pub(crate) const AHEAD: u32 = 16 << 20;
 
 /// A client of one cluster, connected to its three parties.
 ///
-/// A question needs all three. To give one up, drop its future and [`close`](Client::close) the client: the parties then end
-/// the session.
+/// A question needs all three. To give one up, drop its future and [`close`](Client::close) the client: the parties
+/// then end the session.
 pub struct Client<T> {
     parties: [Peer<T>; 3],
-    /// Of [`AHEAD`], what is left.
+    /// What is left of [`AHEAD`].
     pub(crate) ahead: Semaphore,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Peer<T> {
 }
 
 impl<T: Transport> Client<T> {
-    /// A client that reaches P0, P1 and P2 in these ways.
+    /// A client that reaches P0, P1 and P2 over these transports.
     pub fn new(parties: [T; 3]) -> Self {
         Self { parties: parties.map(|transport| Peer { transport }), ahead: Semaphore::new(AHEAD as usize) }
     }
@@ -49,7 +49,7 @@ impl<T: Transport> Client<T> {
         self.parties.iter().all(|peer| peer.transport.lost().is_none())
     }
 
-    /// What each party says of itself.
+    /// The status of each party.
     pub async fn status(&self) -> Result<[Status; 3]> {
         join(self.parties().map(|peer| async move {
             match peer.ask(Request::Status).await?.reply().await? {
@@ -60,22 +60,22 @@ impl<T: Transport> Client<T> {
         .await
     }
 
-    /// What the parties have measured of the lines between them and of their processors, if they have yet.
+    /// The parties' last measurement of their lines and processors, if there is one.
     pub async fn measured(&self) -> Result<Option<Measured>> {
         let [p0, ..] = self.status().await?;
         Ok(p0.measured)
     }
 
-    /// Tells the parties that nothing more will come.
+    /// Tells the parties that the client is done.
     pub async fn close(&self) {
         let [p0, p1, p2] = self.parties().map(|peer| peer.transport.close());
         tokio::join!(p0, p1, p2);
     }
 
-    /// What the three say alike.
+    /// The answer, if all three parties give the same.
     ///
     /// # Errors
-    /// [`Error::Disagreement`] about `what`, naming whoever differs from the other two.
+    /// [`Error::Disagreement`] about `what`, naming a party that differs from the other two.
     pub(crate) fn alike<A: PartialEq>(&self, what: &str, answers: [A; 3]) -> Result<A> {
         let [p0, p1, p2] = &answers;
         let odd = match (p0 == p1, p1 == p2, p0 == p2) {
@@ -86,8 +86,8 @@ impl<T: Transport> Client<T> {
             _ => None,
         };
         let who = match odd {
-            Some(odd) => format!("{} says something else than the other two", self.parties[odd].label()),
-            None => "each says something else".into(),
+            Some(odd) => format!("{} says something different from the other two", self.parties[odd].label()),
+            None => "each says something different".into(),
         };
         Err(Error::Disagreement(format!("about {what}: {who}; ask their operators to run `mpc-party check`")))
     }
@@ -97,8 +97,8 @@ impl<T: Transport> Client<T> {
         self.parties.each_ref()
     }
 
-    /// As [`join`], for parts of a session: when one has failed, another may tell a moment later that cheating was found. A detected
-    /// cheat outranks the disconnect it causes.
+    /// As [`join`], for parts of a session: after one has failed, another may report a moment later that cheating was
+    /// found. A detected cheat outranks the disconnect it causes.
     pub(crate) async fn join_session<A>(&self, parts: [impl Future<Output = Result<A>>; 3]) -> Result<[A; 3]> {
         let (first, failed) = (&OnceLock::new(), &Notify::new());
         let parts = parts.map(|part| async move {
@@ -123,7 +123,7 @@ impl<T: Transport> Client<T> {
         };
         match (first.get(), parts) {
             (None, [Some(a), Some(b), Some(c)]) => Ok([a, b, c]),
-            (error, _) => Err(error.expect("what has no part has an error").clone()),
+            (error, _) => Err(error.expect("without a part there is an error").clone()),
         }
     }
 }
@@ -150,7 +150,7 @@ impl<T: Transport> Peer<T> {
         Ok(conversation)
     }
 
-    /// A reply that does not belong here.
+    /// The error for a reply that does not belong here.
     pub(crate) fn unexpected(&self, reply: &Reply) -> Error {
         let label = self.label();
         match reply {
@@ -166,12 +166,12 @@ impl<T: Transport> Peer<T> {
         }
     }
 
-    /// The party does not keep to the protocol.
+    /// The error for a party that breaks the protocol.
     pub(crate) fn broken(&self, reason: impl std::fmt::Display) -> Error {
         Error::Aborted(format!("{} sent something that does not fit: {reason}", self.label()))
     }
 
-    /// What an error on one of the party's streams means.
+    /// The meaning of an error on one of the party's streams.
     fn stream_error(&self, error: &io::Error) -> Error {
         match self.transport.lost() {
             Some(lost) => lost,
@@ -181,7 +181,7 @@ impl<T: Transport> Peer<T> {
     }
 }
 
-/// What one party is dealt, and how many bytes an element of it takes.
+/// The shares dealt to one party, each with its bytes per element.
 pub(crate) type Parts = Vec<(Dealt<u64>, usize)>;
 
 /// One conversation with one party, on a stream of its own.
@@ -197,18 +197,18 @@ impl<T: Transport> Conversation<'_, T> {
         deal(&mut self.sender, dealt).await.map_err(|e| self.peer.stream_error(&e))
     }
 
-    /// Sends bytes while it waits for the reply to them.
+    /// Sends bytes while waiting for the reply to them.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> Result<Reply> {
         let Self { peer, sender, receiver } = self;
-        // Where the party does not take them, its reply says why.
+        // If the party does not accept the bytes, its reply says why.
         let (_, reply) = tokio::join!(sender.send(bytes), reply(receiver));
         reply.map_err(|e| peer.stream_error(&e))
     }
 
-    /// Sends shares while it waits for the reply to what was said before.
+    /// Sends shares while waiting for the reply to the request before them.
     pub(crate) async fn deal_ahead(&mut self, dealt: &Parts) -> Result<Reply> {
         let Self { peer, sender, receiver } = self;
-        // Where the party does not take them, its replies say why.
+        // If the party does not accept the shares, its replies say why.
         let (_, reply) = tokio::join!(deal(sender, dealt), reply(receiver));
         reply.map_err(|e| peer.stream_error(&e))
     }

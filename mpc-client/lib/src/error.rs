@@ -16,7 +16,7 @@ pub enum Error {
     /// An argument makes no sense.
     #[error("{0}")]
     Usage(String),
-    /// A file cannot be read or written, or does not hold what it should.
+    /// A file cannot be read or written, or its content is not valid.
     #[error("{}: {reason}", path.display())]
     File {
         /// The file or folder.
@@ -24,24 +24,24 @@ pub enum Error {
         /// What is wrong and what to do.
         reason: String,
     },
-    /// No file says which cluster to ask.
+    /// There is no cluster file.
     #[error(
         "no cluster to ask: $MPC_CLUSTER is not set and there is no {}. Get cluster.toml from the operators of your three servers",
         list(looked)
     )]
     NoCluster {
-        /// Where one was looked for.
+        /// The places where one was looked for.
         looked: Vec<PathBuf>,
     },
     /// There is no folder of models.
     #[error("there is no folder of models here")]
     NoModels,
-    /// No model of that name is there.
+    /// The cluster serves no model of that name.
     #[error("the cluster serves no model {name:?}{}", others(served))]
     UnknownModel {
         /// The name.
         name: String,
-        /// The names of those that are there.
+        /// The names of the models served.
         served: Vec<String>,
     },
     /// Nobody is enrolled under that name.
@@ -68,10 +68,10 @@ pub enum Error {
     Unreachable {
         /// Role and name of the party.
         party: String,
-        /// Where we looked, what happened, and what to do.
+        /// Where the client looked, what happened, and what to do.
         reason: String,
     },
-    /// A party does not know us.
+    /// A party does not know this client.
     #[error("{0}")]
     NotTrusted(String),
     /// A party will not serve the request, or speaks another version of the protocol. Nothing was computed.
@@ -81,13 +81,13 @@ pub enum Error {
         party: String,
         /// What can be done about it.
         code: Code,
-        /// What it said.
+        /// The party's reason.
         reason: String,
     },
-    /// The three parties do not tell the same story, so there is no answer to believe.
+    /// The three parties contradict each other, so there is no answer to believe.
     #[error("the three parties disagree: {0}")]
     Disagreement(String),
-    /// A check of active security failed, at the parties or here. Whose fault it is cannot be known.
+    /// A check of active security failed, at the parties or here. Nobody can tell whose fault it is.
     #[error(
         "a server deviated from the protocol (found in {step}), so there is no answer. Your input stays secret as long as no \
          two servers work together. Tell the three operators: their logs name the session"
@@ -102,7 +102,7 @@ pub enum Error {
     /// The answer did not come in time.
     #[error("no answer within {0:?}")]
     Timeout(Duration),
-    /// The operating system does not give what every program needs: random numbers, a process, a socket.
+    /// The operating system denies a resource: random numbers, a process, a socket.
     #[error("{0}")]
     System(String),
     /// A bug.
@@ -111,8 +111,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// What the process exits with: 1 internal or the operating system, 2 usage or bad input, also where a party says so, 3 unreachable
-    /// or not trusted, 4 refused, mismatched or aborted, 5 cheating.
+    /// The exit code of the process: 1 internal error or fault of the operating system, 2 usage or bad input, also
+    /// where a party says so, 3 unreachable or not trusted, 4 refused, mismatched or aborted, 5 cheating.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::System(_) | Error::Internal(_) => 1,
@@ -125,7 +125,7 @@ impl Error {
         }
     }
 
-    /// The same for scripts that read `--json`, finer.
+    /// A finer kind, for scripts that read `--json`.
     pub fn kind(&self) -> &'static str {
         match self {
             Error::Usage(_) | Error::NoCluster { .. } | Error::NoModels | Error::WrongTask { .. } => "usage",
@@ -159,7 +159,7 @@ impl Error {
     }
 }
 
-/// Errors of the shared floors that reach the client: files it named, models it imports, duplicates it compares.
+/// Errors of `mpc-core` that reach the client: files it named, models it imports, copies it compares.
 impl From<mpc_core::Error> for Error {
     fn from(error: mpc_core::Error) -> Self {
         match error {

@@ -1,7 +1,8 @@
 //! Galleries: enrolling, finding and removing persons with a model that compares.
 //!
-//! The three parties keep a share of each template, and a list of names that they and this client's tenant can read. A question
-//! names the list that the client has seen, so that all mean the same persons; where it has changed since, the client looks again.
+//! The three parties keep a share of each template, and a list of names that they and this client's tenant can read. A
+//! question names the list that the client has seen, so that all mean the same persons; if the list has changed since,
+//! the client reads it again.
 
 use std::time::Duration;
 
@@ -15,19 +16,19 @@ use crate::error::{Error, Result};
 use crate::session::{Encoded, Evaluation, Model, Terms};
 use crate::transport::Transport;
 
-/// How often a question is asked about a gallery that keeps changing.
+/// Maximum number of attempts to ask about a gallery that keeps changing.
 const ATTEMPTS: usize = 20;
 
-/// Between two of them: other parties switch a moment later.
+/// Pause between two attempts: other parties switch a moment later.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Who is enrolled, as all three parties tell it.
+/// The persons enrolled, as all three parties report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gallery {
     /// Names, by place.
     pub persons: Vec<String>,
-    /// Whose template a server has lost, because its store is older than the gallery or damaged. Nothing can be asked about the
-    /// gallery until they are removed; then they can be enrolled again.
+    /// The persons whose template a server has lost, because its store is older than the gallery or damaged. The
+    /// gallery answers no question until they are removed; then they can be enrolled again.
     pub lost: Vec<Lost>,
     digest: Id,
 }
@@ -37,25 +38,26 @@ pub struct Gallery {
 pub struct Lost {
     /// The name in the gallery.
     pub person: String,
-    /// Which servers.
+    /// The servers that have lost it.
     pub servers: Vec<String>,
 }
 
-/// Who was found.
+/// The result of a search in a gallery.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Matches {
-    /// For each input the person, or none.
+    /// The person for each input, or `None`.
     pub persons: Vec<Option<String>>,
-    /// What it took; the predictions are places in the gallery. None where nobody is enrolled, and nothing was asked.
+    /// The evaluation; its predictions are places in the gallery. `None` where nobody is enrolled, and nothing was
+    /// asked.
     pub evaluation: Option<Evaluation>,
 }
 
 impl<T: Transport> Client<T> {
-    /// Who is enrolled with a model.
+    /// The persons enrolled with a model.
     ///
     /// # Errors
-    /// [`Error::Refused`] where the model compares nothing, [`Error::Disagreement`] where the parties have different lists for longer than
-    /// a change takes.
+    /// [`Error::Refused`] where the model compares nothing, [`Error::Disagreement`] where the parties have different
+    /// lists for longer than a change takes.
     pub async fn gallery(&self, model: &Model) -> Result<Gallery> {
         let publication = model.publication;
         let mut attempts = ATTEMPTS;
@@ -79,8 +81,8 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Enrols a person with the mean of `inputs`. The parties compute the template and keep it, then make it part of the gallery. The
-    /// security is [that of what is kept](Question::minimum) at least.
+    /// Enrols a person with the mean of `inputs`. The parties compute the template and keep it, then make it part of
+    /// the gallery. The security is at least [that for kept templates](Question::minimum).
     ///
     /// # Errors
     /// [`Error::Usage`] where the name is taken or not possible; as [`Client::classify`].
@@ -106,7 +108,7 @@ impl<T: Transport> Client<T> {
         Ok(evaluation)
     }
 
-    /// Whom the three servers lack, by their places.
+    /// The persons that the three servers lack, from their places.
     fn lost(&self, persons: &[String], lacking: [Vec<u32>; 3]) -> Vec<Lost> {
         let lost = |(person, place): (&String, u32)| {
             let at = self.parties().into_iter().zip(&lacking).filter(|(_, lacking)| lacking.contains(&place));
@@ -116,7 +118,8 @@ impl<T: Transport> Client<T> {
         persons.iter().zip(0..).filter_map(lost).collect()
     }
 
-    /// Takes everybody out of the gallery whose template a server has lost; their names. They can be enrolled again.
+    /// Removes everybody whose template a server has lost from the gallery; returns their names. They can be enrolled
+    /// again.
     ///
     /// # Errors
     /// As [`Client::gallery`] and [`Client::remove`].
@@ -128,7 +131,7 @@ impl<T: Transport> Client<T> {
         Ok(lost.into_iter().map(|lost| lost.person).collect())
     }
 
-    /// Takes a person out of the gallery and has the parties forget the template.
+    /// Removes a person from the gallery and has the parties delete the template.
     ///
     /// # Errors
     /// [`Error::UnknownPerson`] where nobody has that name.
@@ -138,7 +141,7 @@ impl<T: Transport> Client<T> {
         self.change(action).await.map(drop)
     }
 
-    /// Who each input is of, or nobody. As [`Client::classify`].
+    /// The enrolled person that each input is of, or nobody. As [`Client::classify`].
     ///
     /// # Errors
     /// As there.
@@ -181,7 +184,7 @@ impl<T: Transport> Client<T> {
         Ok(evaluation)
     }
 
-    /// Asks about the gallery, once more where it changes meanwhile.
+    /// Asks about the gallery, and again if it has changed meanwhile.
     async fn about<A>(&self, model: &Model, ask: impl AsyncFn(&Gallery) -> Result<A>) -> Result<(Gallery, A)> {
         let mut attempts = ATTEMPTS;
         loop {

@@ -1,4 +1,4 @@
-//! What is asked about: a file, or bytes under a name.
+//! The inputs of a question: a file, or bytes under a name.
 
 use std::path::PathBuf;
 
@@ -20,10 +20,10 @@ enum Source {
     Bytes(Vec<u8>),
 }
 
-/// An input in fixed point, or the line that says why it cannot be used.
+/// An input in fixed point, or a line that says why it cannot be used.
 #[derive(Clone)]
 pub struct Prepared {
-    /// The input as the person who asks knows it.
+    /// The input's name for the person who asks.
     pub name: String,
     /// Its windows, or the reason.
     pub encoded: Result<Encoded, String>,
@@ -40,12 +40,12 @@ impl Input {
         Self { name, source: Source::Bytes(bytes) }
     }
 
-    /// The input as the person who asks knows it.
+    /// The input's name for the person who asks.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The input of `model`. Blocks: reads, decodes, computes features.
+    /// Prepares the input for `model`. Blocks: reads, decodes, computes features.
     pub fn prepare(self, model: &Model, options: Options) -> Prepared {
         let prepared = match self.source {
             Source::File(path) => preprocess::prepare(&model.manifest, &path, options),
@@ -69,7 +69,7 @@ impl Input {
     }
 }
 
-/// All inputs in fixed point, for an answer that they make together.
+/// All inputs in fixed point, for one answer about all of them.
 ///
 /// # Errors
 /// [`Error::Input`] with the first that cannot be used.

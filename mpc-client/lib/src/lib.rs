@@ -6,27 +6,26 @@
 //! use std::{path::Path, time::Duration};
 //! use mpc_client::{Client, Cluster, Identity, Mode, preprocess};
 //!
-//! let cluster = Cluster::load(Path::new("cluster.toml"))?;
-//! let client = Client::connect(&cluster, &Identity::load(Path::new("client"))?).await?;
-//! let model = client.model("face").await?;
-//! let features = preprocess::prepare(&model.manifest, Path::new("face.png"), preprocess::Options::default())?.features;
-//! let inputs = [model.encode(&features)?];
-//! let answer = client.classify(&model, &inputs, Mode::Active, Duration::from_secs(120)).await?;
-//! println!("{}", model.label(&answer.predictions[0]));
+//! let cluster = Cluster::load(Path::new("cluster.toml"))?; let client = Client::connect(&cluster,
+//! &Identity::load(Path::new("client"))?).await?; let model = client.model("face").await?; let features =
+//! preprocess::prepare(&model.manifest, Path::new("face.png"), preprocess::Options::default())?.features; let inputs =
+//! [model.encode(&features)?]; let answer = client.classify(&model, &inputs, Mode::Active,
+//! Duration::from_secs(120)).await?; println!("{}", model.label(&answer.predictions[0]));
 //! # client.close().await;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! [`Client::connect`] speaks QUIC (the feature `quic`, on by default). Without that feature the library opens no socket, starts no thread
-//! and reads the clock only to stamp requests, so that it compiles for browsers:
+//! [`Client::connect`] speaks QUIC (the feature `quic`, on by default). Without that feature the library opens no
+//! socket, starts no thread and reads the clock only to stamp requests, so that it compiles for browsers:
 //!
 //! ```sh
 //! rustup target add wasm32-unknown-unknown
 //! cargo build -p mpc-client-lib --no-default-features --target wasm32-unknown-unknown
 //! ```
 //!
-//! Whoever embeds it there reaches the parties over a [`Transport`](transport::Transport) of their own and calls [`Client::new`].
+//! A program that embeds it there implements [`Transport`](transport::Transport) to reach the parties, and calls
+//! [`Client::new`].
 
 pub mod answer;
 pub mod clear;
@@ -58,6 +57,6 @@ pub use mpc_core::wire::cluster::Cluster;
 pub use publish::{Dealing, Published};
 pub use session::{Encoded, Evaluation, Model, Prediction};
 
-/// A client of one cluster, connected to its three parties; over QUIC unless another transport is named.
+/// A client of one cluster, connected to its three parties, by default over QUIC.
 #[cfg(feature = "quic")]
 pub type Client<T = quic::Quic> = connect::Client<T>;

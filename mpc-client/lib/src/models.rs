@@ -12,16 +12,16 @@ use crate::error::{Error, Result};
 use crate::session::Model;
 use crate::transport::Transport;
 
-/// How often the three parties are asked again while they switch from one version of a model to the next: for two seconds.
+/// Maximum number of attempts while the three parties switch between versions of a model: two seconds' worth.
 const ATTEMPTS: usize = 40;
 
-/// Between two attempts.
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What the three parties have in service for this client.
+/// The models that the three parties have in service for this client.
 #[derive(Debug, Clone)]
 pub struct Models {
-    /// What all three serve in the same publication, by name.
+    /// The models that all three serve in the same publication, by name.
     pub served: Vec<Model>,
     /// One line for each model that only some of them serve, or in different publications.
     pub problems: Vec<String>,
@@ -30,7 +30,7 @@ pub struct Models {
 }
 
 impl Model {
-    /// Reads a party's description, which is not trusted more than any other message.
+    /// Reads a party's description, which is no more trusted than any other message.
     fn from_info(info: &ModelInfo, parties: Mode) -> Result<Self> {
         let described = || {
             let (manifest, graph) = (Manifest::parse(&info.manifest)?, codec::decode::<Graph>(&info.graph)?);
@@ -47,10 +47,10 @@ impl Model {
 }
 
 impl<T: Transport> Client<T> {
-    /// What the parties have in service.
+    /// The models that the parties have in service.
     ///
     /// # Errors
-    /// [`Error::Disagreement`] where they tell different things about one publication.
+    /// [`Error::Disagreement`] where they describe one publication differently.
     pub async fn models(&self) -> Result<Models> {
         let lists = self.lists().await?;
         let minimum = lists.iter().map(|(minimum, _)| *minimum).max().unwrap_or_default();
@@ -74,7 +74,8 @@ impl<T: Transport> Client<T> {
         Ok(Models { served, problems, minimum })
     }
 
-    /// What at least two parties have in service for this client. With one corrupt party at most, an honest one says so.
+    /// The publications that at least two parties have in service for this client. With at most one corrupt party, an
+    /// honest one confirms each.
     pub(crate) async fn publications(&self) -> Result<Vec<Id>> {
         let lists = self.lists().await?.map(|(_, models)| models);
         let mut listed: Vec<Id> = lists.iter().flatten().map(|info| info.publication).collect();
@@ -84,7 +85,7 @@ impl<T: Transport> Client<T> {
         Ok(listed)
     }
 
-    /// What each party says it allows and has in service.
+    /// The security that each party allows, and the models it has in service.
     async fn lists(&self) -> Result<[(Mode, Vec<ModelInfo>); 3]> {
         let lists = self.parties().map(|peer| async move {
             match peer.ask(Request::Models).await?.reply().await? {
@@ -108,7 +109,7 @@ impl<T: Transport> Client<T> {
         )
     }
 
-    /// The model of that name. Waits a moment where the parties are just switching to another version.
+    /// The model of that name. Waits a moment if the parties are switching to another version.
     ///
     /// # Errors
     /// [`Error::UnknownModel`] where the cluster serves none; [`Error::Disagreement`] where only some
@@ -135,16 +136,17 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Takes the model of that name out of service and has the parties forget its shares, and with `forget_gallery` the persons
-    /// enrolled with it. The number of the change.
+    /// Takes the model of that name out of service and has the parties delete its shares and, with `forget_gallery`,
+    /// the persons enrolled with it. Returns the number of the change.
     ///
     /// # Errors
-    /// [`Error::Refused`] where there is none, this client may not, or persons are enrolled and are not to be forgotten.
+    /// [`Error::Refused`] where there is no such model, the client lacks the right, or persons are enrolled and
+    /// `forget_gallery` is not set.
     pub async fn retire(&self, name: &str, forget_gallery: bool) -> Result<u64> {
         self.change(Action::Retire { model: name.to_owned(), forget_gallery }).await
     }
 
-    /// Has all three make a change; its number.
+    /// Has all three make a change; returns its number.
     pub(crate) async fn change(&self, action: Action) -> Result<u64> {
         let request = Request::Change(Change { stamp: Stamp::fresh()?, action });
         let revisions = self.join_session(self.parties().map(|peer| {

@@ -1,4 +1,4 @@
-//! Pictures that are read to be changed and written again.
+//! Pictures to be read, changed and written again.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use image::{ExtendedColorType, ImageFormat};
 use crate::error::{Error, Result};
 use crate::preprocess;
 
-/// A picture of 8 bits a value.
+/// A picture with 8 bits per value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
     pub(crate) width: usize,
@@ -27,10 +27,10 @@ impl Picture {
         Self::decode(preprocess::read(path)?)
     }
 
-    /// A PNG or JPEG, turned as its orientation tag says. Of 16 bits a value the upper 8 are kept.
+    /// A PNG or JPEG, turned as its orientation tag says. Values of 16 bits keep the upper 8.
     ///
     /// # Errors
-    /// It is none, damaged, or too large.
+    /// The bytes are not a PNG or JPEG, or the picture is damaged or too large.
     pub fn decode(bytes: Vec<u8>) -> preprocess::Result<Self> {
         let picture = preprocess::picture(bytes)?;
         let (width, height) = (picture.width() as usize, picture.height() as usize);
@@ -67,7 +67,7 @@ impl Picture {
         Ok(png.into_inner())
     }
 
-    /// How many of the channels are colours, transparency left out.
+    /// The number of colour channels, without transparency.
     pub(crate) fn colours(&self) -> usize {
         if self.channels < 3 { 1 } else { 3 }
     }

@@ -22,8 +22,8 @@ use crate::connect::{Client, Peer, join};
 use crate::error::{Error, Result};
 use crate::transport::Transport;
 
-/// The random numbers of a publication. The same ones make the same publication with the same shares, so that one which was
-/// interrupted can go on. Secret: together with one party's share they are the weights.
+/// The random numbers of a publication. The same numbers make the same publication with the same shares, so that an
+/// interrupted one can resume. Secret: together with one party's share they reveal the weights.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Dealing {
     fresh: Id,
@@ -37,7 +37,7 @@ impl Drop for Dealing {
 }
 
 impl Dealing {
-    /// New ones, for a publication that is never resumed.
+    /// Fresh numbers, for a publication that is never resumed.
     ///
     /// # Errors
     /// [`Error::System`] where the operating system has no random numbers.
@@ -55,7 +55,7 @@ impl Dealing {
     }
 }
 
-/// The dealings of one model that a file keeps, each with the cluster that it was made for.
+/// The dealings of one model in a file, each with the cluster that it was made for.
 #[derive(Default, Serialize, Deserialize)]
 struct Dealings {
     kept: Vec<Kept>,
@@ -69,10 +69,11 @@ struct Kept {
 }
 
 impl Dealings {
-    /// The dealing for a cluster. Its parties' keys may all have been replaced since it was made: it is known by its
-    /// publication, if that is `in_service`. Before that, it is known by the keys, of which each party has one still.
+    /// The dealing for a cluster. The parties' keys may all have been replaced since it was made, so its publication
+    /// identifies it if that is `in_service`. Otherwise the keys identify it, of which each party still has one.
     ///
-    /// The same dealing must not go to two clusters: a party of one and a party of the other would have all three components.
+    /// The same dealing must not go to two clusters: a party of one and a party of the other would together hold all
+    /// three components.
     fn find(&self, model: &model::Model, cluster: &[Vec<String>], in_service: &[Id]) -> Result<Option<usize>> {
         for (place, kept) in self.kept.iter().enumerate() {
             if in_service.contains(&kept.dealing.publication(model)?) {
@@ -125,15 +126,15 @@ fn manifest(model: &model::Model) -> Result<String> {
 pub struct Published {
     /// Its name.
     pub publication: Id,
-    /// The change that put it there, or a later one.
+    /// The revision that put it there, or a later one.
     pub revision: u64,
-    /// Bytes of shares that had to be sent.
+    /// Bytes of shares sent.
     pub bytes_sent: u64,
 }
 
 impl<T: Transport> Client<T> {
-    /// The dealing of a model that `folder` keeps for the cluster that this client is connected to: the one of the publication in service,
-    /// else of one that was begun. Made, and kept there, where there is none, or a new publication is wanted `anew`.
+    /// The dealing of a model that `folder` keeps for this client's cluster: that of the publication in service, else
+    /// of one that was begun. Without one, or if `anew` asks for a new publication, makes a dealing and keeps it there.
     ///
     /// # Errors
     /// [`Error::File`] where the file cannot be read or written; those of asking the parties what is in service.
@@ -151,14 +152,14 @@ impl<T: Transport> Client<T> {
         Ok(dealing)
     }
 
-    /// Shares a model's weights to the three parties and puts it into service under its manifest's name. An earlier model of
-    /// that name stays in service until all three have stored the new one and compared their shares. Interrupted at any point and
-    /// called again with the same dealing, it goes on where it was. Persons enrolled with an earlier publication are forgotten only
-    /// with `forget_gallery`.
+    /// Shares a model's weights to the three parties and puts it into service under its manifest's name. An earlier
+    /// model of that name stays in service until all three have stored the new one and compared their shares. After an
+    /// interruption, calling this again with the same dealing resumes. Persons enrolled with an earlier publication are
+    /// deleted only with `forget_gallery`.
     ///
     /// # Errors
-    /// [`Error::Refused`] where a party does not take it, for example because this client may not publish, or because persons are
-    /// enrolled.
+    /// [`Error::Refused`] where a party does not accept it, for example because this client may not publish, or because
+    /// persons are enrolled.
     pub async fn publish(&self, model: &model::Model, dealing: &Dealing, forget_gallery: bool) -> Result<Published> {
         let (manifest, graph) = (manifest(model)?, codec::encode(&model.graph)?);
         let words: Vec<u64> = model.encode_weights()?.iter().flatten().copied().collect();
@@ -177,7 +178,7 @@ impl<T: Transport> Client<T> {
     }
 }
 
-/// Sends a party what it has not stored yet of its share; how many bytes that was.
+/// Sends a party the part of its share that it has not stored; returns the bytes sent.
 async fn upload<T: Transport>(
     peer: &Peer<T>,
     publication: Id,

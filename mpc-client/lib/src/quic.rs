@@ -19,7 +19,7 @@ use crate::transport::{Receiver, Sender, Transport};
 /// How long a party may take to answer the first packet.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
-/// How long a closed connection is kept to repeat the good-bye.
+/// How long a closed connection is kept to repeat the close.
 const CLOSING: Duration = Duration::from_millis(50);
 
 /// A QUIC connection to one party.
@@ -35,8 +35,7 @@ impl Client<Quic> {
     /// Connects to all three parties of `cluster` at once, as `identity`.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] where a party does not answer or shows another key than the
-    /// cluster file lists.
+    /// [`Error::Unreachable`] where a party does not answer, or shows a key that the cluster file does not list.
     pub async fn connect(cluster: &Cluster, identity: &Identity) -> Result<Self> {
         let endpoint = endpoint::caller()?;
         let parties = Role::ALL.map(|role| Quic::connect(endpoint.clone(), cluster, identity, role));
@@ -95,7 +94,7 @@ impl Transport for Quic {
 
     async fn close(&self) {
         self.connection.close(endpoint::close::DONE, b"the client is done");
-        // The message leaves at once; what would be waited for is that it could be repeated.
+        // The close leaves at once; the wait is only for repeating it.
         drop(tokio::time::timeout(CLOSING, self.endpoint.wait_idle()).await);
     }
 

@@ -22,14 +22,13 @@ use crate::transport::Transport;
 pub struct Model {
     /// Names this publication of the model.
     pub publication: Id,
-    /// The change that put it into service; a later one has a greater number.
+    /// The change that put it into service; later changes have greater numbers.
     pub revision: u64,
-    /// What goes in and what comes out.
+    /// The model's inputs and outputs.
     pub manifest: Manifest,
-    /// What is computed.
+    /// The computation.
     pub graph: Graph,
-    /// The weakest security that it is evaluated with: the strictest of what its manifest and each of the three parties
-    /// demand.
+    /// The weakest security for its evaluation: the strictest that its manifest or a party demands.
     pub minimum: Mode,
 }
 
@@ -40,12 +39,12 @@ pub struct Encoded {
     pub(crate) words: Vec<u64>,
 }
 
-/// What the three parties found.
+/// The answer of the three parties.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
-    /// One entry an input.
+    /// One entry per input.
     pub predictions: Vec<Prediction>,
-    /// Which adversary they are secure against; none where they were computed in the clear.
+    /// The security of the predictions; `None` where they were computed in the clear.
     pub security: Option<Mode>,
     /// Rounds between the parties.
     pub rounds: u64,
@@ -53,16 +52,16 @@ pub struct Evaluation {
     pub bytes_sent: [u64; 3],
 }
 
-/// What is revealed about one input.
+/// The revealed facts about one input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
     /// Position in the manifest's labels; one past the last where none applies.
     pub label: usize,
-    /// One score a label, where the manifest reveals scores.
+    /// One score per label, where the manifest reveals scores.
     pub scores: Option<Vec<f64>>,
 }
 
-/// How a question is to be answered.
+/// The terms of a question.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Terms {
     pub(crate) security: Mode,
@@ -85,16 +84,16 @@ pub(crate) struct Rows {
 }
 
 impl Model {
-    /// What a prediction says, in words.
+    /// The label of a prediction, in words.
     pub fn label(&self, prediction: &Prediction) -> &str {
         self.manifest.labels.get(prediction.label).map_or(UNKNOWN, String::as_str)
     }
 
-    /// Brings features `[windows, sample shape...]` into fixed point.
+    /// Encodes features `[windows, sample shape...]` in fixed point.
     ///
     /// # Errors
-    /// [`Error::Input`] on another shape, more windows than the model takes, a number that is not finite, or one beyond the
-    /// declared range.
+    /// [`Error::Input`] on another shape, more windows than the model takes, a number that is not finite, or one beyond
+    /// the declared range.
     pub fn encode(&self, features: &ArrayD<f32>) -> Result<Encoded> {
         let input = &self.manifest.input;
         let windows = features.shape().first().copied().unwrap_or(0);
@@ -121,12 +120,13 @@ impl Model {
 }
 
 impl<T: Transport> Client<T> {
-    /// The label of each input by `model`, with `security` or, where that is stricter, the [minimum](Model::minimum). The shares
-    /// follow the request at once and are read by a party that has admitted it; the parties give up after `timeout`.
+    /// The label of each input by `model`, with `security` or the [minimum](Model::minimum), whichever is stricter. The
+    /// shares follow the request at once, and a party reads them once it has admitted it; the parties give up after
+    /// `timeout`.
     ///
     /// # Errors
-    /// [`Error::Refused`] and [`Error::Aborted`] where a party says so or is lost, [`Error::Cheating`] where one deviates,
-    /// [`Error::Disagreement`] where the parties do not tell the same story.
+    /// [`Error::Refused`] and [`Error::Aborted`] where a party says so or is lost, [`Error::Cheating`] where one
+    /// deviates, [`Error::Disagreement`] where the parties contradict each other.
     pub async fn classify(
         &self,
         model: &Model,
@@ -149,8 +149,9 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Whether inputs 2i and 2i + 1 are of the same person, by a `model` that compares: a prediction for each two, whose label is
-    /// a position in [`VERDICTS`](mpc_core::model::manifest::VERDICTS) and whose score is the cosine. As [`Client::classify`].
+    /// Whether inputs 2i and 2i + 1 are of the same person, by a `model` that compares: a prediction for each two,
+    /// whose label is a position in [`VERDICTS`](mpc_core::model::manifest::VERDICTS) and whose score is the cosine. As
+    /// [`Client::classify`].
     ///
     /// # Errors
     /// As there.
@@ -164,7 +165,7 @@ impl<T: Transport> Client<T> {
         self.verdicts(model, Question::Same, Terms { security, timeout }, inputs, inputs.len() / 2).await
     }
 
-    /// The answer to a question whether things are the same, asked about each of `rows` things.
+    /// The verdicts, same or different, for each of `rows` comparisons.
     pub(crate) async fn verdicts(
         &self,
         model: &Model,
@@ -180,7 +181,7 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// An answer of one position of `candidates` for each row.
+    /// An answer with one of `candidates` positions for each row.
     pub(crate) async fn positions(
         &self,
         model: &Model,
@@ -216,7 +217,7 @@ impl<T: Transport> Client<T> {
         Ok(Rows { rows, security: Some(security), rounds, bytes_sent })
     }
 
-    /// Has the parties keep the template that `inputs` make together, under the name of the session.
+    /// Has the parties keep the template of all `inputs`, under the name of the session.
     pub(crate) async fn keep(&self, model: &Model, terms: Terms, inputs: &[Encoded]) -> Result<(Id, Evaluation)> {
         let Admission { session, conversations, security } = self.admit(model, Question::Enrol, terms, inputs).await?;
         let kept = conversations.map(|mut conversation| async move {
@@ -254,8 +255,8 @@ impl<T: Transport> Client<T> {
         self.submit(request, (&input, range), None).await
     }
 
-    /// What the enclosed `graph` computes of `input` with `security`, and what it took; `inputs` is the size of the batch. `weights` are
-    /// those of the graph, one flat vector.
+    /// The output of the enclosed `graph` on `input` with `security`, and its cost; `inputs` is the batch size.
+    /// `weights` are those of the graph, one flat vector.
     pub(crate) async fn enclosed(
         &self,
         graph: &Graph,
@@ -276,15 +277,15 @@ impl<T: Transport> Client<T> {
         self.output::<Arithmetic>(admission.conversations, &graph.output().full_shape(inputs)).await
     }
 
-    /// Submits a request to the three, compares the names of the session they admit, and leaves a share of the input with each, and of the
-    /// weights of an enclosed graph.
+    /// Submits a request to the three, compares the names of the session they admit, and sends each a share of the
+    /// input, and of the weights of an enclosed graph.
     async fn submit(
         &self,
         request: Evaluate,
         (input, range): (&Tensor<u64>, InputRange),
         weights: Option<&Tensor<u64>>,
     ) -> Result<Admission<'_, T>> {
-        // At most two components.
+        // A party gets at most two explicit components.
         let bytes = 2 * (range.bytes() * input.len() + WORD * weights.map_or(0, Tensor::len));
         let ahead = self.ahead.try_acquire_many(u32::try_from(bytes).unwrap_or(u32::MAX)).ok();
         let mut dealt = share_ranged(input, range)?.map(|share| vec![(share, range.bytes())]);
@@ -306,7 +307,7 @@ impl<T: Transport> Client<T> {
         Ok(Admission { session, conversations, security: request.security })
     }
 
-    /// Waits for the shares of an output of `shape` and puts it together.
+    /// Waits for the shares of an output of `shape` and reconstructs it.
     async fn output<D: Domain>(
         &self,
         conversations: [Conversation<'_, T>; 3],
@@ -324,7 +325,7 @@ fn milliseconds(time: Duration) -> u64 {
 }
 
 impl Rows {
-    /// Scores: the label of each, or none.
+    /// Reads the rows as scores: the label of each, or none.
     pub(crate) fn labels(self, manifest: &Manifest, inputs: &[Encoded]) -> Evaluation {
         let least = manifest.unknown.as_ref().map_or(f64::NEG_INFINITY, |unknown| unknown.threshold);
         let thresholds = inputs.iter().map(|input| f64::from(input.windows) * least).collect();
@@ -334,13 +335,13 @@ impl Rows {
         })
     }
 
-    /// Cosines: same or different.
+    /// Reads the rows as cosines: same or different.
     pub(crate) fn verdicts(self, threshold: f64) -> Evaluation {
         let thresholds = vec![threshold; self.rows.len()];
         self.map(thresholds, |cosine, threshold| usize::from(cosine[0] < threshold))
     }
 
-    /// The rows as scores, with the position that `label` finds for a row and its threshold.
+    /// The predictions for the rows, with the position that `label` finds for a row and its threshold.
     fn map(self, thresholds: Vec<f64>, label: impl Fn(&[f64], f64) -> usize) -> Evaluation {
         let Self { rows, security, rounds, bytes_sent } = self;
         let prediction = |(scores, threshold): (Vec<f64>, f64)| Prediction {
@@ -357,8 +358,8 @@ fn spent(meters: &[Meter; 3]) -> (u64, [u64; 3]) {
     (rounds, meters.each_ref().map(|meter| meter.bytes_sent))
 }
 
-/// Submits a request to one party and leaves shares with it, `ahead` of its answer or after it. The session's name is the party's
-/// word.
+/// Submits a request to one party and sends it shares, `ahead` of its answer or after it. Returns the session's name as
+/// the party states it.
 async fn submit_to<T: Transport>(
     peer: &Peer<T>,
     request: Request,
@@ -392,7 +393,7 @@ async fn part<D: Domain, T: Transport>(
             Ok((conversation.share(shape).await?, meter))
         }
         Reply::Output { shape: got, .. } => {
-            Err(conversation.peer().broken(format!("an output of shape {got:?} where {shape:?} is due")))
+            Err(conversation.peer().broken(format!("an output of shape {got:?} instead of {shape:?}")))
         }
         other => Err(conversation.peer().unexpected(&other)),
     }

@@ -1,7 +1,7 @@
-//! What the client needs of the way to a party, so that QUIC, WebTransport and tests fit.
+//! The client's way to a party, as a trait that QUIC, WebTransport and tests can implement.
 //!
-//! A conversation is a stream of bytes each way. The library frames messages on it, compares and reconstructs; sockets, clocks and
-//! keys belong to the transport.
+//! A conversation is a stream of bytes each way. The library frames messages, compares and reconstructs; sockets,
+//! clocks and keys belong to the transport.
 
 use std::io;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 
-/// The way to one party, which has shown one of the keys that the cluster file lists.
+/// A connection to one party, which has shown a key that the cluster file lists.
 pub trait Transport {
     /// The sending half of a conversation.
     type Sender: Sender;
-    /// The receiving half of a conversation. Dropped before its end, it tells the party that the client has given up.
+    /// The receiving half of a conversation. Dropping it before its end tells the party that the client has given up.
     type Receiver: Receiver;
 
     /// Role and name of the party, for people.
@@ -26,10 +26,11 @@ pub trait Transport {
     /// As [`Transport::lost`].
     fn open(&self) -> impl Future<Output = Result<(Self::Sender, Self::Receiver)>>;
 
-    /// Why the party is lost, if it is: [`Error::NotTrusted`] where it does not accept this client, else [`Error::Aborted`].
+    /// Why the party is lost, if it is: [`Error::NotTrusted`] where it does not accept this client, else
+    /// [`Error::Aborted`].
     fn lost(&self) -> Option<Error>;
 
-    /// Tells the party that nothing more will come.
+    /// Tells the party that the client is done.
     fn close(&self) -> impl Future<Output = ()>;
 
     /// Ends after `time`.
@@ -44,9 +45,9 @@ pub trait Sender {
 
 /// The receiving half of a conversation.
 pub trait Receiver {
-    /// Waits for exactly so many bytes, and takes memory for them as they arrive.
+    /// Waits for exactly `length` bytes, and takes memory for them as they arrive.
     ///
     /// # Errors
-    /// `UnexpectedEof` where the party ends the conversation before.
+    /// `UnexpectedEof` where the party ends the conversation early.
     fn receive(&mut self, length: usize) -> impl Future<Output = io::Result<Zeroizing<Vec<u8>>>>;
 }

@@ -1,8 +1,8 @@
-//! Three real parties on this machine for as long as one question takes: own processes, QUIC over loopback; throw-away keys and
-//! stores, or ones that stay in a folder.
+//! Three real parties on this machine for the time of one question: separate processes, QUIC over loopback, and
+//! throw-away keys and stores, or ones kept in a folder.
 //!
 //! The program starts itself again as each party. A party ends when its standard input closes, so none outlives this
-//! process, however it ends.
+//! process.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -22,16 +22,17 @@ use mpc_core::wire::cluster::{Cluster, PartyEntry};
 use mpc_party::store::{KEY_FILE, StoreKey};
 use tempfile::TempDir;
 
-/// The hidden subcommand that [`LocalCluster::start`] gives to the program; its argument is the party's configuration file.
+/// The hidden subcommand that [`LocalCluster::start`] gives to the program; its argument is the party's configuration
+/// file.
 pub const SUBCOMMAND: &str = "local-party";
 
-/// How long three parties may take to find each other.
+/// Time limit for three parties to find each other.
 const START_DEADLINE: Duration = Duration::from_secs(30);
 
-/// How often a starting party is looked at.
+/// Interval between checks of a starting party.
 const POLL: Duration = Duration::from_millis(10);
 
-/// Three parties that are stopped when this is dropped.
+/// Three parties, which stop when this is dropped.
 pub struct LocalCluster {
     program: PathBuf,
     parties: Vec<Child>,
@@ -40,11 +41,11 @@ pub struct LocalCluster {
     folder: Folder,
 }
 
-/// Where keys and stores are.
+/// The folder of keys and stores.
 enum Folder {
-    /// Gone afterwards.
+    /// A folder that is deleted afterwards.
     Temporary(TempDir),
-    /// Kept, and locked as long as the file is open.
+    /// A folder that is kept, and locked while the file is open.
     Kept { path: PathBuf, _lock: File },
 }
 
@@ -56,14 +57,14 @@ impl Folder {
         }
     }
 
-    /// The identity in a subfolder, made where there is none.
+    /// The identity in a subfolder, created if missing.
     fn identity(&self, subfolder: &str, name: &str) -> Result<Identity> {
         Ok(keys::init(&self.path().join(subfolder), name, DAYS, false)?.identity)
     }
 }
 
 impl LocalCluster {
-    /// Starts `program` three times. One key may ask and publish; [`LocalCluster::connect`] uses it.
+    /// Starts `program` three times. One key has the rights to ask and publish; [`LocalCluster::connect`] uses it.
     ///
     /// # Errors
     /// [`Error::System`] where the operating system gives no folder, port or process.
@@ -79,7 +80,7 @@ impl LocalCluster {
         Self::routed(program, tables, |_, _, address| address.to_owned())
     }
 
-    /// As [`LocalCluster::configured`], where a party calls another one at what `route` makes of its address.
+    /// As [`LocalCluster::configured`], but a party calls another one at the address that `route` returns for it.
     ///
     /// # Errors
     /// As [`LocalCluster::start`].
@@ -88,7 +89,7 @@ impl LocalCluster {
         Self::start_in(Folder::Temporary(folder), program, tables, route)
     }
 
-    /// As [`LocalCluster::start`], with keys and stores that stay in `folder`, for the next time.
+    /// As [`LocalCluster::start`], with keys and stores kept in `folder` for the next time.
     ///
     /// # Errors
     /// [`Error::File`] where the folder cannot be used, or is in use; as [`LocalCluster::start`].
@@ -139,7 +140,8 @@ impl LocalCluster {
     /// Waits until the three have found each other, and connects to them.
     ///
     /// # Errors
-    /// [`Error::Internal`] with the last words of a party that has ended, or where they do not find each other in time.
+    /// [`Error::Internal`] with the last log line of a party that has ended, or where they do not find each other in
+    /// time.
     pub async fn connect(&mut self) -> Result<Client> {
         let ready = tokio::time::timeout(START_DEADLINE, async {
             let client = Client::connect(&self.cluster, &self.identity).await?;
@@ -169,7 +171,7 @@ impl LocalCluster {
         }
     }
 
-    /// The three parties, as a cluster file would describe them.
+    /// The cluster file of the three parties.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
     }
@@ -179,7 +181,7 @@ impl LocalCluster {
         &self.identity
     }
 
-    /// Where what belongs to publications is kept, if anything is.
+    /// The folder that keeps dealings of publications, if there is one.
     pub fn publications(&self) -> Option<PathBuf> {
         match &self.folder {
             Folder::Temporary(_) => None,
@@ -202,7 +204,7 @@ impl LocalCluster {
         end(&mut self.parties[role.index()]);
     }
 
-    /// Starts a party again that was killed, with the keys, the address and the stored shares that it had.
+    /// Restarts a killed party with its keys, address and stored shares.
     ///
     /// # Errors
     /// [`Error::System`] where the operating system gives no process.
@@ -220,7 +222,7 @@ impl LocalCluster {
             command.env_remove(key);
         }
         command.arg(SUBCOMMAND).arg(config_file(folder, role)).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
-        // Ctrl-C is for the client, which then ends the session and the parties in order.
+        // Ctrl-C goes to the client alone, which then ends the session and the parties cleanly.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         command.spawn().map_err(|e| failed("a process", e))
@@ -245,14 +247,14 @@ impl Drop for LocalCluster {
     }
 }
 
-/// Kills a process and waits for it; one that has ended by itself is fine too.
+/// Kills a process, if it still runs, and waits for it.
 fn end(party: &mut Child) {
     drop(party.kill());
     drop(party.wait());
 }
 
-/// A UDP port that nobody has. Not one that the system would give to whoever asks for any: until the party is there, another
-/// program, or a client of this one, could get it.
+/// A free UDP port outside the range that the system gives to those who ask for any: another program, or a client of
+/// this one, could take it before the party does.
 fn free_port() -> Result<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     const PORTS: std::ops::Range<u16> = 12_000..32_000;
@@ -278,7 +280,7 @@ fn failed(what: &str, error: impl std::fmt::Display) -> Error {
 /// Runs one of the three parties until standard input closes.
 pub fn party(config: &Path) -> std::process::ExitCode {
     std::thread::spawn(|| {
-        // Nothing is ever written there: a read returns when the other end, the client, is gone.
+        // Nobody writes there: the read returns when the other end, the client, is gone.
         let _ = std::io::stdin().read(&mut [0]);
         std::process::exit(0);
     });
@@ -286,7 +288,8 @@ pub fn party(config: &Path) -> std::process::ExitCode {
     mpc_party::cli::run(arguments.map(OsStr::to_owned))
 }
 
-/// The folder with the models for [`LocalCluster`]: `explicit`, else `./models`, else a `models` beside the program or above it.
+/// The folder with the models for [`LocalCluster`]: `explicit`, else `./models`, else `models` beside the program or in
+/// a folder above it.
 ///
 /// # Errors
 /// [`Error::NoModels`] where there is none.

@@ -11,9 +11,9 @@ use super::{Trust, rectangle};
 pub(crate) enum FaceCommand {
     /// Enrol a person with one or several pictures
     ///
-    /// The three servers compute a template from the pictures and keep it in shares that none of them can read. The name is not secret
-    /// to them: choose one that says nothing where that matters. Several pictures make a better template than one. What they keep is always
-    /// computed with active security at least, also with `--security passive`.
+    /// The three servers compute a template from the pictures and keep it in shares that none of them can read. They
+    /// see the name: choose one that says nothing where that matters. Several pictures make a better template than one.
+    /// The template is always computed with at least active security, even with `--security passive`.
     #[command(after_help = "Example: mpc-client face enrol --id alice alice1.png alice2.png")]
     Enrol {
         /// The person's name in the gallery
@@ -28,7 +28,8 @@ pub(crate) enum FaceCommand {
 
     /// Tell whose face each picture shows: one of the persons enrolled, or nobody
     ///
-    /// Only you learn who it is. Each picture is compared with everybody at once, and the servers see neither the cosines nor the winner.
+    /// Only you learn who it is. Each picture is compared with everybody at once, and the servers see neither the
+    /// cosines nor the winner.
     #[command(after_help = "Example: mpc-client face match who.png")]
     Match {
         /// Pictures
@@ -40,7 +41,7 @@ pub(crate) enum FaceCommand {
 
     /// Tell whether each picture shows that person
     ///
-    /// The servers see which person is meant, and not the answer.
+    /// The servers see which person is meant, but not the answer.
     #[command(after_help = "Example: mpc-client face verify --id alice who.png")]
     Verify {
         /// The person's name in the gallery
@@ -60,10 +61,10 @@ pub(crate) enum FaceCommand {
         model: String,
     },
 
-    /// Remove a person; the servers forget the template
+    /// Remove a person; the servers delete the template
     ///
-    /// A server whose store was restored from an older backup, or damaged, lacks templates, and nobody can be found meanwhile. `face list`
-    /// says whose they are, and `--lost` removes all of them, so that they can be enrolled again.
+    /// A server whose store was damaged, or restored from an older backup, lacks templates, and meanwhile nobody can be
+    /// found. `face list` names the persons, and `--lost` removes all of them, so that they can be enrolled again.
     #[command(after_help = "Example: mpc-client face remove --id alice")]
     Remove {
         /// The person's name in the gallery
@@ -80,13 +81,13 @@ pub(crate) enum FaceCommand {
 
 const DEFAULT_MODEL: &str = "face-match";
 
-/// How pictures are looked at.
+/// The options for pictures.
 #[derive(Debug, Args)]
 pub(crate) struct About {
     /// Which of the cluster's models; each has a gallery of its own
     #[arg(long, value_name = "NAME", default_value = DEFAULT_MODEL)]
     pub(crate) model: String,
-    /// Look at this part of the pictures only, in pixels
+    /// Use only this part of the pictures, in pixels
     #[arg(long = "box", value_name = "LEFT,TOP,WIDTH,HEIGHT", value_parser = rectangle)]
     pub(crate) crop: Option<Rect>,
     #[command(flatten)]
@@ -94,7 +95,7 @@ pub(crate) struct About {
 }
 
 impl FaceCommand {
-    /// As the person who asks knows it.
+    /// The command's name for the person who asks.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Enrol { .. } => "face enrol",

@@ -6,10 +6,11 @@ use clap::Args;
 
 use super::Trust;
 
-/// How a picture is filtered.
+/// The options of a filter.
 #[derive(Debug, Args)]
 pub(crate) struct FilterArgs {
-    /// sharpen, blur, mean, edges, emboss, sobel-x, sobel-y (3x3), blur5, sharpen5 (5x5); or 9 or 25 numbers, or a text file with them
+    /// sharpen, blur, mean, edges, emboss, sobel-x, sobel-y (3x3), blur5, sharpen5 (5x5); or 9 or 25 numbers, or a text
+    /// file with them
     #[arg(long, value_name = "NAME|NUMBERS|FILE", allow_hyphen_values = true)]
     pub(crate) kernel: String,
     /// The picture: PNG or JPEG, grey or in colour; - for standard input

@@ -17,13 +17,13 @@ pub(crate) struct GatewayArgs {
     /// Largest request in MiB
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub(crate) max_mib: u64,
-    /// Requests that are worked on at a time; further ones are told to come back (503)
+    /// Requests worked on at a time; further callers are told to come back (503)
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) concurrent: u16,
-    /// What answers about two recordings name as `analyzer_id`
+    /// The `analyzer_id` in answers about two recordings
     #[arg(long, value_name = "NAME", default_value = "mpc-client")]
     pub(crate) analyzer_id: String,
-    /// Send what is answered about two recordings also to this WebSocket, ws://HOST:PORT/PATH. It is not encrypted on the way
+    /// Also send answers about two recordings to this WebSocket, ws://HOST:PORT/PATH. They travel unencrypted
     #[arg(long, value_name = "URL", env = "MPC_PUBLISH", hide_env_values = true)]
     pub(crate) publish: Option<Url>,
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::Trust;
 
-/// Which question, and over what lines.
+/// The question, and the lines.
 #[derive(Debug, Args)]
 pub(crate) struct PlanArgs {
     /// Which of the cluster's models
@@ -21,10 +21,10 @@ pub(crate) struct PlanArgs {
     /// Windows of each input, for models that cut recordings into windows
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) windows: Option<u32>,
-    /// Time between two servers and back, instead of what they have measured
+    /// Round-trip time between two servers, instead of their measurement
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) rtt: Option<Duration>,
-    /// What a server can send per second, instead of what they have measured
+    /// Rate at which a server can send, instead of their measurement
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub(crate) rate: Option<u32>,
     #[command(flatten)]

@@ -19,13 +19,13 @@ struct Printed {
     findings: Vec<Finding>,
 }
 
-/// Looks at the client's files and at the three parties. Whether there is no problem.
+/// Checks the client's files and the three parties; returns whether there is no problem.
 pub(crate) async fn run(global: &Global) -> Result<bool> {
     let (path, cluster) = cluster::find(global.cluster.as_deref())?;
     let identity = identity(&cluster::identity_dir(global.identity.as_deref(), Some(&path))?)?;
     let mut report = Report::default();
     let (fingerprint, ends) = (identity.fingerprint(), date(identity.validity().until));
-    report.add("files", Level::Ok, format!("this client's key is {fingerprint}, its certificate ends on {ends}"));
+    report.add("files", Level::Ok, format!("this client's key is {fingerprint}, its certificate expires on {ends}"));
     let endpoint = endpoint::caller()?;
     let mut statuses = Vec::new();
     for role in Role::ALL {

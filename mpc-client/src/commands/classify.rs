@@ -1,4 +1,4 @@
-//! Everything that asks about files: labels, verdicts, matches.
+//! The commands that ask about files: labels, verdicts, matches.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -12,20 +12,20 @@ use crate::output::Progress;
 
 /// A question from the command line.
 pub(crate) struct Request<'a> {
-    /// The command, as the person who asks knows it.
+    /// The command's name for the person who asks.
     pub(crate) command: &'static str,
     /// Name of the model.
     pub(crate) model: &'a str,
-    /// What is asked about the files.
+    /// The question about the files.
     pub(crate) question: Question<'a>,
-    /// How the files are looked at.
+    /// The options for the files.
     pub(crate) options: Options,
-    /// The security that the answer must have at least.
+    /// The weakest security for the answer.
     pub(crate) security: Mode,
 }
 
-/// Asks about everything that `arguments` stand for in one session. An input that cannot be used gets an error of its own; where all
-/// inputs make one answer together, there is none.
+/// Asks about all inputs that `arguments` name, in one session. An input that cannot be used gets an error of its own;
+/// where all inputs share one answer, there is then no answer.
 pub(crate) async fn run(global: &Global, request: Request<'_>, arguments: Vec<PathBuf>) -> Result<Answer> {
     if global.clear {
         return run_in_the_clear(global, &request, arguments).await;
@@ -43,14 +43,14 @@ pub(crate) async fn run(global: &Global, request: Request<'_>, arguments: Vec<Pa
     Ok(answer.await?.after(start.elapsed()))
 }
 
-/// The same graph on this machine, by whoever has the model's folder.
+/// Evaluates the same graph on this machine, from the model's folder.
 async fn run_in_the_clear(global: &Global, request: &Request<'_>, arguments: Vec<PathBuf>) -> Result<Answer> {
     let Request { command, model, question, options, security } = *request;
     let same = match question {
         Question::Label => false,
         Question::Same => true,
         Question::Who | Question::Is(_) => {
-            let reason = "--clear knows nobody: enrolled templates are with the servers, in shares";
+            let reason = "--clear knows nobody: the servers hold the enrolled templates, in shares";
             return Err(Error::Usage(reason.into()));
         }
     };

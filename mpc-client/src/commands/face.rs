@@ -12,11 +12,11 @@ use super::{Needed, ask, inputs};
 use crate::cli::{FaceCommand, Global};
 use crate::output::{print_json, print_line, print_warning};
 
-/// What a command about faces ends with.
+/// The result of a command about faces.
 pub(crate) enum Done {
     /// An answer, to be printed.
     Answer(Answer),
-    /// It was printed.
+    /// Nothing: the command has printed its result.
     Printed,
 }
 
@@ -88,7 +88,7 @@ pub(crate) async fn run(global: &Global, command: FaceCommand) -> Result<Done> {
             if global.json {
                 print_json(&removed)?;
             } else {
-                print_line(&format!("{id} is removed, and the servers have forgotten the template"))?;
+                print_line(&format!("{id} is removed, and the servers have deleted the template"))?;
             }
             Ok(Done::Printed)
         }
@@ -109,7 +109,7 @@ pub(crate) async fn run(global: &Global, command: FaceCommand) -> Result<Done> {
     }
 }
 
-/// With `--json` this is what `face remove --lost` prints.
+/// The output of `face remove --lost` with `--json`.
 #[derive(Serialize)]
 struct RemovedLost {
     command: &'static str,

@@ -14,10 +14,10 @@ use super::{Needed, ask_within, blocking, inputs};
 use crate::cli::{FilterArgs, Global};
 use crate::output::{Progress, print_json, print_summary};
 
-/// Most bytes of a kernel's file that are read.
+/// Maximum bytes read of a kernel's file.
 const MAX_KERNEL: u64 = 1 << 16;
 
-/// What was written; with `--json` this is printed.
+/// The output with `--json`.
 #[derive(Serialize)]
 struct Written<'a> {
     command: &'static str,
@@ -31,10 +31,11 @@ struct Written<'a> {
     cost: Cost,
 }
 
-/// Filters a picture and writes it to a file, which is replaced if it is there.
+/// Filters a picture and writes it to a file, replacing an existing one.
 ///
 /// # Errors
-/// [`Error::Usage`] and [`Error::Input`] before anybody is asked, where the kernel or a file cannot be used; those of the session.
+/// [`Error::Usage`] and [`Error::Input`] before anybody is asked, where the kernel or a file cannot be used; those of
+/// the session.
 pub(crate) async fn run(global: &Global, args: &FilterArgs) -> Result<()> {
     if global.csv {
         return Err(Error::Usage("a filter answers with a picture: leave --csv out".into()));
@@ -77,7 +78,7 @@ pub(crate) async fn run(global: &Global, args: &FilterArgs) -> Result<()> {
     print_summary(&done, security, security.is_some_and(|security| security > asked), &cost)
 }
 
-/// The kernel of that name, of those numbers, or in that file.
+/// The kernel of that name, with those numbers, or in that file.
 fn kernel(name: &str) -> Result<Stencil> {
     name.parse().or_else(|reason: Error| {
         let mut text = String::new();

@@ -27,13 +27,13 @@ impl Servers for Cluster {
         }
     }
 
-    /// Nobody else can mend what is wrong on this machine.
+    /// Problems on this machine do not pass by themselves.
     fn may_pass(&self, error: &Error) -> bool {
         !self.global.local && ![1, 2].contains(&error.exit_code())
     }
 }
 
-/// Serves until somebody stops the program.
+/// Serves until the program is stopped.
 pub(crate) async fn run(global: Global, args: GatewayArgs) -> Result<()> {
     if global.clear || global.csv {
         return Err(Error::Usage(

@@ -20,7 +20,7 @@ struct Printed {
     renewed: bool,
 }
 
-/// Makes what is missing of key and certificate, and says what the operators need.
+/// Creates the missing key and certificate, and prints what the operators need.
 pub(crate) fn run(global: &Global, renew: bool) -> Result<()> {
     let dir = cluster::identity_dir(global.identity.as_deref(), None)?;
     let made = keys::init(&dir, "mpc-client", DAYS, renew)?;

@@ -1,4 +1,4 @@
-//! What is asked about: files, folders, patterns, standard input.
+//! The inputs of a question: files, folders, patterns, standard input.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ use mpc_core::model::manifest::Preprocess;
 
 use super::blocking;
 
-/// What stands for standard input.
+/// The argument for standard input.
 const STDIN: &str = "-";
 
-/// The inputs that arguments stand for, in their order: a file is itself, a folder the pictures or recordings in it by name, a pattern
-/// like `*.wav` the files that match it, and `-` what comes on standard input.
+/// The inputs that arguments name, in order: a file stands for itself, a folder for its pictures or recordings by name,
+/// a pattern like `*.wav` for the matching files, and `-` for standard input.
 ///
 /// # Errors
 /// [`Error::Usage`] where a folder or pattern has no such file, or standard input is named twice or cannot be read.

@@ -23,7 +23,7 @@ use crate::cluster;
 use crate::output::{Progress, print_warning};
 
 /// Connects to the cluster that the options name, or starts one for this question that serves `models`; does the
-/// `work`; closes the connections. Ctrl-C and the time limit end the work, and the parties are told so.
+/// `work`; closes the connections. Ctrl-C and the time limit end the work and tell the parties.
 pub(crate) async fn ask<T>(
     global: &Global,
     models: Needed<'_>,
@@ -42,7 +42,7 @@ pub(crate) async fn ask_within<T>(
     let progress = Progress::start();
     let stop = stopped(timeout);
     tokio::pin!(stop);
-    // Dropped last, when the client has said good-bye: the three local parties.
+    // The three local parties, dropped last, after the client has closed its connections.
     let mut parties = None;
     let client = tokio::select! {
         client = connect(global, models, &mut parties, &progress) => client?,
@@ -56,7 +56,7 @@ pub(crate) async fn ask_within<T>(
     result
 }
 
-/// Which models a local cluster must have.
+/// The models that a local cluster must have.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Needed<'a> {
     /// None.
@@ -67,7 +67,7 @@ pub(crate) enum Needed<'a> {
     All,
 }
 
-/// A client of the cluster that the options name, or of one that is started here and left in `parties`.
+/// A client of the cluster that the options name, or of one started here and left in `parties`.
 pub(crate) async fn connect(
     global: &Global,
     models: Needed<'_>,
@@ -120,7 +120,7 @@ fn local_models(global: &Global, models: Needed<'_>) -> Result<Vec<std::path::Pa
     }
 }
 
-/// This client's key, or what to do to get one.
+/// This client's identity, or an error that says how to get one.
 fn identity(dir: &Path) -> Result<Identity> {
     if !dir.exists() {
         return Err(Error::Usage(format!(
@@ -135,12 +135,12 @@ fn identity(dir: &Path) -> Result<Identity> {
     Ok(identity)
 }
 
-/// Runs what would hold up the network on a thread of its own.
+/// Runs work that would hold up the network on a thread of its own.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?
 }
 
-/// Ends when somebody stops the program, or the time is over.
+/// Ends when the program is stopped or the time is up.
 async fn stopped(timeout: Duration) -> Error {
     tokio::select! {
         () = interrupted() => Error::Aborted("interrupted; the servers were told to end the session".into()),

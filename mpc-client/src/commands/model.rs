@@ -60,7 +60,7 @@ pub(crate) async fn publish(global: &Global, folder: PathBuf, anew: bool, forget
     print_line(&format!("{name} {version} is in service: {how}"))
 }
 
-/// Where what is needed to resume a publication is kept, and the cluster that it is for; nowhere for throw-away servers.
+/// The folder that keeps dealings to resume publications, and the cluster they are for; `None` for throw-away servers.
 fn kept(global: &Global) -> Result<Option<(PathBuf, mpc_client::Cluster)>> {
     if global.local {
         return Ok(None);
@@ -89,19 +89,20 @@ pub(crate) async fn list(global: &Global) -> Result<()> {
     })
 }
 
-/// Prints what is public of a model.
+/// Prints the public facts about a model.
 pub(crate) async fn show(global: &Global, name: &str) -> Result<()> {
     let model = ask(global, Needed::One(name), async |client, _| client.model(name).await).await?;
     let model = ModelEntry::from(model);
     if global.json {
         return print_json(&model);
     }
+    let bits = model.reveal_bits.map(|bits| format!(", rounded to {bits} fractional bits")).unwrap_or_default();
     let lines = [
         ("name", model.name.clone()),
         ("version", model.version.clone()),
         ("title", model.title.clone()),
         ("labels", model.labels.join(", ")),
-        ("reveals", word(&model.reveal)?),
+        ("reveals", word(&model.reveal)? + &bits),
         ("security", format!("{} at least", model.security)),
         ("licence", word(&model.licence)?),
         ("input", format!("{:?}", model.input)),
@@ -128,10 +129,10 @@ pub(crate) async fn retire(global: &Global, name: &str, forget_gallery: bool) ->
     if global.json {
         return print_json(&Retired { command: "model retire", model: name, revision });
     }
-    print_line(&format!("{name} is out of service, and its shares are forgotten"))
+    print_line(&format!("{name} is out of service, and its shares are deleted"))
 }
 
-/// An option of a manifest as it is written there.
+/// An option of a manifest as written there.
 fn word(option: &impl Serialize) -> Result<String> {
     let value = serde_json::to_value(option).map_err(|e| Error::Internal(e.to_string()))?;
     Ok(value.as_str().unwrap_or_default().to_owned())

@@ -16,14 +16,14 @@ use super::{Needed, ask, blocking};
 use crate::cli::{Global, PlanArgs};
 use crate::output::{print_json, print_line};
 
-/// With `--json` this is what is printed.
+/// The output with `--json`.
 #[derive(Serialize)]
 struct Forecast {
     command: &'static str,
     model: String,
     security: Mode,
     inputs: u32,
-    /// What the times are for.
+    /// The one-way latency that the times assume.
     latency_us: u32,
     rate_mbit: u32,
     layers: Vec<Layer>,
@@ -38,7 +38,7 @@ struct Layer {
     rounds: u64,
     bytes_sent: u64,
     compute_ms: f64,
-    /// Shares that are held when it is done, weights not counted.
+    /// Bytes of shares held after the layer, without weights.
     memory_bytes: u64,
     time_ms: f64,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -50,7 +50,7 @@ struct Total {
     rounds: u64,
     bytes_sent: u64,
     compute_ms: f64,
-    /// What a server reckons with, from above.
+    /// The server's upper estimate.
     memory_bytes: u64,
     time_ms: f64,
 }
@@ -133,7 +133,7 @@ fn layer(graph: &Graph, plan: &Plan, memory: &[u64], spent: &Spent, time: Durati
     }
 }
 
-/// What the plan has chosen for a node, or for the pool in front of a ReLU that completes it.
+/// The plan's choice for a node, or for the pool before a ReLU that completes it.
 fn choice(graph: &Graph, plan: &Plan, id: ValueId) -> String {
     let before = graph.nodes[id].inputs.first().and_then(|&input| plan.pool(input)).filter(|pool| pool.with_relu);
     plan.pool(id).or(before).map(ToString::to_string).unwrap_or_default()
@@ -164,7 +164,7 @@ fn print_table(forecast: &Forecast) -> Result<()> {
     row("total", "", total.rounds, total.bytes_sent, total.compute_ms, total.memory_bytes, total.time_ms, "")
 }
 
-/// Half of it, and what it takes to wake a thread.
+/// Half the round trip, and the time to wake a thread.
 fn one_way(rtt: Duration) -> u32 {
     let waking = u128::from(Conditions::LOOPBACK.latency_us);
     (rtt.as_micros() / 2 + waking).try_into().unwrap_or(u32::MAX)
@@ -181,7 +181,7 @@ fn cpu() -> Duration {
     Duration::try_from(time).unwrap_or_default()
 }
 
-/// Where there is no such clock, its time on the wall, as if the parties had a processor each.
+/// Wall-clock time where there is no such clock, as if each party had its own processor.
 #[cfg(not(unix))]
 fn cpu() -> Duration {
     use std::sync::OnceLock;

@@ -38,8 +38,8 @@ enum FileOutcome {
     Error(String),
 }
 
-/// Writes the features of all files; whether every file gave some. Where one did not, nothing is written, because the rows
-/// would no longer belong to the files.
+/// Writes the features of all files; returns whether every file gave some. If one did not, nothing is written, because
+/// the rows would no longer match the files.
 pub(crate) fn run(global: &Global, args: &PreprocessArgs) -> Result<bool> {
     let manifest = Manifest::read(&args.model)?;
     let mut files = args.list.as_deref().map(listed).transpose()?.unwrap_or_default();

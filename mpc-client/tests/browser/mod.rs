@@ -1,4 +1,4 @@
-//! Chromium without a window, told what to do over its DevTools protocol.
+//! Headless Chromium, controlled over its DevTools protocol.
 
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::served::{DEADLINE, Running};
 
-/// What the browser may be called.
+/// Possible names of the browser.
 const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
 /// A browser that shows one page.
@@ -27,7 +27,7 @@ pub(crate) struct Browser {
     session: Option<Value>,
     calls: u64,
     program: Running,
-    /// Where it says that it listens; disconnected once all of its processes have ended.
+    /// Receives the address that it listens on; disconnected once all of its processes have ended.
     told: Receiver<String>,
     _profile: TempDir,
 }
@@ -35,14 +35,14 @@ pub(crate) struct Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         drop(self.program.0.kill());
-        // Until nobody writes to the profile.
+        // Wait until nobody writes to the profile.
         drop(self.told.recv_timeout(DEADLINE));
     }
 }
 
 impl Browser {
-    /// Opens a page of `address` in a browser whose microphone hears the recording `voice`, again and again; none where this machine has no
-    /// browser.
+    /// Opens a page of `address` in a browser whose microphone hears the recording `voice` in a loop; `None` without a
+    /// browser on this machine.
     pub(crate) fn open(address: SocketAddr, voice: &Path) -> Option<Self> {
         let profile = tempdir().expect("a folder");
         let mut program = Running(NAMES.iter().find_map(|name| start(name, profile.path(), voice))?);
@@ -60,7 +60,7 @@ impl Browser {
         Some(browser)
     }
 
-    /// The value of a script, or of what it promises.
+    /// The value of a script, or of its promise.
     pub(crate) fn run(&mut self, script: &str) -> Value {
         self.evaluate(script, true)["value"].take()
     }
@@ -99,7 +99,7 @@ impl Browser {
         }
         let answer = async {
             self.socket.send(Message::text(call.to_string())).await.expect("a connection");
-            // Events come between.
+            // Skip events in between.
             loop {
                 let message = self.socket.next().await.expect("an answer").expect("a connection");
                 let mut object: Value = serde_json::from_slice(&message.into_data()).expect("JSON");
@@ -113,10 +113,10 @@ impl Browser {
     }
 }
 
-/// Starts a browser, if it is here.
+/// Starts a browser, if it is installed.
 fn start(name: &str, profile: &Path, voice: &Path) -> Option<Child> {
     let mut command = Command::new(name);
-    // As root it has no sandbox; it shows pages of this project alone.
+    // As root the browser has no sandbox; it shows only pages of this project.
     command.args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]);
     command.args(["--remote-debugging-port=0", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]);
     command.arg(format!("--use-file-for-fake-audio-capture={}", whole(voice).display()));
@@ -128,16 +128,16 @@ fn start(name: &str, profile: &Path, voice: &Path) -> Option<Child> {
     }
 }
 
-/// The path as the browser wants it, without `..`.
+/// The path without `..`, as the browser needs it.
 fn whole(path: &Path) -> PathBuf {
     path.canonicalize().expect("a file")
 }
 
-/// Where the browser listens, which it says on standard error.
+/// The address that the browser listens on, from its standard error.
 fn devtools(program: &mut Child) -> Receiver<String> {
     let stderr = BufReader::new(program.stderr.take().expect("a pipe"));
     let (tell, told) = channel();
-    // To the end, so that the browser never waits for somebody to read.
+    // Read to the end, so that the browser never waits for a reader.
     std::thread::spawn(move || {
         for line in stderr.lines().map_while(Result::ok) {
             if let Some(url) = line.strip_prefix("DevTools listening on ") {

@@ -1,11 +1,12 @@
-//! A network that misbehaves: UDP relays between the parties that lose, repeat, delay and cut.
+//! A faulty network: UDP relays between the parties that lose, repeat, delay and cut.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mpc_core::Role;
+use parking_lot::Mutex;
 use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
 
@@ -36,7 +37,7 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    /// As if nothing had been.
+    /// Removes all faults.
     pub(crate) fn heal(&self) {
         self.cut.store(false, Ordering::Relaxed);
         [&self.lost, &self.repeated, &self.delay].into_iter().for_each(|fault| fault.store(0, Ordering::Relaxed));
@@ -50,7 +51,7 @@ pub(crate) struct Relays {
 }
 
 impl Relays {
-    /// Puts a relay in front of `to` for the calls of `from`; its address.
+    /// Puts a relay in front of `to` for the calls of `from`; returns its address.
     pub(crate) fn between(&mut self, runtime: &Handle, from: Role, to: Role, address: &str, seed: u64) -> String {
         let to_address: SocketAddr = address.parse().expect("a party on loopback has an address");
         let faults = Arc::new(Faults::default());
@@ -65,7 +66,7 @@ impl Relays {
         (pair, faults)
     }
 
-    /// Heals all.
+    /// Heals all pairs.
     pub(crate) fn heal(&self) {
         self.pairs.iter().for_each(|(_, faults)| faults.heal());
     }
@@ -78,10 +79,10 @@ async fn start(to: SocketAddr, faults: Arc<Faults>, seed: u64) -> SocketAddr {
     let caller = Arc::new(Mutex::new(None));
     let seen = caller.clone();
     let called = move |from| {
-        *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(from);
+        *seen.lock() = Some(from);
         Some(to)
     };
-    let returned = move |_| *caller.lock().unwrap_or_else(PoisonError::into_inner);
+    let returned = move |_| *caller.lock();
     tokio::spawn(pump(front.clone(), back.clone(), called, faults.clone(), Random(seed)));
     tokio::spawn(pump(back, front, returned, faults, Random(!seed)));
     address

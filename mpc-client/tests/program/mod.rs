@@ -4,7 +4,7 @@ use std::path::Path;
 
 use assert_cmd::Command;
 
-/// The program, in `dir`, as if nobody had configured anything.
+/// The program in `dir`, without any configuration.
 pub(crate) fn client(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mpc-client"));
     command.current_dir(dir).env("HOME", dir).env("XDG_CONFIG_HOME", dir.join("config"));

@@ -1,4 +1,4 @@
-//! The models that come with the project, and what they answer to their samples.
+//! The models that come with the project, and their answers to their samples.
 
 use std::path::{Path, PathBuf};
 
@@ -6,9 +6,9 @@ use serde_json::Value;
 
 /// A recording or picture with its label.
 pub(crate) struct Sample {
-    /// Where it is.
+    /// The path of the file.
     pub(crate) file: PathBuf,
-    /// What the model's own framework answers.
+    /// The answer of the model's own framework.
     pub(crate) label: String,
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// The longest that anything may take.
+/// Time limit for everything.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A program that ends with the test.
@@ -19,7 +19,7 @@ impl Drop for Running {
     }
 }
 
-/// Starts a gateway in `dir` with these arguments, as if nobody had configured anything; where it listens is the first thing that it says.
+/// Starts a gateway in `dir` with these arguments and no configuration; returns the address that it prints first.
 pub(crate) fn serve(dir: &Path, arguments: &[&str]) -> (Running, SocketAddr) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mpc-client"));
     for name in ["MPC_CLUSTER", "MPC_MODELS", "MPC_IDENTITY", "MPC_PUBLISH"] {

@@ -1,4 +1,4 @@
-//! Pictures, and a model small enough to be written down here.
+//! Pictures, and a model small enough to write out here.
 
 #![allow(dead_code, reason = "shared by test programs, each of which uses a part")]
 
@@ -44,7 +44,8 @@ pub(crate) fn brightness_model(models: &Path, name: &str, labels: [&str; 2]) -> 
     folder
 }
 
-/// Writes the same network as one that compares: dark and bright pictures have opposite embeddings. `reveal` is what the manifest says.
+/// Writes the same network as one that compares: dark and bright pictures have opposite embeddings. `reveal` is the
+/// manifest's value.
 pub(crate) fn comparing_model(models: &Path, name: &str, reveal: &str) -> PathBuf {
     let folder = brightness_model(models, name, ["same", "different"]);
     let path = folder.join("manifest.toml");

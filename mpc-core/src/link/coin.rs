@@ -2,14 +2,14 @@
 //!
 //! Pj derives the component c_j = F(k_j) of a random sharing; P_{j+1} lacks it.
 //!
-//! 1. Pj sends c_j to P_{j+1}, **against** the direction of [`reshare`](super::reshare), after it has received every message
-//!    of the batch that the coin is for. The coin is a hash of c_0, c_1 and c_2.
+//! 1. Pj sends c_j to P_{j+1}, **against** the direction of [`reshare`](super::reshare), after it has received every
+//!    message of the batch that the coin is for. The coin is a hash of c_0, c_1 and c_2.
 //!
-//! A cheating Pc learns the coin from P_{c-1}, to which its reshares go: by then they have arrived, so it chose its errors without
-//! knowing the coin. Were the component released by P_{c+1} instead, Pc could wait for it before it sends its own messages.
-//! Pc can give P_{c+1} a wrong component, so the two honest parties may hold different coins. Every coin enters the
-//! transcript, and [`compare_transcripts`](super::Link::compare_transcripts) must come before anything is opened that depends on a coin.
-//! One one-way message of 16 bytes. Source: `docs/protocols.md`, "Coins".
+//! A cheating Pc learns the coin from P_{c-1}, to which its reshares go: by then they have arrived, so it chose its
+//! errors without knowing the coin. Were the component released by P_{c+1} instead, Pc could wait for it before it
+//! sends its own messages. Pc can give P_{c+1} a wrong component, so the two honest parties may hold different coins.
+//! Every coin enters the transcript, and [`compare_transcripts`](super::Link::compare_transcripts) must come before
+//! anything is opened that depends on a coin. One one-way message of 16 bytes. Source: `docs/protocols.md`, "Coins".
 
 use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng;

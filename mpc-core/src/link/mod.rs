@@ -19,7 +19,7 @@ use crate::role::Role;
 use crate::session::{Branch, Meter};
 use worker::Worker;
 
-/// The state that an instruction runs on; see [`Party`](crate::party::Party) for what protocols use.
+/// The state an instruction runs on; see [`Party`](crate::party::Party) for what protocols use.
 pub struct Link {
     network: Box<dyn Network>,
     prss: Prss,
@@ -46,7 +46,8 @@ impl Link {
         Self { network, prss, kernel, branch, meter, transcript, idle: Vec::new(), children: 0 }
     }
 
-    /// The link and the thread of a branch, for a piece that runs beside this one: those of an idle branch, or of the next child.
+    /// Lends the link and the thread of a branch to a piece that runs beside this one: an idle branch, or the next
+    /// child.
     pub(crate) fn lend(&mut self) -> Result<Lent> {
         if let Some(idle) = self.idle.pop() {
             return Ok(idle);
@@ -57,8 +58,9 @@ impl Link {
         Ok((Self::at(self.network.branch(branch)?, self.prss.branch(branch), self.kernel, branch), worker))
     }
 
-    /// Takes back a branch whose piece has ended, with what it has added since both meters stood at `before` (here, there):
-    /// bytes add up, rounds count as the longer of the two, and its transcript becomes part of this one.
+    /// Takes back a branch whose piece has ended. Counts what it added since both meters stood at `before` (here,
+    /// there): bytes add up, rounds count as the longer of the two, and the branch's transcript becomes part of this
+    /// one.
     pub(crate) fn take_back(&mut self, (branch, worker): Lent, before: [Meter; 2]) {
         let (here, there) = (self.meter, branch.meter);
         let [rounds_here, rounds_there] = [here.rounds - before[0].rounds, there.rounds - before[1].rounds];
@@ -108,8 +110,8 @@ impl Link {
         }
     }
 
-    /// Compares the transcript with both peers: coins, opened values, notes and how many PRSS operations there were. 1 round,
-    /// 64 bytes.
+    /// Compares the transcript with both peers: coins, opened values, notes and how many PRSS operations there were. 1
+    /// round, 64 bytes.
     ///
     /// # Errors
     /// [`Error::Cheating`] with this step where a peer has another transcript.
@@ -131,14 +133,14 @@ impl Link {
         })
     }
 
-    /// Waits for exactly `n` words of a peer.
+    /// Waits for exactly `n` words from a peer.
     pub fn recv<W: Word>(&mut self, from: Role, n: usize) -> Result<Vec<W>> {
         let mut words = vec![W::ZERO; n];
         self.network.recv(from, bytemuck::cast_slice_mut(&mut words))?;
         Ok(words)
     }
 
-    /// Ends the session because of an error that the network does not know of, see [`Network::abort`].
+    /// Ends the session because of an error found above the network, see [`Network::abort`].
     pub fn abort(&mut self, reason: &Error) {
         self.network.abort(reason);
     }

@@ -1,4 +1,4 @@
-//! Openings on a link: what leaves the sharing, seen by all three parties.
+//! Openings on a link: values that all three parties reconstruct.
 //!
 //! Pi holds (x_i, x_{i+1}) and lacks x_{i-1}, which P_{i-1} and P_{i+1} hold.
 //!
@@ -6,11 +6,12 @@
 //! 1. Pi sends x_i to P_{i+1}.
 //!
 //! Both copies ([`Copies::Both`], against a party that deviates):
-//! 1. Pi sends x_i to P_{i+1} and x_{i+1} to P_{i-1}, receives its missing component twice, and compares the copies before it
-//!    uses the value or sends anything else.
+//! 1. Pi sends x_i to P_{i+1} and x_{i+1} to P_{i-1}, receives its missing component twice, and compares the copies
+//!    before it uses the value or sends anything else.
 //!
-//! One of the two copies comes from an honest party, so a cheater can end the session and nothing else. Comparing later, or only
-//! hashes, would let a wrong value steer what is opened next. Source: `docs/protocols.md`, "Openings".
+//! One of the two copies comes from an honest party, so a cheater can end the session and nothing else. Comparing
+//! later, or comparing hashes only, would let a wrong value steer the next opening. Source: `docs/protocols.md`,
+//! "Openings".
 
 use super::Link;
 use super::round::{Pending, Round};

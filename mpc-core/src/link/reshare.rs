@@ -4,12 +4,12 @@
 //!
 //! 1. Pi sets z'_i = z_i + F(k_i) - F(k_{i+1}), sends it to P_{i-1}, and receives z'_{i+1} from P_{i+1}.
 //!
-//! The masks add up to zero. P_{i-1} does not know k_{i+1}, so what it receives is uniform to it. One round, one element
-//! per party. Source: Araki et al., CCS'16, section 2.2.
+//! The masks add up to zero. P_{i-1} does not know k_{i+1}, so what it receives is uniform to it. One round, one
+//! element per party. Source: Araki et al., CCS'16, section 2.2.
 //!
-//! **Sparse.** Where the shape of the operands makes z_j publicly zero, key k_{j+1} is left out for everybody. Then z'_j is
+//! **Sparse.** Where the shape of the operands makes z_j publicly zero, all parties leave out key k_{j+1}. Then z'_j is
 //! F(k_j) or zero, which P_{j-1} computes itself, and Pj sends nothing. The messages that remain keep a mask that their
-//! receiver does not know: P_{i-1} receives z'_i only where Pi contributes, and exactly then k_{i+1} is in.
+//! receiver does not know: P_{i-1} receives z'_i only where Pi contributes, and exactly then k_{i+1} is included.
 
 use super::Link;
 use super::round::{Pending, Round};
@@ -18,7 +18,7 @@ use crate::ring::{Domain, Word};
 use crate::role::Role;
 use crate::sharing::{Share, tensor};
 
-/// Which parties' additive parts may differ from zero; public, by the shape of the operands.
+/// The parties whose additive parts may differ from zero. Public: the shape of the operands determines them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Contributors([bool; 3]);
 
@@ -51,7 +51,7 @@ impl Contributors {
 pub struct PendingReshare<D, W> {
     shape: Vec<usize>,
     own: Vec<W>,
-    /// The next component where no message brings it.
+    /// The next component, where it is computed here instead of received.
     next: Option<Vec<W>>,
     domain: std::marker::PhantomData<D>,
 }
@@ -73,7 +73,7 @@ pub fn send<D: Domain, W: Word>(
 ) -> Result<PendingReshare<D, W>> {
     let (role, n) = (round.role(), shape.iter().product());
     assert_eq!(z.is_some(), contributors.contains(role), "contributors, and they alone, bring a part");
-    // Each key is in exactly where the party before its owner contributes.
+    // A key is used exactly where the party before its owner contributes.
     let own_key = contributors.contains(role.prev());
     let next_is_known = !contributors.contains(role.next());
     let mut op = round.prss().next_op();

@@ -1,7 +1,7 @@
 //! A round: messages that are all sent before any of them is waited for.
 //!
-//! [`Link::round`] is the only way to send, and it counts: no message is without its round, and messages share one because one call
-//! sends them. What sends returns what is [`Pending`], which the same call receives.
+//! [`Link::round`] is the only way to send, and it counts: every message belongs to a round, and the messages of one
+//! call share one. The sending closure returns what is [`Pending`], and the same call receives that.
 
 use super::Link;
 use crate::error::Result;
@@ -13,15 +13,15 @@ use crate::role::Role;
 /// The sending half of a round.
 pub struct Round<'a>(&'a mut Link);
 
-/// What a round leaves to receive, by an `R`: a [`Link`] or a [`Party`](crate::party::Party).
+/// What remains to be received in a round by an `R`: a [`Link`] or a [`Party`](crate::party::Party).
 ///
-/// Tuples, vectors and options of it are received in order, and a closure is called.
+/// Tuples, vectors and options are received in order; a closure is called with the receiver.
 #[must_use = "the peers have sent what this waits for"]
 pub trait Pending<R> {
-    /// What comes of it.
+    /// The received value.
     type Value;
 
-    /// Waits for it.
+    /// Waits for the value.
     ///
     /// # Errors
     /// Those of the network; [`Error::Cheating`](crate::Error::Cheating) where copies that should be equal differ.
@@ -71,7 +71,7 @@ impl Round<'_> {
     }
 }
 
-/// Exactly `n` words of `from`.
+/// Exactly `n` words from `from`.
 pub fn words<W: Word>(from: Role, n: usize) -> impl Pending<Link, Value = Vec<W>> {
     move |link: &mut Link| link.recv(from, n)
 }
@@ -84,7 +84,7 @@ impl<R, T, F: FnOnce(&mut R) -> Result<T>> Pending<R> for F {
     }
 }
 
-/// Nothing.
+/// Nothing to receive.
 impl<R> Pending<R> for () {
     type Value = ();
 

@@ -1,6 +1,7 @@
 //! Threads that a session keeps for its branches: waking one takes a tenth of starting one.
 //!
-//! Protocols block, so each branch has a thread of its own: a pool of fewer would wait for itself.
+//! Protocols block, so each branch has a thread of its own: a pool with fewer threads than branches could wait for
+//! itself.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -9,17 +10,17 @@ use std::thread::{self, JoinHandle};
 use crate::error::{Error, Result};
 use crate::kernel::wipe_stack;
 
-/// A thread that runs pieces of a session, one after the other, and wipes its stack after each. Dropping the worker ends the
-/// thread and waits for it.
+/// A thread that runs pieces of a session, one after the other, and wipes its stack after each. Dropping the worker
+/// ends the thread and waits for it.
 pub(crate) struct Worker {
-    /// `None` once it is dropped.
+    /// `None` once the worker is dropped.
     pieces: Option<Sender<Piece>>,
     thread: Option<JoinHandle<()>>,
 }
 
 type Piece = Box<dyn FnOnce() + Send>;
 
-/// What a piece that runs on a [`Worker`] is going to return.
+/// The pending result of a piece that runs on a [`Worker`].
 #[must_use = "the piece is still running"]
 pub(crate) struct Running<T>(Receiver<thread::Result<T>>);
 
@@ -27,7 +28,7 @@ impl Worker {
     /// Starts the thread.
     ///
     /// # Errors
-    /// [`Error::System`] where the operating system gives none.
+    /// [`Error::System`] where the operating system gives no thread.
     pub(crate) fn start() -> Result<Self> {
         let (pieces, queue) = mpsc::channel::<Piece>();
         let run = move || {
@@ -40,11 +41,11 @@ impl Worker {
         Ok(Self { pieces: Some(pieces), thread: Some(thread) })
     }
 
-    /// Starts a piece once those before it have ended.
+    /// Queues a piece; it starts when those before it have ended.
     pub(crate) fn run<T: Send + 'static>(&self, piece: impl FnOnce() -> T + Send + 'static) -> Running<T> {
         let (done, result) = mpsc::channel();
         let piece = move || {
-            // A starter that no longer waits has failed itself.
+            // Nobody waits any more where the starter itself has failed.
             drop(done.send(catch_unwind(AssertUnwindSafe(piece))));
         };
         let pieces = self.pieces.as_ref().expect("not dropped");
@@ -62,7 +63,7 @@ impl Drop for Worker {
 }
 
 impl<T> Running<T> {
-    /// Waits for the piece to end; a panic goes on here.
+    /// Waits for the piece to end; a panic in it continues here.
     pub(crate) fn wait(self) -> T {
         self.0.recv().expect("a piece that was started ends").unwrap_or_else(|panic| resume_unwind(panic))
     }
@@ -71,8 +72,8 @@ impl<T> Running<T> {
 /// The results of two pieces that ran at the same time, each of which ends the session where it fails.
 ///
 /// # Errors
-/// The first piece's error, else the second's; but a detected cheat outranks the disconnect that it causes. Which of two checks that
-/// fail is told says nothing of secrets: `docs/argument.md`, Lemma 10.
+/// The first piece's error, else the second's; but a detected cheat outranks the disconnect that it causes.
+/// Which of two failed checks is reported reveals nothing about secrets: `docs/argument.md`, Lemma 10.
 pub(crate) fn both<A, B>(first: Result<A>, second: Result<B>) -> Result<(A, B)> {
     match (first, second) {
         (Err(first), Err(cheating @ Error::Cheating { .. })) if !matches!(first, Error::Cheating { .. }) => {

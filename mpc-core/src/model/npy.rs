@@ -4,10 +4,10 @@ use ndarray::{ArrayD, IxDyn};
 
 use crate::error::{Error, Result};
 
-/// The array that `bytes` hold.
+/// The array in `bytes`.
 ///
 /// # Errors
-/// [`Error::Invalid`] where it is of another type or layout, cut or longer than it says.
+/// [`Error::Invalid`] where the array has another type or layout, or the file another length.
 pub(super) fn read(bytes: &[u8]) -> Result<ArrayD<f64>> {
     parse(bytes).ok_or_else(|| {
         let reason = "is not a row-major float32 or float64 .npy array; save it with numpy.save(.., x.astype('<f4'))";
@@ -27,15 +27,19 @@ fn parse(bytes: &[u8]) -> Option<ArrayD<f64>> {
     let shape = field("shape")?.strip_prefix('(')?.split_once(')')?.0;
     let sizes = shape.split(',').map(str::trim).filter(|size| !size.is_empty());
     let shape: Vec<usize> = sizes.map(|size| size.parse().ok()).collect::<Option<_>>()?;
-    let elements: Vec<f64> = match field("descr")?.get(..5)? {
-        "'<f4'" => data.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes).into()).collect(),
-        "'<f8'" => data.as_chunks().0.iter().map(|&bytes| f64::from_le_bytes(bytes)).collect(),
+    let (elements, rest): (Vec<f64>, &[u8]) = match field("descr")?.get(..5)? {
+        "'<f4'" => {
+            let (numbers, rest) = data.as_chunks();
+            (numbers.iter().map(|&bytes| f32::from_le_bytes(bytes).into()).collect(), rest)
+        }
+        "'<f8'" => {
+            let (numbers, rest) = data.as_chunks();
+            (numbers.iter().map(|&bytes| f64::from_le_bytes(bytes)).collect(), rest)
+        }
         _ => return None,
     };
-    let len = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?;
-    let width = if header.contains("<f4") { 4 } else { 8 };
-    let whole = len.checked_mul(width) == Some(data.len());
-    whole.then(|| ArrayD::from_shape_vec(IxDyn(&shape), elements).ok())?
+    // Memory follows the bytes that are there; a shape for any other number of elements is an error.
+    rest.is_empty().then(|| ArrayD::from_shape_vec(IxDyn(&shape), elements).ok())?
 }
 
 #[cfg(test)]
@@ -44,11 +48,16 @@ mod tests {
 
     #[test]
     fn reads_what_numpy_writes_and_refuses_the_rest() {
-        let mut file = b"\x93NUMPY\x01\x00\x46\x00".to_vec();
-        let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2), }";
-        file.extend(format!("{header:69}\n").bytes());
-        file.extend([1.5f32, -2.0].iter().flat_map(|x| x.to_le_bytes()));
-        assert_eq!(read(&file).unwrap(), ndarray::arr2(&[[1.5, -2.0]]).into_dyn());
-        (0..file.len()).for_each(|cut| assert!(read(&file[..cut]).is_err(), "cut at {cut}"));
+        let file = |shape: &str| {
+            let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
+            let numbers = [1.5f32, -2.0].map(f32::to_le_bytes).concat();
+            [b"\x93NUMPY\x01\x00\x76\x00", format!("{header:117}\n").as_bytes(), &numbers].concat()
+        };
+        let good = file("(1, 2)");
+        assert_eq!(read(&good).unwrap(), ndarray::arr2(&[[1.5, -2.0]]).into_dyn());
+        (0..good.len()).for_each(|cut| assert!(read(&good[..cut]).is_err(), "cut at {cut}"));
+        for lie in ["(3, 1)", "(4611686018427387904, 4)", "(9223372036854775808, 2)", "(99999999999999999999,)"] {
+            assert!(read(&file(lie)).is_err(), "shape {lie}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! How the connections between peers come about, are replaced and end: calling, answering, accepting streams.
+//! How connections between peers begin, are replaced and end: calling, answering, accepting streams.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,26 +17,26 @@ use super::session::{EARLY_FOR, Header, leaving};
 use crate::role::Role;
 use crate::wire::message::{Purpose, short};
 
-/// A call that is not answered within this time is made again.
+/// A call without an answer after this time is repeated.
 const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Pause before a lost peer is called again; doubles up to [`MAX_PAUSE`] as long as it is in vain.
+/// Pause before a lost peer is called again; doubles with each failure, up to [`MAX_PAUSE`].
 const MIN_PAUSE: Duration = Duration::from_millis(50);
 
 /// See [`MIN_PAUSE`].
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 
-/// Most handshakes at a time.
+/// Maximum number of handshakes at a time.
 const MAX_HANDSHAKES: usize = 256;
 
-/// While more are going on, callers have to show first that they can be reached at their address (RFC 9000, 8.1.2).
+/// With more handshakes under way, a caller must first prove that it receives at its address (RFC 9000, 8.1.2).
 const FEW_HANDSHAKES: usize = 32;
 
-/// How long somebody may take for a handshake or a stream header.
+/// Time limit for a handshake or a stream header.
 pub(super) const GREETING: Duration = Duration::from_secs(5);
 
 impl Inner {
-    /// Holds a connection to a peer with a higher role.
+    /// Keeps a connection to a peer with a higher role.
     pub(super) async fn keep_calling(self: Arc<Self>, peer: Role) {
         let mut pause = MIN_PAUSE;
         while !self.closed.load(Ordering::Relaxed) {
@@ -46,7 +46,7 @@ impl Inner {
                 Ok(connection) => {
                     let started = Instant::now();
                     tokio::select! {
-                        // It is held on, until no session needs it.
+                        // It stays open until no session needs it.
                         () = self.again[peer.index()].notified() => {}
                         held = self.handle.spawn(self.clone().hold(peer, connection, Side::Caller)) => drop(held),
                     }
@@ -65,7 +65,7 @@ impl Inner {
         let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
         while let Some(call) = self.endpoint.accept().await {
             if handshakes.available_permits() < MAX_HANDSHAKES - FEW_HANDSHAKES && call.may_retry() {
-                // Costs nothing here, and nobody can hold up others from an address that is not theirs.
+                // A retry costs this side nothing, and a forged address cannot hold up other callers.
                 drop(call.retry());
                 continue;
             }
@@ -87,7 +87,7 @@ impl Inner {
         }
     }
 
-    /// Sorts a caller by its certificate and by what it wants.
+    /// Dispatches a caller by its certificate and its purpose.
     async fn welcome(self: Arc<Self>, connection: Connection) {
         let Some(fingerprint) = endpoint::peer_fingerprint(&connection) else {
             return endpoint::refuse(&connection, close::NOT_TRUSTED, "no certificate");
@@ -104,7 +104,7 @@ impl Inner {
         }
     }
 
-    /// Refuses whoever is not to call for the mesh: nobody's key, or that of a party that is to be called.
+    /// Refuses a caller that may not join the mesh: an unlisted key, or a party that is called instead of calling.
     fn turn_away(&self, listed: Option<Role>, fingerprint: Fingerprint, connection: &Connection) {
         let (role, from) = (self.role, connection.remote_address());
         let reason = match listed.filter(|peer| *peer > role) {
@@ -124,12 +124,13 @@ impl Inner {
         endpoint::refuse(connection, close::NOT_TRUSTED, &reason);
     }
 
-    /// Serves the connection to a peer until it is lost. A newer one replaces an older one, which ends when no session needs it.
+    /// Serves the connection to a peer until it is lost. A newer connection replaces an older one, which ends when no
+    /// session needs it.
     async fn hold(self: Arc<Self>, peer: Role, connection: Connection, side: Side) {
         if let Err(reason) = self.views.compare(self.role, peer, &connection, side).await {
             self.down(peer, reason.clone());
             if side == Side::Called {
-                // The caller has not read this party's roles yet, and closes when it has.
+                // The caller closes once it has read this party's roles.
                 drop(timeout(GREETING, connection.closed()).await);
             }
             return endpoint::refuse(&connection, close::PROTOCOL, &reason);
@@ -141,7 +142,7 @@ impl Inner {
         if let Line::Up(before) = before {
             self.handle.spawn(self.clone().drain(peer, before));
         }
-        // The cluster may have changed since its key was looked up.
+        // The cluster may have changed since the peer's key was looked up.
         if endpoint::peer_fingerprint(&connection).and_then(|key| self.settings().role_of(key)) != Some(peer) {
             self.retire(peer, &connection, NOT_LISTED);
         }
@@ -152,13 +153,13 @@ impl Inner {
         }
     }
 
-    /// Closes a connection that carries no new sessions, when those that run over it have ended.
+    /// Closes a retired connection once the sessions on it have ended.
     pub(super) async fn drain(self: Arc<Self>, peer: Role, connection: Connection) {
         tokio::select! {
             () = self.routes.unused(peer, &connection) => {}
             _ = connection.closed() => return,
         }
-        // What was sent last may have to be sent again.
+        // The last packets may need to be sent again.
         tokio::time::sleep(IDLE_TIMEOUT).await;
         endpoint::refuse(&connection, close::REPLACED, "another connection has replaced it");
     }
@@ -188,12 +189,12 @@ impl Inner {
         }
     }
 
-    /// Whether new sessions with a peer go over this connection.
+    /// Whether new sessions with a peer use this connection.
     fn carries(&self, peer: Role, connection: &Connection) -> bool {
         matches!(&*self.lines[peer.index()].borrow(), Line::Up(up) if up.stable_id() == connection.stable_id())
     }
 
-    /// A peer is down where this was the connection to it. Whether it was.
+    /// Marks a peer as down if this was the connection to it; returns whether it was.
     pub(super) fn lose(&self, peer: Role, connection: &Connection, reason: &str) -> bool {
         self.lines[peer.index()].send_if_modified(|line| {
             let current = matches!(line, Line::Up(up) if up.stable_id() == connection.stable_id());
@@ -204,7 +205,7 @@ impl Inner {
         })
     }
 
-    /// A peer is still down, now for this reason. It is logged when it is another one than before.
+    /// Notes why a peer is still down, and logs the reason if it is a new one.
     fn down(&self, peer: Role, reason: String) {
         self.lines[peer.index()].send_if_modified(|line| {
             let Line::Down(before) = line else { return false };
@@ -218,7 +219,7 @@ impl Inner {
     }
 }
 
-/// Reads the header of a session stream and brings the stream to its session.
+/// Reads the header of a session stream and hands the stream to its session.
 async fn route(mesh: Arc<Inner>, peer: Role, connection: usize, mut stream: RecvStream) {
     let mut header = [0; Header::LENGTH];
     if !matches!(timeout(GREETING, stream.read_exact(&mut header)).await, Ok(Ok(()))) {

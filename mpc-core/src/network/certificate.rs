@@ -1,7 +1,7 @@
-//! What is shown in a handshake: a certificate that ends, signed by the long-lived key whose fingerprint others pin.
+//! The certificates of a handshake: one that expires, signed by the long-lived key whose fingerprint others pin.
 //!
-//! The chain is exactly two certificates: that of the TLS key, an end entity, then that of the identity key, which is the
-//! only trust anchor of the first. Nothing else vouches for anybody.
+//! The chain is exactly two certificates: the TLS key's, an end entity, then the identity key's, which is the
+//! only trust anchor of the first. No other authority exists.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const CLOCK_SKEW: u64 = 3600;
 
 const DAY: u64 = 86_400;
 
-/// When a certificate is valid, both ends included, in seconds since 1970 (UTC).
+/// The period in which a certificate is valid, both ends included, in seconds since 1970 (UTC).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Validity {
     /// The first second.
@@ -31,38 +31,38 @@ pub struct Validity {
 }
 
 impl Validity {
-    /// From now on, for so many days.
+    /// The `days` days from now.
     pub fn of_days(days: u32) -> Self {
         Self { from: now() - CLOCK_SKEW, until: now() + u64::from(days) * DAY }
     }
 
-    /// Whole days until the end, negative once it is over.
+    /// Whole days until the end, negative after it.
     pub fn days_left(self) -> i64 {
         (self.until as i64 - now() as i64).div_euclid(DAY as i64)
     }
 
-    /// Whether it ends so soon that it should be renewed: within 30 days, or it has ended.
+    /// Whether a renewal is due: the period ends within 30 days, or has ended.
     pub fn ends_soon(self) -> bool {
         self.days_left() < 30
     }
 
-    /// One line for people where the certificate [ends soon](Self::ends_soon); `renew` is the command that makes another.
+    /// A warning in one line where the certificate [ends soon](Self::ends_soon); `renew` is the command that renews it.
     pub fn warning(self, renew: &str) -> Option<String> {
         let (day, left) = (date(self.until), self.days_left());
         match left {
-            ..0 => Some(format!("this side's certificate ended on {day}, so that nobody accepts it: run `{renew}`")),
-            0..30 => Some(format!("this side's certificate ends on {day}, in {left} days: run `{renew}` before")),
+            ..0 => Some(format!("this side's certificate expired on {day}, so nobody accepts it: run `{renew}`")),
+            0..30 => Some(format!("this side's certificate expires on {day}, in {left} days: run `{renew}` by then")),
             _ => None,
         }
     }
 }
 
-/// Why the certificates that somebody shows are not accepted.
+/// Why a chain of certificates is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Distrust {
-    /// It is over.
+    /// The certificate has expired.
     #[error(
-        "its certificate ended on {}, and this machine's clock says {}; its operator renews it",
+        "its certificate expired on {}, and this machine's clock says {}; its operator must renew it",
         date(*.until), date(*.now)
     )]
     Ended {
@@ -71,9 +71,9 @@ pub enum Distrust {
         /// This machine's clock.
         now: u64,
     },
-    /// It has not begun.
+    /// The certificate is not valid yet.
     #[error(
-        "its certificate begins on {}, and this machine's clock says {}; set the clock that is wrong",
+        "its certificate is valid from {}, and this machine's clock says {}; set the clock that is wrong",
         date(*.from), date(*.now)
     )]
     NotYet {
@@ -82,9 +82,9 @@ pub enum Distrust {
         /// This machine's clock.
         now: u64,
     },
-    /// The key is not one that is expected there.
+    /// The key is none of those expected there.
     #[error(
-        "it answers with the key {got}, where the cluster file lists {}; the file is out of date, or somebody else answers there",
+        "it answers with the key {got}, but the cluster file lists {}; the file is out of date, or another answers there",
         listed(expected)
     )]
     WrongKey {
@@ -93,8 +93,8 @@ pub enum Distrust {
         /// The key that was shown.
         got: Fingerprint,
     },
-    /// They are not a certificate and the identity that signed it.
-    #[error("what it shows is not a certificate signed by its identity key: {0}")]
+    /// The chain is not a certificate and the identity that signed it.
+    #[error("its certificate is not one signed by its identity key: {0}")]
     Chain(String),
 }
 
@@ -116,7 +116,7 @@ impl From<Distrust> for rustls::Error {
     }
 }
 
-/// The fingerprint of whoever shows this chain, if it is valid at the time `now`.
+/// The fingerprint of the chain's owner, if the chain is valid at the time `now`.
 pub(super) fn verify(
     leaf: &CertificateDer<'_>,
     rest: &[CertificateDer<'_>],
@@ -142,7 +142,7 @@ pub(super) fn verify(
     Fingerprint::of_certificate(identity).map_err(|e| Distrust::Chain(e.to_string()))
 }
 
-/// When a chain is valid; whether it is today does not matter.
+/// The period in which a chain is valid, which may lie in the past or the future.
 pub(super) fn validity(
     leaf: &CertificateDer<'_>,
     identity: &CertificateDer<'_>,
@@ -152,7 +152,7 @@ pub(super) fn validity(
         let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         verify(leaf, std::slice::from_ref(identity), time, algorithms)
     };
-    // Before the beginning and after the end of every certificate, the verifier says when they are.
+    // Asked for a time before or after the validity of any certificate, the verifier's error states the bounds.
     match (at(0), at(LAST_SECOND)) {
         (Err(Distrust::NotYet { from, .. }), Err(Distrust::Ended { until, .. })) => {
             let valid = Validity { from, until };
@@ -163,7 +163,7 @@ pub(super) fn validity(
     }
 }
 
-/// Certificates of an identity key and of a TLS key, in this order; the second ends.
+/// Certificates of an identity key and of a TLS key, in this order; the second expires.
 pub(super) fn issue(
     identity: &KeyPair,
     tls: &KeyPair,
@@ -185,12 +185,12 @@ pub(super) fn issue(
     Ok([root.self_signed(identity)?, signed])
 }
 
-/// The day of a moment in seconds since 1970, as `2026-01-31` (UTC).
+/// The date of a time in seconds since 1970, as `2026-01-31` (UTC).
 pub fn date(seconds: u64) -> String {
     (rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds.min(LAST_SECOND))).date().to_string()
 }
 
-/// The end of the year 9999, after which no certificate can name a moment.
+/// The end of the year 9999, the latest time a certificate can state.
 const LAST_SECOND: u64 = 253_402_300_799;
 
 /// This machine's clock, in seconds since 1970.

@@ -1,4 +1,4 @@
-//! What one can find out about a party by calling it, as findings for people and for scripts.
+//! What a call to a party shows about it, as findings for people and for scripts.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -16,13 +16,13 @@ use crate::role::Role;
 use crate::wire::cluster::PartyEntry;
 use crate::wire::message::{MAX_CONTROL, PROBE_BYTES, Purpose, Reply, Request, Status, Versioned};
 
-/// How long a party may take to answer a call.
+/// Time limit for a party to answer a call.
 const CALL: Duration = Duration::from_secs(3);
 
-/// How long it may take for each thing that it is asked.
+/// Time limit for each answer.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Clocks that are further apart get a warning: beyond [`CLOCKS_FAIL`], requests are refused.
+/// Clocks further apart than this get a warning; beyond [`CLOCKS_FAIL`], parties refuse requests.
 const CLOCKS_WARN: Duration = Duration::from_secs(30);
 
 /// See [`CLOCKS_WARN`].
@@ -32,26 +32,26 @@ const CLOCKS_FAIL: Duration = Duration::from_secs(300);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// As it should be.
+    /// All is well.
     Ok,
-    /// It works, and should be looked at.
+    /// It works, but needs attention.
     Warning,
     /// It does not work.
     Problem,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What was looked at: the files of this party, or a party by role and name.
+    /// The subject: the files of this party, or a party by role and name.
     pub about: String,
     /// How bad it is.
     pub level: Level,
-    /// What was found, and what to do about it.
+    /// The result, and what to do about it.
     pub text: String,
 }
 
-/// Everything that was looked at, in order. Printed, it has a line for each.
+/// All findings, in order; printed, one per line.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// The findings.
@@ -64,7 +64,7 @@ impl Report {
         self.findings.push(Finding { about: about.into(), level, text: text.into() });
     }
 
-    /// Adds what is well where it is, else the problem; what was looked for.
+    /// Adds `well` where `looked` succeeded, else the problem; returns the value.
     pub fn expect<T, E: fmt::Display>(&mut self, about: &str, looked: Result<T, E>, well: &str) -> Option<T> {
         match looked {
             Ok(found) => {
@@ -83,7 +83,7 @@ impl Report {
         self.findings.iter().all(|finding| finding.level != Level::Problem)
     }
 
-    /// Calls a party, measures, and asks how it is. What it says of itself, if it says anything.
+    /// Calls a party, measures the line, and asks for the party's status, which it returns if there is one.
     pub async fn visit(
         &mut self,
         endpoint: &Endpoint,
@@ -103,16 +103,12 @@ impl Report {
         let status = match ask(&connection).await {
             Ok(status) => status,
             Err(reason) => {
-                self.add(&about, Level::Problem, format!("{address}: it answers, but tells nothing: {reason}"));
+                self.add(&about, Level::Problem, format!("{address}: it answers, but gives no status: {reason}"));
                 return None;
             }
         };
         let rtt = connection.rtt().as_secs_f64() * 1e3;
-        self.add(
-            &about,
-            Level::Ok,
-            format!("{address} answers, with the key that is expected; {rtt:.1} ms there and back"),
-        );
+        self.add(&about, Level::Ok, format!("{address} answers with the expected key; round trip {rtt:.1} ms"));
         match measure(&connection).await {
             Ok([up, down]) => {
                 self.add(&about, Level::Ok, format!("1 MiB took {up:.0} Mbit/s to it and {down:.0} Mbit/s from it"));
@@ -121,9 +117,9 @@ impl Report {
         }
         if let Some(validity) = endpoint::peer_validity(&connection) {
             let (day, left) = (date(validity.until), validity.days_left());
-            let text = format!("its certificate ends on {day}, in {left} days");
+            let text = format!("its certificate expires on {day}, in {left} days");
             match validity.ends_soon() {
-                true => self.add(&about, Level::Warning, text + "; its operator renews it and reloads"),
+                true => self.add(&about, Level::Warning, text + "; its operator must renew it and reload"),
                 false => self.add(&about, Level::Ok, text),
             }
         }
@@ -166,13 +162,12 @@ impl Report {
         }
     }
 
-    /// Compares what the parties said.
+    /// Compares the statuses of the parties.
     pub fn compare(&mut self, statuses: &[Status]) {
         const ABOUT: &str = "models";
         let told: Vec<_> = statuses.iter().map(|status| format!("P{}: {}", status.role, status.revision)).collect();
         if statuses.windows(2).any(|two| two[0].revision != two[1].revision) {
-            let text =
-                "they do not have the same in service (change number {}); P0 tells the others when all are connected";
+            let text = "their lists of what is in service differ (change number {}); P0 sends the others its list when all connect";
             self.add(ABOUT, Level::Problem, text.replace("{}", &told.join(", ")));
         } else if let [first, _, ..] = statuses {
             let text = format!("the parties agree on what is in service, after {} changes", first.revision);
@@ -210,7 +205,7 @@ async fn ask(connection: &Connection) -> Result<Status, String> {
     }
 }
 
-/// Mbit/s to and from a party.
+/// The rates to and from a party, in Mbit/s.
 async fn measure(connection: &Connection) -> Result<[f64; 2], String> {
     let measured = async {
         let (mut send, mut recv) = connection.open_bi().await?;

@@ -1,7 +1,7 @@
-//! Congestion control: Cubic, with an upper bound on what is under way.
+//! Congestion control: Cubic, with an upper bound on the bytes in flight.
 //!
-//! On a short path without losses Cubic's window only grows, and what exceeds the product of rate and delay waits in the
-//! receiver's socket, in front of the small messages of other sessions.
+//! On a short path without losses Cubic's window only grows, and what exceeds the product of rate and delay queues in
+//! the receiver's socket, ahead of the small messages of other sessions.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use std::time::Instant;
 use quinn::congestion::{Controller, ControllerFactory, ControllerMetrics, CubicConfig};
 use quinn_proto::RttEstimator;
 
-/// More than any connection carries, in bytes per microsecond: encryption and system calls take longer.
+/// More bytes per microsecond than any connection carries: encryption and system calls take longer.
 const RATE: u64 = 2000;
 
-/// What may be under way on the shortest path; less leaves gaps while the I/O threads take turns.
+/// Bytes in flight allowed on the shortest path; fewer leave gaps while the I/O threads take turns.
 const LEAST: u64 = 128 << 10;
 
-/// Before a delay is known; more than Cubic's default, because a layer is sent in one message.
+/// Bytes in flight allowed before a delay is known; more than Cubic's default, because a layer is one message.
 const INITIAL: u64 = 1 << 20;
 
 /// Makes [`Bounded`] controllers.
@@ -30,7 +30,7 @@ impl ControllerFactory for BoundedConfig {
     }
 }
 
-/// Cubic, and what the least delay so far allows.
+/// Cubic, bounded by what the shortest delay so far allows.
 struct Bounded {
     cubic: Box<dyn Controller>,
     bound: u64,
@@ -43,7 +43,7 @@ impl Controller for Bounded {
 
     fn on_ack(&mut self, now: Instant, sent: Instant, bytes: u64, app_limited: bool, rtt: &RttEstimator) {
         self.bound = LEAST.max(RATE.saturating_mul(rtt.min().as_micros() as u64));
-        // A window that is not used says nothing about the path, and would be too large when a loss halves it.
+        // An unused window says nothing about the path, and would still be too large after a loss halves it.
         let limited = app_limited || self.cubic.window() > self.bound;
         self.cubic.on_ack(now, sent, bytes, limited, rtt);
     }

@@ -1,7 +1,7 @@
-//! Who runs the tasks that drive connections: the I/O thread, or a protocol thread that has just written.
+//! Runs the tasks that drive connections: on the I/O thread, or on a protocol thread that has just written.
 //!
-//! A message that waits for the I/O thread to wake up costs two switches between threads. So the protocol thread runs the
-//! driver of its connection itself, right after it has written, and only what is left over goes to the I/O thread.
+//! A message that waits for the I/O thread to wake up costs two switches between threads. So the protocol thread runs
+//! its connection's driver itself, right after it has written, and leaves only the rest to the I/O thread.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use quinn::{AsyncTimer, AsyncUdpSocket, Runtime, TokioRuntime};
 use tokio::sync::Notify;
 
-/// Tokio, but for who runs the tasks.
+/// Tokio, except that protocol threads may run the tasks.
 #[derive(Debug)]
 pub(super) struct Drivers;
 
@@ -43,12 +43,12 @@ impl Runtime for Drivers {
     }
 }
 
-/// What quinn runs in the background.
+/// A background task of quinn.
 type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// One background task of quinn.
+/// A background task that any thread may run.
 struct Driver {
-    /// None when it has ended.
+    /// `None` when the task has ended.
     future: Mutex<Option<Running>>,
     woken: Notify,
 }
@@ -65,8 +65,8 @@ impl Driver {
     }
 }
 
-/// Tokio's side of a driver. A driver's future holds wakers, which hold the driver: it ends with its task, or a process that
-/// stops its I/O thread would keep the socket.
+/// Tokio's side of a driver. A driver's future holds wakers, which hold the driver. So dropping the task drops the
+/// future; otherwise a process that stops its I/O thread would keep the socket.
 struct Task(Arc<Driver>);
 
 impl Drop for Task {
@@ -85,13 +85,13 @@ impl Wake for Driver {
     }
 }
 
-/// Whom a wake-up on this thread concerns.
+/// What happens to a wake-up on this thread.
 enum Catch {
-    /// The I/O thread.
+    /// It goes to the I/O thread.
     Off,
-    /// This thread.
+    /// This thread catches it.
     On,
-    /// This thread, which is to run this driver.
+    /// This thread has caught it, and will run this driver.
     Caught(Arc<Driver>),
 }
 
@@ -99,15 +99,15 @@ thread_local! {
     static CATCH: RefCell<Catch> = const { RefCell::new(Catch::Off) };
 }
 
-/// Runs the driver that `write` wakes, if it wakes one, on this thread.
+/// Runs the driver that `write` wakes, if any, on this thread.
 pub(super) fn run_woken<T>(write: impl FnOnce() -> T) -> T {
     CATCH.set(Catch::On);
     let written = write();
-    // From here on a driver that has more to do than it may in one go wakes the I/O thread.
+    // A driver with more to do than one poll allows now wakes the I/O thread.
     if let Catch::Caught(driver) = CATCH.replace(Catch::Off)
         && driver.run().is_ready()
     {
-        // Its task ends.
+        // Let its task end.
         driver.woken.notify_one();
     }
     written

@@ -1,4 +1,5 @@
-//! The QUIC endpoint of a process: one I/O thread, transport settings, who is at the other end, and why a connection ended.
+//! The QUIC endpoint of a process: one I/O thread, transport settings, the identity of the other end, and why a
+//! connection ended.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -25,16 +26,16 @@ use crate::error::{Error, Result};
 use crate::wire::cluster::PartyEntry;
 use crate::wire::message::Purpose;
 
-/// A peer that is silent for so long is given up; keep-alives go out five times as often.
+/// A peer silent for this long is given up; keep-alives go out five times as often.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Application error codes that close a connection; the reason phrase beside them is for people.
 pub mod close {
     use quinn::VarInt;
 
-    /// The work is done, or the process ends in order.
+    /// The work is done, or the process exits normally.
     pub const DONE: VarInt = VarInt::from_u32(0);
-    /// The certificate is not one that this party serves.
+    /// This party does not serve the holder of that certificate.
     pub const NOT_TRUSTED: VarInt = VarInt::from_u32(1);
     /// The same peer has connected again.
     pub const REPLACED: VarInt = VarInt::from_u32(2);
@@ -45,7 +46,7 @@ pub mod close {
 }
 
 /// The thread that moves the packets of a process: a current-thread runtime. Protocol threads poll their streams
-/// themselves, put what they send on the wire, and wait for this thread's wake-ups otherwise.
+/// themselves, put what they send on the wire, and otherwise wait for this thread to wake them.
 pub struct Io {
     handle: Handle,
     stop: Option<oneshot::Sender<()>>,
@@ -67,7 +68,7 @@ impl Io {
         Ok(Self { handle, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// To spawn tasks on the thread, or to `block_on` from another one.
+    /// The handle to spawn tasks on the thread, or to `block_on` from another one.
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
@@ -77,13 +78,13 @@ impl Drop for Io {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A panic there was reported when it happened, and there is no caller to hand it to.
+            // A panic there was already reported, and no caller remains to receive it.
             drop(thread.join());
         }
     }
 }
 
-/// What the kernel holds of packets that the I/O thread has not fetched yet, if it allows as much. Its default is less than a
+/// Bytes of packets that the kernel buffers for the I/O thread, if it allows that many. Its default is less than a
 /// burst of the congestion window, and what does not fit is lost.
 const SOCKET_BUFFER: usize = 4 << 20;
 
@@ -100,7 +101,7 @@ pub fn serve(socket: UdpSocket, identity: &Identity) -> Result<Endpoint> {
     endpoint.map_err(|e| Error::system("UDP socket", e))
 }
 
-/// How calls are answered as `identity`.
+/// The configuration to answer calls as `identity`.
 pub(super) fn answering(identity: &Identity) -> Result<quinn::ServerConfig> {
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls::server(identity)?));
     config.transport_config(Arc::new(transport()));
@@ -117,7 +118,7 @@ fn remembered(identity: &Identity) -> EndpointConfig {
     config
 }
 
-/// Connection ids that say nothing, so that those of a former process are recognised as unknown and answered.
+/// Connection ids without meaning, so that those of a former process count as unknown and are answered.
 struct RandomIds;
 
 impl ConnectionIdGenerator for RandomIds {
@@ -139,7 +140,7 @@ impl ConnectionIdGenerator for RandomIds {
 /// An endpoint that only calls, on any free port. Call within the runtime.
 ///
 /// # Errors
-/// [`Error::System`] where no UDP socket can be had.
+/// [`Error::System`] where the system gives no UDP socket.
 pub fn caller() -> Result<Endpoint> {
     let any = |address: &str| address.parse::<SocketAddr>().map_err(std::io::Error::other).and_then(Endpoint::client);
     any("[::]:0").or_else(|_| any("0.0.0.0:0")).map_err(|e| Error::system("UDP socket", e))
@@ -153,12 +154,12 @@ pub fn pins(entry: &PartyEntry) -> Result<Vec<Fingerprint>> {
     entry.fingerprints.iter().map(|text| text.parse()).collect()
 }
 
-/// The fingerprint of whoever is at the other end of a connection: of the identity that signed the certificate of its key.
+/// The fingerprint of the other end of a connection: of the identity that signed its certificate.
 pub fn peer_fingerprint(connection: &Connection) -> Option<Fingerprint> {
     Fingerprint::of_certificate(peer_chain(connection)?.get(1)?).ok()
 }
 
-/// When the certificate is valid that was shown at the other end of a connection.
+/// The validity of the certificate that the other end of a connection has shown.
 pub fn peer_validity(connection: &Connection) -> Option<Validity> {
     match peer_chain(connection)?.as_slice() {
         [leaf, identity] => tls::validity(leaf, identity).ok(),
@@ -170,13 +171,13 @@ fn peer_chain(connection: &Connection) -> Option<Vec<CertificateDer<'static>>> {
     connection.peer_identity()?.downcast().ok().map(|chain| *chain)
 }
 
-/// What the caller wants of a connection that was accepted.
+/// The purpose that the caller named for an accepted connection.
 pub(super) fn purpose(connection: &Connection) -> Option<Purpose> {
     let agreed = connection.handshake_data()?.downcast::<HandshakeData>().ok()?.protocol?;
     Purpose::ALL.into_iter().find(|purpose| purpose.alpn() == agreed)
 }
 
-/// Closes a connection with a reason that the other side will read.
+/// Closes a connection with a reason for the other side.
 pub fn refuse(connection: &Connection, code: VarInt, reason: &str) {
     connection.close(code, reason.as_bytes());
 }
@@ -192,7 +193,7 @@ pub fn explain(error: &ConnectionError) -> String {
         ConnectionError::TransportError(e) => match alert(e.code) {
             Some(AlertDescription::CertificateExpired) => {
                 format!(
-                    "its certificate is not valid today: its operator renews it, or a clock is wrong ({})",
+                    "its certificate is not valid today: its operator must renew it, or a clock is wrong ({})",
                     e.reason
                 )
             }
@@ -259,29 +260,29 @@ pub(super) fn is_other_version(error: &ConnectionError) -> bool {
     alert(code) == Some(AlertDescription::NoApplicationProtocol)
 }
 
-/// What somebody else wrote, on one line and not too long.
+/// Text of another party, on one line and shortened.
 fn printable(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     text.chars().take(500).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// Memory that one connection may make this process hold, in either direction.
+/// Bytes that one connection may make this process hold, in either direction.
 const WINDOW: u32 = 32 << 20;
 
 /// The same for a peer: every session's largest layer at once, in one message each.
 const PEER_WINDOW: u32 = 1 << 30;
 
-/// Most control streams of a peer at a time: one for each request that waits or runs.
+/// Maximum number of control streams of a peer at a time: one for each request that waits or runs.
 pub(super) const MAX_CONTROLS: usize = 4096;
 
-/// Lets a connection, now known to be a peer's, carry the sessions.
+/// Lets a connection carry sessions, once it is known to be a peer's.
 pub(super) fn widen(connection: &Connection) {
     connection.set_receive_window(VarInt::from_u32(PEER_WINDOW));
     connection.set_send_window(u64::from(PEER_WINDOW));
     connection.set_max_concurrent_bi_streams(VarInt::from_u32(MAX_CONTROLS as u32));
 }
 
-/// Large windows, because a layer is sent in one message; short timers, because parties are near or at least awake.
+/// Large windows, because a layer is one message; short timers, because parties are nearby or at least always on.
 pub(super) fn transport() -> TransportConfig {
     let mut config = TransportConfig::default();
     let mut acks = AckFrequencyConfig::default();

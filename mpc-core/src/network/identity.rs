@@ -1,7 +1,7 @@
-//! Who somebody is: a long-lived key of their own, whose fingerprint others pin, and a certificate that it signs for a year.
+//! An identity: a long-lived key whose fingerprint others pin, and a certificate that it signs for a year.
 //!
-//! There is no certificate authority. A fingerprint is the SHA-256 of the long-lived public key (SubjectPublicKeyInfo), so
-//! that a certificate can be issued anew without touching anybody's configuration.
+//! There is no certificate authority. A fingerprint is the SHA-256 of the long-lived public key (SubjectPublicKeyInfo),
+//! so a certificate can be renewed without touching anybody's configuration.
 
 use std::fmt;
 use std::fs;
@@ -23,20 +23,20 @@ use super::certificate::{self, Validity};
 use super::tls;
 use crate::error::{Error, Result};
 
-/// File name of the long-lived private key in an identity's folder: PKCS #8, PEM, readable by its owner alone. Only renewal
-/// needs it.
+/// File name of the long-lived private key in an identity's folder: PKCS #8, PEM, readable by its owner alone. Only
+/// renewal needs it.
 pub const KEY_FILE: &str = "identity.key";
 
 /// File name of the long-lived key's certificate: PEM, public.
 pub const CERTIFICATE_FILE: &str = "identity.pem";
 
-/// File name of the private key that is used in handshakes: PKCS #8, PEM, readable by its owner alone.
+/// File name of the private key for handshakes: PKCS #8, PEM, readable by its owner alone.
 pub const TLS_KEY_FILE: &str = "tls.key";
 
-/// File name of its certificate, which ends: PEM, public.
+/// File name of the TLS key's certificate, which expires: PEM, public.
 pub const TLS_CERTIFICATE_FILE: &str = "tls.pem";
 
-/// For how many days a certificate is issued unless somebody says otherwise.
+/// Days for which a certificate is issued by default.
 pub const DAYS: u32 = 365;
 
 /// SHA-256 of a public key (SubjectPublicKeyInfo, DER), written `sha256:` and 64 hex digits.
@@ -48,7 +48,7 @@ impl Fingerprint {
     /// The fingerprint of the key in a certificate.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the bytes are no X.509 certificate.
+    /// [`Error::Invalid`] where the bytes are not an X.509 certificate.
     pub fn of_certificate(certificate: &CertificateDer<'_>) -> Result<Self> {
         let parsed = ParsedCertificate::try_from(certificate)
             .map_err(|e| Error::invalid("certificate", format!("cannot be read: {e}")))?;
@@ -93,10 +93,10 @@ impl TryFrom<String> for Fingerprint {
     }
 }
 
-/// What somebody shows in a handshake: a key and a certificate that ends, and the identity that signed it. The key is wiped
-/// from memory on drop. The long-lived key is not in it, see [`keys`](super::keys).
+/// What one side shows in a handshake: a key, its certificate, which expires, and the identity that signed it. Drop
+/// wipes the key from memory. The long-lived key is not included, see [`keys`](super::keys).
 pub struct Identity {
-    /// That of the key, then that of the identity.
+    /// The certificate of the TLS key, then that of the identity.
     chain: [CertificateDer<'static>; 2],
     chain_pem: [String; 2],
     key: Zeroizing<Vec<u8>>,
@@ -106,11 +106,11 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// A new identity for a year, whose long-lived key is thrown away: for tests and servers that live as long as a process.
-    /// `name` is for people who look at the certificate; nothing trusts it.
+    /// A new identity for a year, whose long-lived key is discarded: for tests, and for servers that live as long as
+    /// their process. `name` appears in the certificate for people; nothing relies on it.
     ///
     /// # Errors
-    /// [`Error::Invalid`] on a name that no certificate can hold, [`Error::System`] where there are no random numbers.
+    /// [`Error::Invalid`] on a name that no certificate can hold, [`Error::System`] without random numbers.
     pub fn generate(name: &str) -> Result<Self> {
         let key = new_key()?;
         Self::issue(&key, name, Validity::of_days(DAYS))
@@ -124,17 +124,17 @@ impl Identity {
         Self::from_pem(&[leaf.pem(), root.pem()], &key.serialize_pem())
     }
 
-    /// What others pin to recognise this identity: of the long-lived key.
+    /// The fingerprint of the long-lived key, by which others recognise this identity.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
 
-    /// When the certificate that is shown is valid.
+    /// The validity of the TLS key's certificate.
     pub fn validity(&self) -> Validity {
         self.validity
     }
 
-    /// What is shown: the certificate of the TLS key, then that of the identity, DER.
+    /// The certificate of the TLS key, then that of the identity, DER.
     pub fn chain(&self) -> &[CertificateDer<'static>; 2] {
         &self.chain
     }
@@ -144,7 +144,7 @@ impl Identity {
         PrivateKeyDer::Pkcs8(self.key.to_vec().into())
     }
 
-    /// A secret of this identity for another purpose than TLS. Another one after a renewal.
+    /// A secret derived from this identity for a purpose other than TLS. A renewal changes it.
     pub(super) fn derive(&self, purpose: &[u8]) -> Zeroizing<[u8; 32]> {
         let mut secret = Zeroizing::new([0; 32]);
         let expanded = Hkdf::<Sha256>::new(None, &self.key).expand(purpose, &mut *secret);
@@ -152,8 +152,8 @@ impl Identity {
         secret
     }
 
-    /// Writes [`TLS_KEY_FILE`] (mode 0600), [`TLS_CERTIFICATE_FILE`] and [`CERTIFICATE_FILE`] into a folder, which is made if it
-    /// is not there. Each file is replaced as a whole.
+    /// Writes [`TLS_KEY_FILE`] (mode 0600), [`TLS_CERTIFICATE_FILE`] and [`CERTIFICATE_FILE`] into a folder, which is
+    /// created if needed. Each file is replaced as a whole.
     ///
     /// # Errors
     /// [`Error::File`] where a file cannot be written.
@@ -164,11 +164,11 @@ impl Identity {
         replace(&dir.join(TLS_CERTIFICATE_FILE), self.chain_pem[0].as_bytes(), 0o644)
     }
 
-    /// Reads what [`Identity::save`] wrote. A certificate that has ended is read all the same, see [`Identity::validity`].
+    /// Reads what [`Identity::save`] wrote. An expired certificate is read too, see [`Identity::validity`].
     ///
     /// # Errors
-    /// [`Error::File`] where a file is missing, damaged or belongs to another key, or where others than its owner can read a
-    /// key.
+    /// [`Error::File`] where a file is missing, damaged or belongs to another key, or where others than its owner can
+    /// read a key.
     pub fn load(dir: &Path) -> Result<Self> {
         let read = |file: &str| {
             let path = dir.join(file);
@@ -211,7 +211,7 @@ pub(super) fn at(path: &Path, reason: &dyn fmt::Display) -> Error {
     Error::file(path, reason)
 }
 
-/// A fresh ECDSA key; what can fail is the operating system's randomness.
+/// A fresh ECDSA key; only the operating system's randomness can fail.
 pub(super) fn new_key() -> Result<KeyPair> {
     KeyPair::generate().map_err(|e| Error::system("key", e))
 }
@@ -223,7 +223,7 @@ pub(super) fn replace(path: &Path, content: &[u8], mode: u32) -> Result<()> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
-    // What an earlier attempt left, which nobody reads.
+    // An earlier attempt may have left the file; nobody reads it.
     drop(fs::remove_file(&new));
     let written = options.open(&new).and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()));
     written.and_then(|()| fs::rename(&new, path)).map_err(|e| at(path, &e))

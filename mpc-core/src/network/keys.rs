@@ -1,4 +1,4 @@
-//! The folder in which somebody keeps an identity: made, renewed, and replaced by another one.
+//! The folder of an identity: creating, renewing and replacing it.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -12,10 +12,10 @@ use super::identity::{CERTIFICATE_FILE, Identity, KEY_FILE, TLS_CERTIFICATE_FILE
 use super::identity::{at, new_key, refuse_readable_by_others, replace};
 use crate::error::Result;
 
-/// The folder, within that of an identity, with the one that will follow it.
+/// The subfolder with the identity that will replace this one.
 pub const NEXT: &str = "next";
 
-/// The folder, within that of an identity, with the one that it followed.
+/// The subfolder with the identity that this one replaced.
 pub const PREVIOUS: &str = "previous";
 
 /// What [`init`] found or made.
@@ -29,11 +29,13 @@ pub struct Made {
     pub certificate: bool,
 }
 
-/// Makes what a folder lacks of an identity: the long-lived key, and a certificate for `days` days where there is none, where it
-/// ends within 30 days, or where `renew` asks for it. A key is never replaced. `name` is for people who look at a certificate.
+/// Creates what a folder lacks of an identity: the long-lived key, and a certificate for `days` days where there is
+/// none, where it expires within 30 days, or where `renew` asks for it. Never replaces a key. `name` appears in the
+/// certificate for people.
 ///
 /// # Errors
-/// [`Error::File`](crate::Error::File) where a file cannot be read or written, or where a renewal lacks the long-lived key.
+/// [`Error::File`](crate::Error::File) where a file cannot be read or written, or where a renewal lacks the long-lived
+/// key.
 pub fn init(dir: &Path, name: &str, days: u32, renew: bool) -> Result<Made> {
     let (key_file, certificate_file) = (dir.join(KEY_FILE), dir.join(TLS_CERTIFICATE_FILE));
     let new = !key_file.exists() && !certificate_file.exists();
@@ -49,19 +51,20 @@ pub fn init(dir: &Path, name: &str, days: u32, renew: bool) -> Result<Made> {
     Ok(Made { identity, key: new, certificate: true })
 }
 
-/// Makes a complete new identity in [`NEXT`], or finds the one that is there.
+/// Creates a complete new identity in [`NEXT`], or finds the one there.
 ///
 /// # Errors
-/// As [`init`], and where the folder has no identity that another one could follow.
+/// As [`init`], and where the folder has no identity to replace.
 pub fn rotate(dir: &Path, name: &str, days: u32) -> Result<Made> {
     Identity::load(dir)?;
     init(&dir.join(NEXT), name, days, false)
 }
 
-/// Puts the identity in [`NEXT`] into place, and the one that was there into [`PREVIOUS`].
+/// Moves the current identity into [`PREVIOUS`] and the one in [`NEXT`] into its place.
 ///
 /// # Errors
-/// [`Error::File`](crate::Error::File) where there is no next identity, where there is a previous one already, or where a file cannot be moved.
+/// [`Error::File`](crate::Error::File) where there is no next identity, where there is a previous one already, or where
+/// a file cannot be moved.
 pub fn finish_rotation(dir: &Path) -> Result<Identity> {
     let (next, previous) = (dir.join(NEXT), dir.join(PREVIOUS));
     Identity::load(&next)?;
@@ -69,7 +72,8 @@ pub fn finish_rotation(dir: &Path) -> Result<Identity> {
         ErrorKind::AlreadyExists => at(&previous, &"is there already; move it away or delete it, then run this again"),
         _ => at(&previous, &e),
     })?;
-    // The certificates last: a party that is told to reload in between keeps the old identity, because they do not fit the key.
+    // The certificates last: a party that is told to reload in between keeps the old identity, because they do not fit
+    // the key.
     for file in [KEY_FILE, TLS_KEY_FILE, CERTIFICATE_FILE, TLS_CERTIFICATE_FILE] {
         let here = dir.join(file);
         for (from, to) in [(&here, previous.join(file)), (&next.join(file), here.clone())] {
@@ -80,7 +84,7 @@ pub fn finish_rotation(dir: &Path) -> Result<Identity> {
             }
         }
     }
-    // Whatever else somebody has put there stays.
+    // The folder stays where somebody has put other files into it.
     drop(fs::remove_dir(&next));
     Identity::load(dir)
 }

@@ -1,14 +1,13 @@
-//! The lines between the parties: what is known of them, and how three parties find out, together and at the same time.
+//! The lines between the parties, which the three measure together and at the same time.
 //!
-//! A measurement:
+//! A measurement consists of:
 //!
-//! 1. Rounds of a few bytes around the ring, as a protocol makes them: the latency, with all that it takes to wake a
-//!    thread.
+//! 1. Rounds of a few bytes around the ring, as in a protocol: the latency, including the time to wake a thread.
 //! 2. Rounds of many bytes: the rate.
-//! 3. The same local work at all three at once: how fast they compute while the others do, which matters where they
-//!    share a machine.
+//! 3. The same local work at all three at once: how fast each computes while the others do, which matters on a shared
+//!    machine.
 //!
-//! All three make the same steps, about 100 rounds and 2.5 MiB each.
+//! All three take the same steps, about 100 rounds and 2.5 MiB each.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -19,7 +18,7 @@ use crate::kernel::Kernel;
 use crate::ring::{Arithmetic, Boolean};
 use crate::session::{Conditions, Measured};
 
-/// Measures over a fresh session. Rounds and bytes as the module says.
+/// Measures over a fresh session, in the rounds and bytes that the module documentation states.
 ///
 /// # Errors
 /// Those of the network.
@@ -35,7 +34,7 @@ pub fn measure(network: &mut dyn Network) -> Result<Measured> {
     let kernel = Kernel::detect();
     reference_work(kernel);
     let start = Instant::now();
-    // Longer than the turns in which processes share a processor.
+    // Longer than the time slices in which processes share a processor.
     (0..WORK).for_each(|_| reference_work(kernel));
     let work = start.elapsed() / WORK;
     rounds(network, 1, SMALL)?;
@@ -48,7 +47,7 @@ pub fn measure(network: &mut dyn Network) -> Result<Measured> {
     Ok(Measured { conditions, work_us: work.as_micros().clamp(1, u128::from(u32::MAX)) as u32 })
 }
 
-/// So many rounds of messages of so many bytes; how long one took, by the median.
+/// Runs `count` rounds with messages of `bytes` bytes; returns the median time of a round.
 fn rounds(network: &mut dyn Network, count: u32, bytes: usize) -> Result<Duration> {
     let (next, prev) = (network.role().next(), network.role().prev());
     let (message, mut received) = (vec![0; bytes], vec![0; bytes]);

@@ -16,14 +16,14 @@ pub struct MemoryNetwork {
     role: Role,
     deadline: Duration,
     branch: Branch,
-    session: Arc<Mutex<Session>>,
+    session: Arc<Mutex<Exchange>>,
 }
 
-/// What the three parties share. A queue is made by whichever end comes first.
+/// The state of all three parties. Whichever end comes first creates a queue.
 #[derive(Default)]
-struct Session {
+struct Exchange {
     queues: HashMap<(Branch, Role, Role), Arc<Queue>>,
-    /// Who ended the session before its time, and why.
+    /// Who ended the session early, and why.
     ended: Option<(Role, Error)>,
 }
 
@@ -37,11 +37,11 @@ struct Queue {
 #[derive(Default)]
 struct State {
     messages: VecDeque<Vec<u8>>,
-    /// One end is gone: the messages that are there are the last.
+    /// One end is gone: the messages in the queue are the last.
     closed: bool,
 }
 
-/// A mesh of three, whose receivers give up after `deadline`.
+/// A mesh of three parties, whose receivers give up after `deadline`.
 pub fn mesh(deadline: Duration) -> [MemoryNetwork; 3] {
     let session = Arc::default();
     Role::ALL.map(|role| MemoryNetwork { role, deadline, branch: Branch::ROOT, session: Arc::clone(&session) })
@@ -59,7 +59,7 @@ impl MemoryNetwork {
         queue.clone()
     }
 
-    /// What it means to this party that the session was ended; `peer` is whom it was waiting for.
+    /// The error that this party reports for the ended session; it was waiting for `peer`.
     fn ended(&self, peer: Role, step: &'static str) -> Error {
         match &self.session.lock().ended {
             Some((by, reason)) if *by == self.role || matches!(reason, Error::Cheating { .. }) => reason.clone(),
@@ -158,7 +158,7 @@ mod tests {
             branch.abort(&cheating);
             assert_eq!(waiting.join().unwrap(), Err(cheating.clone()));
         });
-        // What begins to wait later hears of it too, and the first reason stays.
+        // Waits that begin later learn of it too, and the first reason stays.
         p2.abort(&Error::Aborted("another".into()));
         assert_eq!(p2.branch(Branch::ROOT.child(1)).unwrap().recv(Role::P1, &mut [0]), Err(cheating));
     }

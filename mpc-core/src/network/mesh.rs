@@ -1,7 +1,8 @@
 //! One party's standing connections to its two peers, over which sessions and control streams run.
 //!
-//! One UDP port serves peers and clients alike. Who calls follows from the certificate alone, and what for from the handshake:
-//! a lower role that calls [for the mesh](crate::wire::message::Purpose::Mesh) joins it, whoever wants to ask goes to the application.
+//! One UDP port serves peers and clients alike. The certificate alone tells who calls, the handshake tells why: a lower
+//! role that calls [for the mesh](crate::wire::message::Purpose::Mesh) joins the mesh; a caller that wants to ask goes
+//! to the application.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -25,17 +26,17 @@ use crate::role::Role;
 use crate::session::{Branch, Id};
 use crate::wire::cluster::Cluster;
 
-/// Streams and connections that are the application's to serve.
+/// Streams and connections for the application to serve.
 pub struct Inbox {
     /// Control streams that peers opened.
     pub controls: mpsc::Receiver<Control>,
-    /// Connections of everybody who wants to ask: clients, parties, and strangers that the application refuses.
+    /// Connections of callers that want to ask: clients, parties, and strangers, whom the application refuses.
     pub callers: mpsc::Receiver<Caller>,
 }
 
 /// A control stream, opened by a peer.
 pub struct Control {
-    /// Who opened it, as its certificate says.
+    /// The peer that opened it, by its certificate.
     pub peer: Role,
     /// Towards the peer.
     pub send: SendStream,
@@ -43,7 +44,7 @@ pub struct Control {
     pub recv: RecvStream,
 }
 
-/// A connection of somebody who wants to ask. Nothing was served yet.
+/// A connection of a caller that wants to ask, before anything was served.
 pub struct Caller {
     /// The connection, handshake complete.
     pub connection: Connection,
@@ -65,21 +66,21 @@ pub(super) struct Inner {
     pub(super) handle: Handle,
     /// By role; one's own stays down.
     pub(super) lines: [watch::Sender<Line>; 3],
-    /// How often each came up, by role.
+    /// How often each connection came up, by role.
     pub(super) came_up: [AtomicU64; 3],
-    /// By role: that a peer is to be called although it is connected.
+    /// By role: tells to call a peer although it is connected.
     pub(super) again: [Notify; 3],
     pub(super) routes: Arc<Routes>,
-    /// What is known of the others' cluster files.
+    /// What this party knows about the others' cluster files.
     pub(super) views: Views,
-    /// Log lines about calls, by what they are about.
+    /// Limits log lines about calls, by subject.
     pub(super) quiet: Quiet<&'static str>,
     pub(super) controls: mpsc::Sender<Control>,
     pub(super) callers: mpsc::Sender<Caller>,
     pub(super) closed: AtomicBool,
 }
 
-/// Why a connection is retired whose key was removed.
+/// Reason to retire a connection whose key was removed.
 pub(super) const NOT_LISTED: &str = "its key is no longer listed in the cluster";
 
 /// What [`Mesh::reload`] replaces.
@@ -110,33 +111,34 @@ impl Settings {
 #[derive(Clone)]
 pub(super) enum Line {
     Up(Connection),
-    /// And why.
+    /// The peer is not connected, for this reason.
     Down(String),
 }
 
-/// The connections to one peer, one after the other.
+/// The successive connections to one peer.
 pub struct Connections {
     line: watch::Receiver<Line>,
 }
 
 impl Connections {
-    /// Waits for the next one. May be dropped and called again without missing any.
+    /// Waits for the next connection. May be dropped and called again without missing one.
     pub async fn next(&mut self) {
         while self.line.changed().await.is_ok() {
             if matches!(*self.line.borrow(), Line::Up(_)) {
                 return;
             }
         }
-        // The mesh is gone: there will be none.
+        // The mesh is gone: no connection will come.
         std::future::pending().await
     }
 }
 
 impl Mesh {
-    /// Serves on a bound UDP socket and starts calling the peers. `identity` must be one that `cluster` lists for `role`.
+    /// Serves on a bound UDP socket and starts to call the peers. `cluster` must list `identity` for `role`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] on a cluster that lists other keys for `role`, unreadable fingerprints; [`Error::System`] on an unusable socket.
+    /// [`Error::Invalid`] on a cluster that lists other keys for `role`, unreadable fingerprints; [`Error::System`] on
+    /// an unusable socket.
     pub fn start(
         io: &Io,
         socket: UdpSocket,
@@ -171,12 +173,12 @@ impl Mesh {
         Ok((Mesh { inner }, Inbox { controls: control_inbox, callers: caller_inbox }))
     }
 
-    /// Whose mesh this is.
+    /// The role of this party.
     pub fn role(&self) -> Role {
         self.inner.role
     }
 
-    /// What this party shows of itself.
+    /// The identity that this party shows.
     pub fn identity(&self) -> Arc<Identity> {
         self.inner.settings().identity.clone()
     }
@@ -186,7 +188,7 @@ impl Mesh {
         self.inner.settings().cluster.clone()
     }
 
-    /// Where this party serves.
+    /// The address that this party serves.
     ///
     /// # Errors
     /// [`Error::System`] where the socket is gone.
@@ -194,7 +196,7 @@ impl Mesh {
         self.inner.endpoint.local_addr().map_err(|e| Error::system("UDP socket", e))
     }
 
-    /// Whether the connection to a peer stands.
+    /// Whether a peer is connected.
     pub fn is_connected(&self, peer: Role) -> bool {
         matches!(*self.inner.lines[peer.index()].borrow(), Line::Up(_))
     }
@@ -227,7 +229,7 @@ impl Mesh {
         Ok(())
     }
 
-    /// To be told of each connection to a peer, beginning with the one that stands.
+    /// Reports each connection to a peer, starting with the current one.
     pub fn connections(&self, peer: Role) -> Connections {
         let mut line = self.inner.lines[peer.index()].subscribe();
         line.mark_changed();
@@ -244,8 +246,8 @@ impl Mesh {
         opened.map_err(|e| Error::Transport { peer, step: STEP, reason: explain(&e) })
     }
 
-    /// Enters a session, from the thread that will run it. `deadline` bounds every single wait in it. Both peers must
-    /// enter the same session; streams of one that comes early wait for the others.
+    /// Enters a session, from the thread that will run it. `deadline` bounds each single wait. Both peers must enter
+    /// the same session; streams of a party that comes early wait for the others.
     ///
     /// # Errors
     /// [`Error::Transport`] where a peer is not connected, [`Error::Invalid`] where the session runs already.
@@ -258,12 +260,13 @@ impl Mesh {
         QuicNetwork::open(self.inner.routes.enter(session, role, deadline, connections)?, Branch::ROOT)
     }
 
-    /// Which party has this key, as the cluster says now.
+    /// The party that has this key in the current cluster.
     pub fn role_of(&self, fingerprint: Fingerprint) -> Option<Role> {
         self.inner.settings().role_of(fingerprint)
     }
 
-    /// The key that a connected peer has shown.
+    /// The key that a connected peer has shown, for tests.
+    #[cfg(feature = "testing")]
     pub fn key_of(&self, peer: Role) -> Option<Fingerprint> {
         match &*self.inner.lines[peer.index()].borrow() {
             Line::Up(connection) => endpoint::peer_fingerprint(connection),
@@ -279,14 +282,14 @@ impl Mesh {
         }
     }
 
-    /// Goes on with another identity or cluster, for this party's role. Sessions that run are not touched.
+    /// Switches to another identity or cluster, in the same role. Running sessions are not affected.
     ///
-    /// A peer whose key is no longer listed gets no new session over its connection, which is closed when those that run over
-    /// it have ended. Where this party's identity, or the address of a peer, is another one, a new connection replaces the old one, which
-    /// stays until then.
+    /// A peer whose key is no longer listed gets no new session over its connection, which closes once its running
+    /// sessions have ended. Where this party's identity or a peer's address has changed, a new connection replaces the
+    /// old one, which stays until then.
     ///
     /// # Errors
-    /// As [`Mesh::start`]; then everything stays as it was.
+    /// As [`Mesh::start`]; then nothing changes.
     pub fn reload(&self, identity: Arc<Identity>, cluster: &Cluster) -> Result<()> {
         let inner = &self.inner;
         let new = Arc::new(Settings::new(identity, inner.role, cluster)?);
@@ -307,18 +310,18 @@ impl Mesh {
         Ok(())
     }
 
-    /// Closes every connection, telling the others why, and serves no more.
+    /// Closes every connection, telling the others why, and stops serving.
     pub async fn close(&self, reason: &str) {
         self.inner.closed.store(true, Ordering::Relaxed);
         self.inner.routes.close(reason);
         self.inner.endpoint.close(close::DONE, reason.as_bytes());
-        // Whoever does not hear of it in a second runs into the idle timeout.
+        // A peer that is not told within a second runs into the idle timeout.
         drop(timeout(Duration::from_secs(1), self.inner.endpoint.wait_idle()).await);
     }
 }
 
 impl Inner {
-    /// What is in force now.
+    /// The settings in force.
     pub(super) fn settings(&self) -> Arc<Settings> {
         self.settings.lock().clone()
     }
@@ -330,21 +333,21 @@ impl Inner {
         }
     }
 
-    /// Lets a connection carry no new sessions; those that run over it end first.
+    /// Lets a connection carry no new sessions, and closes it after the running ones.
     pub(super) fn retire(self: &Arc<Self>, peer: Role, connection: &Connection, reason: &str) {
         tracing::info!(%peer, reason, "retired a connection");
         self.lose(peer, connection, reason);
         self.handle.spawn(self.clone().drain(peer, connection.clone()));
     }
 
-    /// Sees to it that another connection to a peer replaces this one. The lower role calls; the higher asks it to.
+    /// Has another connection to a peer replace this one. The lower role calls; the higher role asks it to.
     fn call_again(&self, peer: Role, connection: Connection) {
         if peer > self.role {
             return self.again[peer.index()].notify_one();
         }
         self.handle.spawn(async move {
             if let Ok(mut stream) = connection.open_uni().await {
-                // A peer that is gone will call anyway.
+                // A peer that is gone calls again anyway.
                 drop(stream.write_all(&Header::CallAgain.encode()).await);
             }
         });

@@ -45,8 +45,8 @@ use crate::session::Branch;
 
 /// One party's ends of the channels of one branch of one session.
 ///
-/// Messages to one peer arrive in order, none are lost, and each has the length that the receiver expects or the
-/// session ends.
+/// Messages to one peer arrive in order and none is lost. Each has the length that the receiver expects, or the session
+/// ends.
 pub trait Network: Send {
     /// Whose ends these are.
     fn role(&self) -> Role;
@@ -54,7 +54,7 @@ pub trait Network: Send {
     /// Queues one message for `to`. Never blocks.
     fn send(&mut self, to: Role, message: &[u8]) -> Result<()>;
 
-    /// Waits for the next message of `from`, which must be exactly as long as `message`.
+    /// Waits for the next message from `from`, which must be exactly as long as `message`.
     ///
     /// # Errors
     /// `Timeout` after the session's deadline, `Transport` on a lost peer, `Malformed` on another length.
@@ -63,8 +63,8 @@ pub trait Network: Send {
     /// Waits until everything queued has been handed to the transport. Call before long local work and at the end.
     fn flush(&mut self) -> Result<()>;
 
-    /// Ends the session, in every branch, because of an error that was found above the network. What its peers wait for fails
-    /// at once: with the same [`Error::Cheating`] where that is the reason, else with [`Error::Transport`].
+    /// Ends the session, in every branch, because of an error found above the network. The peers' waits fail at once:
+    /// with the same [`Error::Cheating`] where that is the reason, else with [`Error::Transport`].
     fn abort(&mut self, reason: &Error);
 
     /// Opens the channels of another branch of the same session. All three parties must do so.

@@ -1,8 +1,9 @@
 //! [`Network`] over QUIC streams, polled by the protocol's own thread.
 //!
 //! One unidirectional stream per branch, peer and direction: a header that names session and branch, then messages,
-//! each prefixed with its length (`u64`, little endian). There are no pump tasks: `send` queues and pushes what the window takes,
-//! `recv` and `flush` push the queue while they wait, parked until the I/O thread wakes them or the deadline passes.
+//! each prefixed with its length (`u64`, little endian). There are no pump tasks: `send` queues and pushes what the
+//! window takes, `recv` and `flush` push the queue while they wait, parked until the I/O thread wakes them or the
+//! deadline passes.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -40,7 +41,7 @@ impl Cancel {
 
 /// One party's ends of one branch of one session.
 ///
-/// Dropped after a clean [`Network::flush`], it ends the streams in order. Dropped otherwise, or once the session has
+/// Dropped after a clean [`Network::flush`], it ends the streams in order. Dropped otherwise, or after the session has
 /// failed, it resets them, so that the peers fail at once and with a reason.
 pub struct QuicNetwork {
     session: Arc<Session>,
@@ -96,7 +97,7 @@ impl QuicNetwork {
         Ok((self.export(role.prev(), role)?, self.export(role.next(), role.next())?))
     }
 
-    /// The key k_`index` from the connection with `peer`, who computes the same.
+    /// The key k_`index` from the connection with `peer`, which derives the same key.
     fn export(&self, peer: Role, index: Role) -> Result<Key> {
         let mut key = Zeroizing::new([0; 32]);
         let context = [&self.session.id[..], &[index.index() as u8]].concat();
@@ -105,7 +106,7 @@ impl QuicNetwork {
         Ok(key)
     }
 
-    /// Hands to the transport what it takes at once.
+    /// Hands to the transport as much as it accepts now.
     fn push(&mut self) -> Result<()> {
         let pushed = with_waker(|waker| push_all(&mut self.channels, &mut Context::from_waker(waker), &mut false));
         pushed.map_err(|e| fail(&self.session, e))
@@ -213,7 +214,7 @@ impl Channel {
     }
 }
 
-/// Hands to the transport what it takes at once; `context` is woken when it takes more.
+/// Hands to the transport as much as it accepts now; `context` is woken when it accepts more.
 fn push_all(channels: &mut [Channel], context: &mut Context<'_>, moved: &mut bool) -> Result<()> {
     channels.iter_mut().try_for_each(|channel| match drivers::run_woken(|| channel.poll_push(context, moved)) {
         Poll::Ready(pushed) => pushed,
@@ -221,8 +222,8 @@ fn push_all(channels: &mut [Channel], context: &mut Context<'_>, moved: &mut boo
     })
 }
 
-/// Parks the thread until `poll` is ready, the session ends, or nothing has moved for the session's deadline. `poll` sets
-/// its flag when bytes moved, so that a long message on a slow line is not taken for silence.
+/// Parks the thread until `poll` is ready, the session ends, or no byte has moved for the session's deadline. `poll`
+/// sets its flag when bytes moved, so that a long message on a slow line does not count as silence.
 fn wait<T>(
     session: &Session,
     branch: Branch,
@@ -257,7 +258,7 @@ fn wait<T>(
     })
 }
 
-/// Ends the session because of `error`; the first error is the one that everybody hears of.
+/// Ends the session because of `error`; everybody is told the first error.
 fn fail(session: &Session, error: Error) -> Error {
     session.end(error);
     session.ended().expect("ended just now").clone()

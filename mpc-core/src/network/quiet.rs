@@ -1,4 +1,4 @@
-//! Log lines that somebody else can cause, as many as they like: the first few of a minute are written, the rest is counted.
+//! Log lines that outsiders can cause in any number: the first few of each minute are written, the rest are counted.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// Lines of one cause in one [`PERIOD`].
+/// Lines written for one cause in one [`PERIOD`].
 const LINES: u64 = 10;
 
-/// How long lines of one cause are counted together.
+/// The time for which lines of one cause are counted together.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// Counts lines by cause. The caller sees to it that there are few causes.
+/// Counts lines by cause. The caller keeps the number of causes small.
 #[derive(Debug)]
 pub struct Quiet<K>(Mutex<HashMap<K, Lines>>);
 
@@ -35,14 +35,14 @@ impl<K> Default for Quiet<K> {
 }
 
 impl<K: Eq + Hash + Clone> Quiet<K> {
-    /// Has `write` write a line now, with how many of its cause were left out before it, unless there were too many.
+    /// Calls `write` with the number of lines of this cause left out before, unless the cause has had its lines.
     pub fn note(&self, cause: K, write: impl FnOnce(u64)) {
         if let Some(left_out) = self.admit(cause, Instant::now()) {
             write(left_out);
         }
     }
 
-    /// Whether a line is written at this time, and how many of its cause were left out before it.
+    /// `Some` where a line may be written now: the number of lines of its cause left out before it.
     pub fn admit(&self, cause: K, now: Instant) -> Option<u64> {
         let mut causes = self.0.lock();
         let lines = causes.entry(cause).or_insert(Lines { since: now, seen: 0 });
@@ -55,7 +55,7 @@ impl<K: Eq + Hash + Clone> Quiet<K> {
         (lines.seen <= LINES).then_some(left_out)
     }
 
-    /// The causes whose time is over at `now`, with how many lines were left out, where any were; they are forgotten.
+    /// Removes the causes whose period is over at `now`; returns those with lines left out, and how many.
     pub fn over(&self, now: Instant) -> Vec<(K, u64)> {
         let mut causes = self.0.lock();
         let over = causes.extract_if(|_, lines| now.duration_since(lines.since) >= PERIOD);

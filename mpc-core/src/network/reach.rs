@@ -1,4 +1,4 @@
-//! Calling a party, and why it cannot be reached: told apart as far as one machine can tell, with what to do about it.
+//! Calling a party, and why it cannot be reached: the causes that one machine can tell apart, each with a remedy.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -19,10 +19,10 @@ use crate::role::Role;
 use crate::wire::cluster::PartyEntry;
 use crate::wire::message::Purpose;
 
-/// How long a silent address is looked at from other sides.
+/// Time limit for the other probes of a silent address.
 const PROBE: Duration = Duration::from_secs(2);
 
-/// Why a call failed. What is printed says where, what happened, and what to do.
+/// Why a call failed. The text says where, what happened, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unreachable {
@@ -42,13 +42,13 @@ pub enum Unreachable {
         /// What the operating system said.
         reason: String,
     },
-    /// Its machine says that nobody has the port.
+    /// The machine reports the port as closed.
     #[error("{address}: nothing listens on that UDP port; is the party running, and is it the right port?")]
     NothingThere {
         /// As the cluster file says.
         address: String,
     },
-    /// Its machine answers TCP, and the port neither answers nor is closed.
+    /// The machine answers TCP, but the UDP port is silent.
     #[error(
         "{address}: the machine is up, but nobody answers on that UDP port: the party hangs or is suspended, its machine is \
          overloaded, or a firewall drops UDP to that port (let it pass, both ways)"
@@ -57,9 +57,9 @@ pub enum Unreachable {
         /// As the cluster file says.
         address: String,
     },
-    /// It began to answer.
+    /// The party began to answer, then fell silent.
     #[error(
-        "{address}: it began to answer and did not go on: it is overloaded, was suspended just now, or large packets are lost on \
+        "{address}: it began to answer, then fell silent: it is overloaded, was just suspended, or large packets are lost on \
          the way"
     )]
     Stalled {
@@ -74,7 +74,7 @@ pub enum Unreachable {
         /// As the cluster file says.
         address: String,
     },
-    /// It shows a certificate that is not accepted.
+    /// The party shows a certificate that is not accepted.
     #[error("{address}: {distrust}")]
     Distrusted {
         /// As the cluster file says.
@@ -88,20 +88,20 @@ pub enum Unreachable {
         /// As the cluster file says.
         address: String,
     },
-    /// It answered and ended the connection.
+    /// The party answered and closed the connection.
     #[error("{address}: {reason}")]
     Closed {
         /// As the cluster file says.
         address: String,
-        /// What it said.
+        /// The reason it gave.
         reason: String,
     },
 }
 
-/// Calls a party, and looks closer where it does not answer within `deadline`.
+/// Calls a party, and finds out more where it does not answer within `deadline`.
 ///
 /// # Errors
-/// Why it was not reached.
+/// Why the party was not reached.
 pub async fn reach(
     endpoint: &Endpoint,
     identity: &Identity,
@@ -118,7 +118,7 @@ pub async fn reach(
             Unreachable::Silent { address }
         }
     };
-    // Not sooner where the port is closed: a party that is just being started is waited for.
+    // Even a closed port is retried until the deadline: the party may be starting.
     let called = timeout(deadline, call_noting(endpoint, identity, purpose, entry, &answered)).await;
     match called.unwrap_or_else(|_| Err(late())) {
         Err(Unreachable::Silent { address }) => Err(look_closer(address).await),
@@ -126,11 +126,12 @@ pub async fn reach(
     }
 }
 
-/// Connects to the party `role` described by `entry`, which must show one of the keys listed there, in order to ask it something.
+/// Connects to the party `role` described by `entry`, which must show one of the keys listed there, to ask it
+/// something.
 ///
 /// # Errors
-/// [`Error::Transport`] in step `connect` with what [`call`] says; [`Error::Malformed`] where it speaks another version of the
-/// protocol; [`Error::Invalid`] on an identity or fingerprint that cannot be used.
+/// [`Error::Transport`] in step `connect` with what [`call`] says; [`Error::Malformed`] where it speaks another version
+/// of the protocol; [`Error::Invalid`] on an identity or fingerprint that cannot be used.
 pub async fn connect(endpoint: &Endpoint, identity: &Identity, role: Role, entry: &PartyEntry) -> Result<Connection> {
     endpoint::pins(entry)?;
     call(endpoint, identity, Purpose::Ask, entry).await.map_err(|unreachable| match unreachable {
@@ -141,7 +142,7 @@ pub async fn connect(endpoint: &Endpoint, identity: &Identity, role: Role, entry
     })
 }
 
-/// Calls a party for some purpose; `entry` says where it is and which keys it may show. The caller sets the deadline.
+/// Calls a party for `purpose`; `entry` says where it is and which keys it may show. The caller sets the deadline.
 ///
 /// # Errors
 /// Why the party was not reached.
@@ -171,7 +172,7 @@ async fn call_noting(
     config.transport_config(Arc::new(endpoint::transport()));
     let resolved = tokio::net::lookup_host(&address).await.map_err(|e| name(e.to_string()))?.next();
     let resolved = resolved.ok_or_else(|| name("it has no address".into()))?;
-    // The name in the hello is not looked at: keys are pinned.
+    // Nobody checks the name in the hello: keys are pinned.
     let mut connecting = endpoint.connect_with(config, resolved, "party").map_err(|e| local(&e))?;
     if connecting.handshake_data().await.is_ok() {
         answered.store(true, Ordering::Relaxed);
@@ -188,7 +189,7 @@ async fn resolve(address: &str) -> Option<SocketAddr> {
     timeout(PROBE, lookup_host(address)).await.ok()?.ok()?.next()
 }
 
-/// What is wrong with an address that does not answer, within [`PROBE`].
+/// Probes an address that does not answer, within [`PROBE`].
 async fn look_closer(address: String) -> Unreachable {
     let Some(found) = resolve(&address).await else { return Unreachable::Silent { address } };
     let (port_closed, machine_up) = tokio::join!(udp_port_is_closed(found), answers_tcp(found));
@@ -199,7 +200,7 @@ async fn look_closer(address: String) -> Unreachable {
     }
 }
 
-/// Whether an ICMP message says so, which only a connected socket is told.
+/// Whether an ICMP message reports the port closed; only a connected socket receives it.
 async fn udp_port_is_closed(address: SocketAddr) -> bool {
     let any = match address {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
@@ -215,7 +216,7 @@ async fn udp_port_is_closed(address: SocketAddr) -> bool {
     matches!(timeout(PROBE, asked).await, Ok(Err(e)) if e.kind() == ErrorKind::ConnectionRefused)
 }
 
-/// Whether the machine answers, be it with a refusal.
+/// Whether the machine answers, even with a refusal.
 async fn answers_tcp(address: SocketAddr) -> bool {
     match timeout(PROBE, TcpStream::connect(address)).await {
         Ok(Ok(_)) => true,
@@ -240,7 +241,7 @@ mod tests {
                 let entry = PartyEntry { name: "party".into(), addresses: vec![address], fingerprints };
                 reach(&endpoint, &identity, Purpose::Ask, &entry, Duration::from_millis(200)).await.unwrap_err()
             };
-            // A UDP socket that nobody reads, as of a process that is suspended: the machine is up, the packets vanish.
+            // A UDP socket that nobody reads, as if its process were suspended: the machine is up, the packets vanish.
             let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
             let address = silent.local_addr().unwrap().to_string();
             assert_eq!(reach(address.clone()).await, Unreachable::Mute { address: address.clone() });

@@ -1,7 +1,7 @@
-//! Whether two parties mean the same roles, before a connection between them carries anything.
+//! Checks that two parties agree on their roles, before a connection between them carries anything.
 //!
-//! Who a peer is follows from its key, and the roles from the order in the cluster file, of which each party has a copy. A copy in
-//! another order would make sessions fail later, far from the cause.
+//! A peer's key identifies it, and the order in the cluster file gives the roles. Each party has a copy; one in another
+//! order would make sessions fail later, far from the cause.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -16,13 +16,13 @@ use crate::role::Role;
 /// Which side of a new connection a party is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
-    /// It has called, and says its roles first.
+    /// The party called, and states its roles first.
     Caller,
-    /// It was called, and has heard the other's roles when it says its own.
+    /// The party was called, and states its roles after it has heard the other's.
     Called,
 }
 
-/// What is known of the others' cluster files, by role.
+/// What this party knows about the others' cluster files, by role.
 #[derive(Default)]
 pub(super) struct Views([AtomicU8; 3]);
 
@@ -30,10 +30,10 @@ const AGREES: u8 = 1;
 const DIFFERS: u8 = 2;
 
 impl Views {
-    /// Tells a peer the roles of the two as `role` sees them, and compares.
+    /// Tells a peer the roles of both as `role` sees them, and compares.
     ///
     /// # Errors
-    /// In what they differ and whose file has another order, as far as that is known; or why the peer did not say.
+    /// How they differ and whose file is wrong, as far as is known; or why the peer did not state its roles.
     pub(super) async fn compare(
         &self,
         role: Role,
@@ -68,7 +68,8 @@ impl Views {
         Err(self.differs(role, peer, &how))
     }
 
-    /// Notes that a peer's file has another order, which shows by `how`; for people, with whose is wrong as far as that is known.
+    /// Notes that a peer's file has another order, as `how` shows. Returns a text for people that names the wrong file
+    /// if known.
     pub(super) fn differs(&self, role: Role, peer: Role, how: &str) -> String {
         self.0[peer.index()].store(DIFFERS, Ordering::Relaxed);
         let third = Role::from_index(3 - role.index() - peer.index());
@@ -83,7 +84,7 @@ impl Views {
 
 async fn say(connection: &Connection, header: Header) -> Result<(), ConnectionError> {
     let mut stream = connection.open_uni().await?;
-    // Where it cannot be written the connection is lost, and hearing from the other side says why.
+    // A failed write means that the connection is lost, and the read that follows says why.
     drop(stream.write_all(&header.encode()).await);
     drop(stream.finish());
     Ok(())

@@ -1,4 +1,4 @@
-//! What the branches of one session share, and how a peer's streams find the session that waits for them.
+//! The state that the branches of one session share, and the routing of a peer's streams to it.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -17,24 +17,26 @@ use crate::error::{Error, Result, Step};
 use crate::role::Role;
 use crate::session::{Branch, Id};
 
-/// Most streams of one peer that wait for a session to claim them.
+/// Maximum number of streams of one peer that wait for a session to claim them.
 const MAX_EARLY: usize = 4096;
 
-/// How long they wait: a party may enter a session later than its peers, by the time it takes to start a thread.
+/// How long such streams wait: a party may enter a session later than its peers, by the time to start a thread.
 pub(super) const EARLY_FOR: Duration = Duration::from_secs(10);
 
-/// First bytes of a unidirectional stream between peers: what it is (one byte), of which session (32), which branch or with
-/// which code the sender leaves (`u64`, little endian).
+/// First bytes of a unidirectional stream between peers: its kind (one byte), the session (32), and the branch or the
+/// code with which the sender leaves (`u64`, little endian).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Header {
     /// Messages of a branch follow.
     Branch(Id, Branch),
-    /// The sender has left the session, see [`leaving`]. Said on a stream of its own, because the reset of a stream can
+    /// The sender has left the session, see [`leaving`]. Sent on a stream of its own, because the reset of a stream can
     /// overtake its header.
     Left(Id, VarInt),
-    /// The sender wants another connection: its own identity, or what it knows of the receiver, has changed. Of no session.
+    /// The sender wants another connection: its own identity, or what it knows about the receiver, has changed. Belongs
+    /// to no session.
     CallAgain,
-    /// Which parties the sender takes itself and the receiver for, by the order in its cluster file. The first on a connection.
+    /// The roles of the sender and the receiver, by the order in the sender's cluster file. The first header on a
+    /// connection.
     Roles(Role, Role),
 }
 
@@ -72,7 +74,7 @@ impl Header {
     }
 }
 
-/// Codes with which a party leaves a session before its end.
+/// Codes with which a party leaves a session early.
 pub(super) mod leaving {
     use super::{Error, Role, Step, VarInt};
 
@@ -95,13 +97,13 @@ pub(super) mod leaving {
         }
     }
 
-    /// The check that a party with this code has seen fail.
+    /// The failed check that this code reports.
     pub(in super::super) fn cheating(code: VarInt) -> Option<Step> {
         let position = code.into_inner().checked_sub(CHEATING.into())?;
         Step::ALL.get(usize::try_from(position).ok()?).copied()
     }
 
-    /// What it means to `role` that `peer` left with this code.
+    /// The error that `role` reports where `peer` left with this code.
     pub(in super::super) fn reason(role: Role, peer: Role, code: VarInt) -> Error {
         if let Some(step) = cheating(code) {
             return Error::Cheating { step };
@@ -118,7 +120,7 @@ pub(super) mod leaving {
     }
 }
 
-/// A session at this party: its connections and how it ended.
+/// A session at this party: its connections, and how it ended.
 pub(super) struct Session {
     pub(super) id: Id,
     pub(super) role: Role,
@@ -130,7 +132,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// The connection to a peer that the session started with; a later one is not the same session.
+    /// The connection to a peer that the session started with; a later connection never carries the session.
     pub(super) fn connection(&self, peer: Role) -> &Connection {
         self.connections[peer.index()].as_ref().expect("a session has both peers and never talks to itself")
     }
@@ -161,7 +163,7 @@ impl Session {
         self.ended.get()
     }
 
-    /// From now on the end of the session wakes this branch through `waker`.
+    /// Has the end of the session wake this branch through `waker`.
     pub(super) fn watch(&self, branch: Branch, waker: &Waker) {
         match self.waiting.lock().entry(branch) {
             Entry::Occupied(mut known) => known.get_mut().clone_from(waker),
@@ -169,7 +171,7 @@ impl Session {
         }
     }
 
-    /// Asks for the stream of a branch from a peer, which may be there already.
+    /// Claims the stream of a branch from a peer, whether it has arrived or not.
     pub(super) fn claim(&self, peer: Role, branch: Branch) -> Result<oneshot::Receiver<RecvStream>> {
         self.routes.claim((self.id, peer, branch), self.connection(peer).stable_id())
     }
@@ -181,7 +183,7 @@ impl Drop for Session {
     }
 }
 
-/// The two ends of a session must run over the same connection, because its keys come from there.
+/// Both ends of a session must use the same connection, because the session's keys come from it.
 fn replaced(peer: Role) -> Error {
     let reason = "its connection was replaced while the session started; ask again".into();
     Error::Transport { peer, step: "session", reason }
@@ -189,11 +191,11 @@ fn replaced(peer: Role) -> Error {
 
 type Key = (Id, Role, Branch);
 
-/// The streams between peers and sessions of one mesh.
+/// Matches the streams of peers with the sessions of one mesh.
 pub(super) struct Routes {
     handle: Handle,
     table: Mutex<Table>,
-    /// Wakes whoever waits for the end of sessions.
+    /// Signals that a session has ended.
     ended: Notify,
 }
 
@@ -212,7 +214,7 @@ enum Slot {
     Awaited(oneshot::Sender<RecvStream>),
     /// The stream, which came over the connection of this stable id, waits for a session.
     Early(usize, RecvStream),
-    /// They have met.
+    /// Session and stream have met.
     Met,
 }
 
@@ -224,7 +226,7 @@ impl Routes {
     /// Enters a session over the given connections.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where it runs already: its keys would be used twice.
+    /// [`Error::Invalid`] where the session runs already: its keys would be used twice.
     pub(super) fn enter(
         self: &Arc<Self>,
         id: Id,
@@ -265,7 +267,7 @@ impl Routes {
                     return Err(replaced(key.1));
                 }
                 table.streams.insert(key, Slot::Met);
-                // The receiver is in our hands.
+                // This function returns the receiver, so sending cannot fail.
                 drop(sender.send(stream));
             }
             Some(_) => return Err(Error::invalid("session", format!("branch {} is open already", key.2.0))),
@@ -273,8 +275,8 @@ impl Routes {
         Ok(receiver)
     }
 
-    /// Hands over a stream that a peer opened on a connection. Whether it has to wait: then [`Routes::expire`] it after
-    /// [`EARLY_FOR`].
+    /// Hands over a stream that a peer opened on a connection. Returns whether the stream has to wait: if so,
+    /// [`Routes::expire`] it after [`EARLY_FOR`].
     pub(super) fn deliver(&self, key: Key, connection: usize, mut stream: RecvStream) -> bool {
         let (id, peer, _) = key;
         let session = self.table.lock().sessions.get(&id).and_then(Weak::upgrade);
@@ -308,8 +310,8 @@ impl Routes {
         false
     }
 
-    /// A peer has left a session. Whether the notice has to wait for this party to enter: then [`Routes::expire_left`] it
-    /// after [`EARLY_FOR`].
+    /// Notes that a peer has left a session. Returns whether the notice has to wait for this party to enter: if so,
+    /// [`Routes::expire_left`] it after [`EARLY_FOR`].
     pub(super) fn left(&self, id: Id, peer: Role, code: VarInt) -> bool {
         let mut table = self.table.lock();
         if let Some(session) = table.sessions.get(&id).and_then(Weak::upgrade) {
@@ -322,7 +324,7 @@ impl Routes {
         waits
     }
 
-    /// Forgets that a peer left a session which this party never entered.
+    /// Forgets that a peer left a session that this party never entered.
     pub(super) fn expire_left(&self, id: Id, peer: Role) {
         let mut table = self.table.lock();
         let known = table.left.remove(&(id, peer)).is_some();
@@ -338,7 +340,7 @@ impl Routes {
         }
     }
 
-    /// Ends every session because this party closes: none of its peers is to blame.
+    /// Ends every session because this party closes; no peer is to blame.
     pub(super) fn close(&self, reason: &str) {
         for session in self.sessions() {
             session.end(Error::Aborted(reason.to_owned()));

@@ -1,6 +1,6 @@
 //! Control messages and shares on a byte stream; see [`message`](crate::wire::message) for who sends what.
 //!
-//! No length costs memory before as many bytes arrived. The caller sets the deadline.
+//! Memory grows with the bytes that arrive, never with an announced length. The caller sets the deadline.
 
 use std::io::{Error, ErrorKind, Result};
 

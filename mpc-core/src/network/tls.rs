@@ -1,8 +1,8 @@
-//! TLS 1.3 with a certificate on both sides: keys are pinned, not vouched for.
+//! TLS 1.3 with a certificate on both sides; keys are pinned, without a certificate authority.
 //!
-//! Only TLS 1.3, X25519MLKEM768 offered first, no tickets, no resumption, no early data. The server takes every
-//! valid chain and the application decides whom it serves, so that a stranger reads a reason and not an alert. What a
-//! connection is for, its [`Purpose`], is agreed on in the handshake (ALPN).
+//! Only TLS 1.3, X25519MLKEM768 offered first, no tickets, no resumption, no early data. The server accepts every valid
+//! chain and the application decides whom it serves, so that a stranger gets a reason instead of an alert. The
+//! handshake (ALPN) settles the [`Purpose`] of a connection.
 
 use std::sync::{Arc, OnceLock};
 
@@ -29,8 +29,8 @@ pub(super) fn server(identity: &Identity) -> Result<QuicServerConfig> {
     QuicServerConfig::try_from(Arc::new(server_config(identity)?)).map_err(|e| unusable(&e))
 }
 
-/// A caller that shows `identity` and accepts a server with one of the `expected` keys. Where it accepts none, the reason is
-/// left in the second value.
+/// A caller that shows `identity` and accepts a server with one of the `expected` keys. Where it accepts none, the
+/// second value holds the reason.
 pub(super) fn client(
     identity: &Identity,
     expected: &[Fingerprint],
@@ -40,7 +40,7 @@ pub(super) fn client(
     Ok((QuicClientConfig::try_from(Arc::new(config)).map_err(|e| unusable(&e))?, distrust))
 }
 
-/// How a party serves TLS, over whatever transport.
+/// The TLS configuration of a serving party, for any transport.
 ///
 /// # Errors
 /// [`Error::Invalid`] on an identity that cannot be used.
@@ -60,7 +60,7 @@ pub fn server_config(identity: &Identity) -> Result<ServerConfig> {
     Ok(config)
 }
 
-/// How a party is called, over whatever transport.
+/// The TLS configuration to call a party, for any transport.
 ///
 /// # Errors
 /// [`Error::Invalid`] on an identity that cannot be used.
@@ -90,7 +90,7 @@ fn pinning(
     Ok((config, distrust))
 }
 
-/// When one's own chain is valid, if it fits together and belongs to the key (PKCS #8, DER).
+/// The validity of this side's own chain, if its certificates fit together and belong to the key (PKCS #8, DER).
 pub(super) fn check_own(chain: &[CertificateDer<'static>; 2], key: &[u8]) -> Result<Validity> {
     const REMEDY: &str = "renew the certificate";
     let wrong = |reason: String| Error::invalid("TLS certificate", format!("{reason}; {REMEDY}"));
@@ -100,7 +100,7 @@ pub(super) fn check_own(chain: &[CertificateDer<'static>; 2], key: &[u8]) -> Res
     validity(&chain[0], &chain[1]).map_err(|e| wrong(e.to_string()))
 }
 
-/// When a chain is valid; whether it is today does not matter.
+/// The period in which a chain is valid, which may lie in the past or the future.
 pub(super) fn validity(leaf: &CertificateDer<'_>, identity: &CertificateDer<'_>) -> Result<Validity, Distrust> {
     certificate::validity(leaf, identity, provider().signature_verification_algorithms)
 }
@@ -168,7 +168,7 @@ impl ClientCertVerifier for AnyKey {
 struct PinnedKey {
     algorithms: WebPkiSupportedAlgorithms,
     expected: Vec<Fingerprint>,
-    /// For whoever calls: TLS itself tells only a text.
+    /// The reason for the caller: TLS itself carries only a text.
     distrust: Arc<OnceLock<Distrust>>,
 }
 
@@ -192,7 +192,7 @@ impl ServerCertVerifier for PinnedKey {
         now: UnixTime,
     ) -> TlsResult<ServerCertVerified> {
         self.judge(certificate, rest, now).inspect_err(|distrust| {
-            // The first verdict stays; there is one server certificate in a handshake.
+            // A handshake has one server certificate, so there is one verdict.
             drop(self.distrust.set(distrust.clone()));
         })?;
         Ok(ServerCertVerified::assertion())
@@ -227,7 +227,7 @@ mod tests {
 
     use super::*;
 
-    /// Carries the bytes of a handshake to and fro in memory.
+    /// Passes the bytes of a handshake back and forth in memory.
     fn shake_hands(server: ServerConfig, client: ClientConfig) -> (ServerConnection, ClientConnection) {
         let mut server = ServerConnection::new(Arc::new(server)).unwrap();
         let mut client = ClientConnection::new(Arc::new(client), "party".try_into().unwrap()).unwrap();
@@ -258,7 +258,7 @@ mod tests {
         assert_eq!(shown, caller.chain());
     }
 
-    /// What a verifier thinks of a chain today; `expected` is the pin.
+    /// The verdict on a chain today; `expected` is the pin.
     fn judge(chain: &[CertificateDer<'static>], expected: Fingerprint) -> Result<(), Distrust> {
         let algorithms = provider().signature_verification_algorithms;
         let verifier = PinnedKey { algorithms, expected: vec![expected], distrust: Arc::default() };

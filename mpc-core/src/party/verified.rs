@@ -1,7 +1,7 @@
-//! The end of a session: values leave it only after its products are checked.
+//! The end of a session: its values leave only after its products are checked.
 //!
-//! A [`Party`] computes. [`Party::verify`] consumes it and makes a [`VerifiedParty`], which opens and releases what the session
-//! [has computed](Computed), and computes no more. It is made here and nowhere else.
+//! A [`Party`] computes. [`Party::verify`] consumes it and makes a [`VerifiedParty`], which opens and releases what the
+//! session [has computed](Computed), and computes no more. Only this module makes one.
 //!
 //! ```
 //! use mpc_core::Result;
@@ -20,7 +20,7 @@
 //! }
 //! ```
 //!
-//! With one line of that another, it does not compile. A party that was consumed multiplies no more:
+//! With one line changed, this does not compile. A consumed party multiplies no more:
 //!
 //! ```compile_fail,E0382
 //! # use mpc_core::Result;
@@ -52,7 +52,7 @@
 //! }
 //! ```
 //!
-//! It gives no link to reshare over, and takes no claim:
+//! A verified party gives no link to reshare over, and takes no claim:
 //!
 //! ```compile_fail,E0599
 //! # use mpc_core::Result;
@@ -71,7 +71,7 @@
 //! }
 //! ```
 //!
-//! It is not turned back:
+//! A verified party does not turn back into a party:
 //!
 //! ```compile_fail,E0277
 //! # use mpc_core::party::{Party, VerifiedParty};
@@ -106,7 +106,7 @@
 //! }
 //! ```
 //!
-//! A share that nobody has computed in this session is not opened, and a value leaves once:
+//! A share not computed in this session is not opened, and a value leaves once:
 //!
 //! ```compile_fail,E0308
 //! # use mpc_core::Result;
@@ -140,45 +140,45 @@ use crate::role::Role;
 use crate::session::Meter;
 use crate::sharing::Share;
 
-/// Tells the sessions of this process apart.
+/// Distinguishes the sessions of this process.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Session(Arc<()>);
+pub(super) struct SessionTag(Arc<()>);
 
-impl Session {
+impl SessionTag {
     fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
-/// A value that a session has computed and not yet released. The evaluator makes it; only the [`VerifiedParty`] of the same session opens or
-/// releases it, once, and no other code reads it.
+/// A value that a session has computed but not yet released. The evaluator makes it; only the [`VerifiedParty`] of the
+/// same session opens or releases it, once, and no other code reads it.
 #[derive(Debug)]
 #[must_use]
 pub struct Computed<T> {
     value: T,
-    session: Session,
+    session: SessionTag,
 }
 
 impl<T> Computed<T> {
-    /// The value before it is verified, for tests.
+    /// The value before verification, for tests.
     #[cfg(feature = "testing")]
     pub fn unverified(self) -> T {
         self.value
     }
 }
 
-/// A party whose computation is over: it only opens and releases.
+/// A party that has finished computing: it only opens and releases.
 ///
 /// In the active modes it proves that
-/// - every product that its party has recorded, in branches too, was checked, and that all three parties have seen the same up to
-///   there, except with the probability of the soundness error of the mode;
+/// - every product that its party has recorded, in branches too, was checked, and all three parties had the same
+///   transcript up to there, except with the probability of the mode's soundness error;
 /// - no product was computed after that;
-/// - what it opens or releases was computed in its own session, before. A value of another session is an error.
+/// - what it opens or releases was computed earlier in its own session. A value of another session is an error.
 ///
-/// In passive mode no product was checked, and it proves the last two only: the protocol has run to its end.
+/// In passive mode no product was checked, and it proves only the last two: the protocol has run to its end.
 ///
-/// It does not prove that every protocol offers its products as claims (`tests/claims.rs` shows that), nor that no code has sent a
-/// share over the [`Link`](crate::link::Link) by hand.
+/// It does not prove that every protocol offers its products as claims (`tests/claims.rs` tests that), nor that no code
+/// has sent a share over the [`Link`](crate::link::Link) by hand.
 #[must_use]
 pub struct VerifiedParty {
     party: Party,
@@ -189,7 +189,8 @@ impl Party {
     /// [`Security::verify`](crate::security::Security::verify) else. An error ends the session for all.
     ///
     /// # Errors
-    /// [`Error::Cheating`] where a product is wrong, or where the parties have not seen the same; errors of the network.
+    /// [`Error::Cheating`] where a product is wrong, or where the parties have not seen the same; errors of the
+    /// network.
     pub fn verify(self) -> Result<VerifiedParty> {
         self.verify_or_remain().map_err(|failed| {
             let (error, mut party) = *failed;
@@ -198,7 +199,7 @@ impl Party {
         })
     }
 
-    /// As [`Party::verify`], but a party that fails remains and has told nobody: a cheater in a test may stay silent.
+    /// As [`Party::verify`], but a party that fails remains and tells nobody: a cheater in a test may stay silent.
     pub(crate) fn verify_or_remain(mut self) -> Result<VerifiedParty, Box<(Error, Party)>> {
         match self.check() {
             Ok(()) => Ok(VerifiedParty { party: self }),
@@ -214,7 +215,7 @@ impl Party {
         self.link.flush()
     }
 
-    /// A value of this session, for its verified party to let go.
+    /// Marks a value as computed by this session, for its verified party to release.
     pub(crate) fn computed<T>(&self, value: T) -> Computed<T> {
         Computed { value, session: self.session.clone() }
     }
@@ -226,7 +227,7 @@ impl VerifiedParty {
         self.party.role()
     }
 
-    /// What the session cost this party, the check included.
+    /// The session's cost to this party, including the check.
     pub fn meter(&self) -> Meter {
         self.party.meter()
     }
@@ -236,7 +237,7 @@ impl VerifiedParty {
         self.party.security.wants_claims()
     }
 
-    /// The value, if it is of this session.
+    /// The value, if it belongs to this session.
     pub(crate) fn own<T>(&self, computed: Computed<T>) -> Result<T> {
         match computed.session.is(&self.party.session) {
             true => Ok(computed.value),

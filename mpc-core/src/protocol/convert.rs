@@ -111,16 +111,6 @@ pub fn inject_cost(n: usize, bits: u32) -> Cost {
     Cost::round(3 * n, bits) + Cost::round(3 * n, bits)
 }
 
-/// `bit ? a : b`, elementwise. 2 rounds, 2 elements.
-pub fn select<W: Claimable>(
-    party: &mut Party,
-    bit: &BitShare,
-    a: &ArithmeticShare<W>,
-    b: &ArithmeticShare<W>,
-) -> Result<ArithmeticShare<W>> {
-    Ok(inject(party, bit, &a.sub(b))?.add(b))
-}
-
 /// The components b_j as numbers; as an arithmetic sharing it stands for b0 + b1 + b2, not for b.
 fn component_words<W: Word>(party: &Party, bits: &BitShare, n: usize) -> ArithmeticShare<W> {
     let words = unpack::<W>(party.kernel(), bits, n);

@@ -1,37 +1,21 @@
-//! Openings: what leaves the sharing.
+//! Openings: values that leave the sharing.
 //!
 //! 1. The holders of each component send it to the party that lacks it: one of them or both, as the security mode says
 //!    ([`Copies`](crate::link::open::Copies)).
 //!
-//! An unmasked opening needs a [`VerifiedParty`], and a value that its session has computed: the session's products were checked, and
-//! what was opened is in no product after that. A masked opening reveals x + r, uniform because r comes from [`random`] and is used
-//! once.
+//! An opening needs a [`VerifiedParty`], and a value that its session has computed: the session's products were checked,
+//! and no later product contains what was opened.
 
 use crate::error::Result;
-use crate::party::{Computed, Party, VerifiedParty};
+use crate::party::{Computed, VerifiedParty};
 use crate::ring::{Domain, Tensor, Word};
-use crate::sharing::{Share, tensor};
-
-/// A uniformly random sharing that no message was spent on: components F(k_0), F(k_1), F(k_2). 0 rounds, 0 elements.
-pub fn random<D: Domain, W: Word>(party: &mut Party, shape: &[usize]) -> Share<D, W> {
-    let n = shape.iter().product();
-    let mut op = party.link().prss().next_op();
-    Share::new(tensor(shape, op.own(n)), tensor(shape, op.next(n)))
-}
+use crate::sharing::Share;
 
 /// Reveals x to all three parties. 1 round, 1 element (active: 2).
 ///
 /// # Errors
-/// [`Error::Invalid`](crate::Error::Invalid) where another session has computed x; [`Error::Cheating`](crate::Error::Cheating) where the
-/// copies of a component differ. The session has ended for all.
+/// [`Error::Invalid`](crate::Error::Invalid) where another session has computed x;
+/// [`Error::Cheating`](crate::Error::Cheating) where the copies of a component differ. The session has ended for all.
 pub fn open<D: Domain, W: Word>(party: &mut VerifiedParty, x: Computed<Share<D, W>>) -> Result<Tensor<W>> {
     party.open(x)
-}
-
-/// Reveals x + r to all three parties and keeps r shared: returns (x + r, r). 1 round, 1 element
-/// (active: 2).
-pub fn open_masked<D: Domain, W: Word>(party: &mut Party, x: &Share<D, W>) -> Result<(Tensor<W>, Share<D, W>)> {
-    let mask = random(party, x.shape());
-    let opened = party.exchange(&x.add(&mask))?;
-    Ok((opened, mask))
 }

@@ -1,11 +1,11 @@
-//! Key streams that a test writes itself, so that it can go through all that might have been drawn.
+//! Key streams that a test writes, so that it can enumerate everything a party might draw.
 
 use std::sync::Arc;
 
 use crate::ring::Word;
 use crate::session::Branch;
 
-/// Stands for the stream of one key in one session: fills in the words that are drawn at a place.
+/// Replaces the stream of one key in one session: fills in the words drawn at a place.
 pub type Tape = Arc<dyn Fn(Drawn, &mut [u8]) + Send + Sync>;
 
 /// Which words are drawn from a [`Tape`].

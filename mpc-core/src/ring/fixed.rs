@@ -1,10 +1,10 @@
 //! Fixed point: a real number r stands in Z_2^64 as round(r * 2^f), f fractional bits, two's complement.
 
-/// Fractional bits of inputs, weights and activations where nothing else is said.
+/// Fractional bits of inputs, weights and activations unless stated otherwise.
 pub const FRAC_BITS: u32 = 16;
 
 /// round(`value` * 2^`frac_bits`) as an element of Z_2^64, or `None` where `value` is not finite or the
-/// result does not lie within +-2^62 (the range that truncation is exact for).
+/// result does not lie within +-2^62 (the range in which truncation is exact).
 pub fn encode(value: f64, frac_bits: u32) -> Option<u64> {
     let scaled = (value * (frac_bits as f64).exp2()).round();
     (scaled.abs() < 2f64.powi(62)).then_some(scaled as i64 as u64)
@@ -15,7 +15,7 @@ pub fn decode(word: u64, frac_bits: u32) -> f64 {
     word as i64 as f64 / (frac_bits as f64).exp2()
 }
 
-/// The number with `frac_bits` fractional bits that is nearest to `value`, and of two that are equally near the lower one.
+/// The number with `frac_bits` fractional bits nearest to `value`; in a tie, the lower one.
 pub fn round(value: f64, frac_bits: u32) -> f64 {
     let unit = f64::from(frac_bits).exp2();
     (value * unit - 0.5).ceil() / unit

@@ -1,4 +1,4 @@
-//! The owner of a secret: splits it into shares, and puts the answer together.
+//! The owner of a secret: splits it into shares, and reconstructs the answer.
 
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
@@ -10,7 +10,7 @@ use crate::random;
 use crate::ring::{Domain, Tensor, Word};
 use crate::role::Role;
 
-/// 32 bytes from which a component is expanded. The bytes stay in one place, so that moving a seed leaves no copy.
+/// 32 bytes that expand to a component. The bytes stay in one place in memory, so that moving a seed leaves no copy.
 #[derive(Clone)]
 pub struct Seed(pub Box<[u8; 32]>);
 
@@ -40,7 +40,7 @@ impl Seed {
     }
 }
 
-/// A component as it travels: in full, or as the seed it is expanded from.
+/// A component as it travels: in full, or as the seed that expands to it.
 #[derive(Debug, Clone)]
 pub enum Component<W> {
     /// The seed to [`expand`].
@@ -59,7 +59,7 @@ impl<W: Word> Component<W> {
     }
 }
 
-/// What one party is given: its two components.
+/// The two components that one party receives.
 #[derive(Debug, Clone)]
 pub struct Dealt<W> {
     /// x_i.
@@ -74,7 +74,7 @@ pub fn share<D: Domain, W: Word>(secret: &Tensor<W>) -> Result<[Dealt<W>; 3]> {
     Ok(share_from::<D, W>([Seed::fresh()?, Seed::fresh()?], secret))
 }
 
-/// As [`share`], from given seeds: equal seeds make equal shares of one secret. Seeds must never serve a second secret, because
+/// As [`share`], from given seeds: equal seeds make equal shares of one secret. Never use seeds for a second secret:
 /// every party would see the difference of the two.
 pub fn share_from<D: Domain, W: Word>([s0, s1]: [Seed; 2], secret: &Tensor<W>) -> [Dealt<W>; 3] {
     let (x0, x1) = (expand::<W>(&s0, secret.shape()), expand::<W>(&s1, secret.shape()));
@@ -89,7 +89,7 @@ pub fn expand<W: Word>(seed: &Seed, shape: &[usize]) -> Tensor<W> {
     let mut data = vec![W::ZERO; shape.iter().product()];
     let mut stream = ChaCha12Rng::from_seed(*seed.0);
     stream.fill_bytes(bytemuck::cast_slice_mut(&mut data));
-    // Its state holds the seed.
+    // The stream's state holds the seed.
     stream = ChaCha12Rng::from_seed([0; 32]);
     optimization_barrier(&stream);
     tensor(shape, data)
@@ -98,7 +98,7 @@ pub fn expand<W: Word>(seed: &Seed, shape: &[usize]) -> Tensor<W> {
 /// Adds up the components of all three parties after comparing the two copies of each.
 ///
 /// # Errors
-/// [`Error::Cheating`] where copies differ, [`Error::Invalid`] where shapes do. No one can tell whose copy is wrong.
+/// [`Error::Cheating`] where copies differ, [`Error::Invalid`] where shapes do. Nobody can tell whose copy is wrong.
 pub fn reconstruct<D: Domain, W: Word>(parts: &[Share<D, W>; 3]) -> Result<Tensor<W>> {
     for role in Role::ALL {
         let (mine, theirs) = (&parts[role.index()], &parts[role.next().index()]);

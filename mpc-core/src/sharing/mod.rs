@@ -1,7 +1,7 @@
 //! Replicated 2-of-3 shares of tensors.
 //!
 //! A secret x is split as x = x0 + x1 + x2 (or with xor); party Pi holds (x_i, x_{i+1}), called `own` and
-//! `next`. One component says nothing about x, and any two parties hold all three. Source: Araki et al.,
+//! `next`. One component reveals nothing about x, and any two parties hold all three. Source: Araki et al.,
 //! CCS'16, section 2.
 
 mod dealer;
@@ -66,7 +66,7 @@ impl<D: Domain, W: Word> Share<D, W> {
     }
 
     /// The sharing with `component` in slot `slot` and zeros elsewhere. The component of slot j is known to
-    /// Pj and P(j-1); the third party passes anything of the right shape, which is ignored.
+    /// Pj and P(j-1); the third party passes any tensor of the right shape, which is ignored.
     pub fn trivial(role: Role, slot: Role, component: &Tensor<W>) -> Self {
         let zeros = || Tensor::from_elem(component.raw_dim(), W::ZERO);
         let own = if role == slot { component.clone() } else { zeros() };
@@ -155,7 +155,7 @@ pub(crate) fn combine<W: Word>(a: &Tensor<W>, b: &Tensor<W>, f: impl Fn(W, W) ->
 /// The elements of a tensor as one slice.
 ///
 /// # Panics
-/// If the tensor is not in standard layout, which no constructor here lets happen.
+/// If the tensor is not in standard layout, which the constructors here rule out.
 pub(crate) fn slice<W>(tensor: &Tensor<W>) -> &[W] {
     tensor.as_slice().expect("standard layout")
 }

@@ -1,13 +1,13 @@
 //! Shares of numbers that cannot leave a public range, whatever their dealer does.
 //!
-//! Over Z_2^64 a dealer can share every element, and a declared range is no more than the dealer's word. A number |x| <= 2^k is
+//! Over Z_2^64 a dealer can share every element, so a declared range is only a promise. A number |x| <= 2^k is
 //! therefore dealt in components of k + 2 bits, r_i in [0, 2^k) and w_i in {0, 1, 2, 3}, with
 //!
 //!   x = 1 + r_0 + r_1 + r_2 - 2^k (w_0 ^ w_1 ^ w_2)   over the integers.
 //!
-//! - **An honest dealer** draws components 0 and 1, and r_2 makes the sum right modulo 2^k. The sum of the r_i lies between 0 and
-//!   3 * 2^k - 3, so (1 + sum(r_i) - x) / 2^k is one of 0, 1, 2, 3 for every |x| <= 2^k, and w_2 makes it w. Any two components are
-//!   uniform, whatever x is: r_2 is masked by r_0 and r_1, w_2 by w_0 and w_1.
+//! - **An honest dealer** draws components 0 and 1, and r_2 completes the sum modulo 2^k. The sum of the r_i lies
+//!   between 0 and 3 * 2^k - 3, so (1 + sum(r_i) - x) / 2^k is one of 0, 1, 2, 3 for every |x| <= 2^k, and w_2 makes it
+//!   w. Any two components are uniform, whatever x is: r_2 is masked by r_0 and r_1, w_2 by w_0 and w_1.
 //! - **Any dealer**: whatever the components are, 1 - 3 * 2^k <= x <= 3 * 2^k - 2.
 //!
 //! [`lift`](crate::protocol::lift) makes shares over Z_2^64 of them. Source: `docs/adr/0018`.
@@ -24,10 +24,10 @@ pub struct InputRange {
 }
 
 impl InputRange {
-    /// The bits of w.
+    /// Bits of w.
     const WRAP_BITS: u32 = 2;
 
-    /// Least and largest k: a component has a bit of the number at least, and with the bits of w no more than 62.
+    /// Least and largest k: a component has at least one bit of the number, and at most 62 with the bits of w.
     const MIN_BITS: u32 = 1;
     const MAX_BITS: u32 = 60;
 
@@ -49,7 +49,7 @@ impl InputRange {
         self.bits
     }
 
-    /// What any dealer can share lies strictly within plus and minus this integer, 3 * 2^k.
+    /// 3 * 2^k: whatever a dealer shares lies strictly within plus and minus this integer.
     pub fn reach(self) -> f64 {
         3.0 * f64::from(self.bits).exp2()
     }
@@ -69,7 +69,7 @@ impl InputRange {
         component & ((1 << self.bits) - 1)
     }
 
-    /// The component that makes x out of two others; none where x is out of range.
+    /// The component that completes two others to x; `None` where x is out of range.
     fn complete(self, x: i64, [a, b]: [u64; 2]) -> Option<u64> {
         if x.unsigned_abs() > 1 << self.bits {
             return None;
@@ -81,7 +81,7 @@ impl InputRange {
         Some(residue | (wrap as u64 ^ wraps(a) ^ wraps(b)) << self.bits)
     }
 
-    /// A component as it counts: bits above its own are dropped.
+    /// The component without the bits above its own, which do not count.
     fn component(self, words: &Tensor<u64>) -> Tensor<u64> {
         let mask = (1 << self.component_bits()) - 1;
         words.mapv(|word| word & mask).into_shared()
@@ -97,7 +97,7 @@ pub struct RangedShare {
 }
 
 impl RangedShare {
-    /// Joins two components; of each element the lowest k + 2 bits count.
+    /// Joins two components; the lowest k + 2 bits of each element count.
     ///
     /// # Panics
     /// If the shapes differ.
@@ -105,10 +105,10 @@ impl RangedShare {
         Self { words: Share::new(range.component(own), range.component(next)), range }
     }
 
-    /// What a party was given.
+    /// The share that a party received.
     ///
     /// # Panics
-    /// If a component that came in full has another shape.
+    /// If an explicit component has another shape.
     pub fn from_dealt(dealt: &Dealt<u64>, shape: &[usize], range: InputRange) -> Self {
         Self::new(&dealt.own.expand(shape), &dealt.next.expand(shape), range)
     }
@@ -118,7 +118,7 @@ impl RangedShare {
         &self.words
     }
 
-    /// The range that it was dealt for.
+    /// The range that the share was dealt for.
     pub fn range(&self) -> InputRange {
         self.range
     }
@@ -129,8 +129,8 @@ impl RangedShare {
     }
 }
 
-/// Splits integers of `range`, two's complement, for the three parties. Components 0 and 1 are seeds, component 2 travels in full,
-/// [`InputRange::bytes`] an element.
+/// Splits integers of `range`, two's complement, for the three parties. Components 0 and 1 are seeds, component 2
+/// travels in full, [`InputRange::bytes`] an element.
 ///
 /// # Errors
 /// [`Error::Invalid`] where a number is out of range, or the operating system has no randomness.
@@ -141,7 +141,7 @@ pub fn share_ranged(secret: &Tensor<u64>, range: InputRange) -> Result<[Dealt<u6
     let last = secret.iter().zip(known).map(|(&x, (&a, &b))| range.complete(x as i64, [a, b]));
     let last = last.collect::<Option<Vec<u64>>>();
     let out_of_range = || {
-        let reason = format!("has a number beyond +-2^{}, the range that the network takes inputs of", range.bits);
+        let reason = format!("has a number beyond +-2^{}, the range of the network's inputs", range.bits);
         Error::invalid("input", reason)
     };
     let [s0, s1] = seeds.map(Component::Seed);
@@ -177,7 +177,7 @@ mod tests {
                     found.push(c);
                 }
                 found.sort_unstable();
-                assert!(found.windows(2).all(|pair| pair[0] != pair[1]), "what makes two numbers is the same");
+                assert!(found.windows(2).all(|pair| pair[0] != pair[1]), "two numbers have the same components");
                 assert_eq!(range.complete(largest + 1, [a, b]), None);
                 assert_eq!(range.complete(-largest - 1, [a, b]), None);
             }

@@ -1,4 +1,4 @@
-//! Challenges that a test chooses, so that it can go through all of them.
+//! Challenges that a test chooses, so that it can enumerate them all.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -8,21 +8,21 @@ use crate::kernel::Kernel;
 use crate::kernel::extension::Extension;
 
 thread_local! {
-    /// The challenges that this party is going to draw.
+    /// The challenges that this party will draw.
     static CHALLENGES: RefCell<VecDeque<u64>> = const { RefCell::new(VecDeque::new()) };
 }
 
-/// Lays out what the party in this thread draws next as challenges of [`Chosen`] extensions, in place of what was left.
+/// Sets the challenges of [`Chosen`] extensions that the party in this thread draws next; discards those left over.
 pub fn choose(challenges: impl IntoIterator<Item = u64>) {
     CHALLENGES.set(challenges.into_iter().collect());
 }
 
-/// How many of the chosen challenges were not drawn.
+/// The number of chosen challenges not yet drawn.
 pub fn left() -> usize {
     CHALLENGES.with_borrow(VecDeque::len)
 }
 
-/// E, with challenges that the test has chosen.
+/// E, with challenges chosen by the test.
 #[derive(Debug, Clone, Copy)]
 pub struct Chosen<E>(PhantomData<E>);
 

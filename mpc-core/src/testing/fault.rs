@@ -1,11 +1,13 @@
-//! A party that deviates: what it sends is changed, dropped or held back on its way out.
+//! A party that deviates: it changes, drops or holds back what it sends.
 //!
-//! Sessions are replayable, so an honest run with the same seed says beforehand what the corrupt party will send where.
-//! A [`Fault`] turns such a recording and one message of it into a [`Script`]; [`Corrupt`] carries the script out.
+//! Sessions are replayable, so an honest run with the same seed tells in advance what the corrupt party will send
+//! where. A [`Fault`] turns such a recording and one message of it into a [`Script`]; [`Corrupt`] carries the script
+//! out.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Condvar, Mutex};
 use rand_chacha::ChaCha12Rng;
 use rand_core::Rng;
 
@@ -16,30 +18,30 @@ use crate::role::Role;
 use crate::session::Branch;
 use crate::testing::at_once;
 
-/// Where a message is among those that one party sends in a session.
+/// The place of a message among those that one party sends in a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Place {
     /// Branch of the session.
     pub branch: Branch,
     /// Who receives it.
     pub to: Role,
-    /// How many messages went to this receiver in this branch before.
+    /// Number of earlier messages to this receiver in this branch.
     pub position: usize,
 }
 
 /// A message as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
-    /// Where it was.
+    /// The place of the message.
     pub place: Place,
-    /// How many messages its sender had received in this branch before.
+    /// Number of messages that the sender had received in this branch before.
     pub received: usize,
-    /// What was sent.
+    /// The bytes sent.
     pub bytes: Vec<u8>,
 }
 
 impl Sent {
-    /// Whether both went to the same receiver in the same branch.
+    /// Whether both messages went to the same receiver in the same branch.
     pub fn same_channel(&self, other: &Sent) -> bool {
         (self.place.branch, self.place.to) == (other.place.branch, other.place.to)
     }
@@ -47,20 +49,20 @@ impl Sent {
 
 /// What happens to a message.
 #[derive(Debug, Clone)]
-pub enum Action {
+pub enum Tampering {
     /// These bytes are sent instead.
     Replace(Vec<u8>),
     /// These 64-bit words are added to its words, modulo 2^64.
     Add(Vec<u64>),
     /// It is never sent.
     Drop,
-    /// It is sent, and everything after it to the same receiver, when its sender has received something more from the third
-    /// party, must receive something from this receiver, or flushes.
+    /// It is held back, with everything after it to the same receiver, until its sender has received another message
+    /// from the third party, must receive one from this receiver, or flushes.
     Delay,
 }
 
-/// What a corrupt party does; elsewhere it follows the protocol.
-pub type Script = HashMap<Place, Action>;
+/// The deviations of a corrupt party; elsewhere it follows the protocol.
+pub type Script = HashMap<Place, Tampering>;
 
 /// One way to deviate in one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,23 +73,23 @@ pub enum Fault {
     AddTopBit,
     /// A small constant is added to every word.
     AddConstant,
-    /// Other bytes.
+    /// Random bytes are sent instead.
     Random,
-    /// What went to the same receiver before, or, in the first message, in an earlier session.
+    /// An earlier message to the same receiver is repeated; for the first message, one of an earlier session.
     Replay,
-    /// Exchanged with the next message of this length to the same receiver.
+    /// The message is exchanged with the next one of its length to the same receiver.
     Swap,
-    /// Never sent.
+    /// The message is never sent.
     Drop,
-    /// Sent after the next message of the third party was read.
+    /// The message is sent after the next message of the third party was read.
     Delay,
-    /// One word differs from what the other receiver is told, who is told something wrong too if the same round has a
-    /// message of this length to it.
+    /// One word differs from the other receiver's copy, which is also wrong if the same round has a message of this
+    /// length to it.
     Equivocate,
 }
 
 impl Fault {
-    /// All of them.
+    /// All faults.
     pub const ALL: [Self; 9] = [
         Self::FlipBit,
         Self::AddTopBit,
@@ -100,7 +102,7 @@ impl Fault {
         Self::Equivocate,
     ];
 
-    /// `bytes` with this fault, where it concerns nothing but the bytes of one message.
+    /// `bytes` with this fault, where the fault concerns only the bytes of one message.
     pub fn alter(self, bytes: &[u8], rng: &mut ChaCha12Rng) -> Option<Vec<u8>> {
         let mut altered = bytes.to_vec();
         match self {
@@ -123,23 +125,26 @@ impl Fault {
         Some(altered)
     }
 
-    /// What to do so that message `at` of the recording `sent` gets this fault; `earlier` is a recording of an earlier
-    /// session. `None` where there is nothing to swap with or to replay.
+    /// The script that gives message `at` of the recording `sent` this fault; `earlier` is a recording of an earlier
+    /// session. `None` where nothing can be swapped or replayed.
     pub fn script(self, sent: &[Sent], at: usize, earlier: &[Sent], rng: &mut ChaCha12Rng) -> Option<Script> {
         let Sent { place, received, bytes } = &sent[at];
         let differs = |other: &&Sent| other.bytes.len() == bytes.len() && other.bytes != *bytes;
         let same_channel = |other: &&Sent| other.same_channel(&sent[at]);
         let changes = match self {
-            Self::Drop => vec![(*place, Action::Drop)],
-            Self::Delay => vec![(*place, Action::Delay)],
+            Self::Drop => vec![(*place, Tampering::Drop)],
+            Self::Delay => vec![(*place, Tampering::Delay)],
             Self::Replay => {
                 let before = sent[..at].iter().rev().filter(same_channel).find(differs);
                 let old = before.or_else(|| earlier.iter().find(|old| old.place == *place).filter(differs))?;
-                vec![(*place, Action::Replace(old.bytes.clone()))]
+                vec![(*place, Tampering::Replace(old.bytes.clone()))]
             }
             Self::Swap => {
                 let later = sent[at + 1..].iter().filter(same_channel).find(differs)?;
-                vec![(*place, Action::Replace(later.bytes.clone())), (later.place, Action::Replace(bytes.clone()))]
+                vec![
+                    (*place, Tampering::Replace(later.bytes.clone())),
+                    (later.place, Tampering::Replace(bytes.clone())),
+                ]
             }
             Self::Equivocate => {
                 let twin = |other: &&Sent| {
@@ -151,24 +156,24 @@ impl Fault {
                 let with = |sent: &Sent, error| {
                     let mut bytes = sent.bytes.clone();
                     add(&mut bytes[word..word + width], error);
-                    (sent.place, Action::Replace(bytes))
+                    (sent.place, Tampering::Replace(bytes))
                 };
                 let twin = sent.iter().find(twin).map(|twin| with(twin, error.wrapping_neg()));
                 twin.into_iter().chain([with(&sent[at], error)]).collect()
             }
-            _ => vec![(*place, Action::Replace(self.alter(bytes, rng)?))],
+            _ => vec![(*place, Tampering::Replace(self.alter(bytes, rng)?))],
         };
         Some(changes.into_iter().collect())
     }
 }
 
-/// A width of words, in bytes, that a message of this length may have.
+/// A word width in bytes that fits a message of this length.
 fn width(bytes: &[u8], rng: &mut ChaCha12Rng) -> usize {
     let fits: Vec<usize> = [1, 2, 4, 8].into_iter().filter(|width| bytes.len().is_multiple_of(*width)).collect();
     fits[below(rng, fits.len())]
 }
 
-/// Adds to one little-endian word of up to 8 bytes.
+/// Adds a constant to one little-endian word of up to 8 bytes.
 fn add(word: &mut [u8], constant: u64) {
     let mut wide = [0; 8];
     wide[..word.len()].copy_from_slice(word);
@@ -181,8 +186,8 @@ fn below(rng: &mut ChaCha12Rng, n: usize) -> usize {
     (rng.next_u64() % n as u64) as usize
 }
 
-/// The network of a corrupt party, in all branches: sends what the script says, and records what an honest party would have
-/// sent.
+/// The network of a corrupt party, in all branches: sends what the script says, and records what an honest party would
+/// have sent.
 pub struct Corrupt {
     inner: Box<dyn Network>,
     branch: Branch,
@@ -193,14 +198,14 @@ pub struct Corrupt {
     held: Vec<(Role, Vec<u8>)>,
 }
 
-/// What a party sent in all its branches; those of one branch are in order.
+/// The messages of a party in all its branches; those of one branch are in order.
 #[derive(Debug, Clone, Default)]
 pub struct Recording(Arc<Mutex<Vec<Sent>>>);
 
 impl Recording {
     /// The messages recorded so far, branch by branch.
     pub fn take(&self) -> Vec<Sent> {
-        let mut sent = std::mem::take(&mut *lock(&self.0));
+        let mut sent = std::mem::take(&mut *self.0.lock());
         sent.sort_by_key(|sent| sent.place.branch);
         sent
     }
@@ -230,19 +235,19 @@ impl Network for Corrupt {
         let place = Place { branch: self.branch, to, position: self.sent[to.index()] };
         self.sent[to.index()] += 1;
         let sent = Sent { place, received: self.received, bytes: message.to_vec() };
-        lock(&self.recording.0).push(sent);
+        self.recording.0.lock().push(sent);
         let action = self.script.get(&place);
         let message = match action {
-            Some(Action::Drop) => return Ok(()),
-            Some(Action::Replace(bytes)) => bytes.clone(),
-            Some(Action::Add(words)) => {
+            Some(Tampering::Drop) => return Ok(()),
+            Some(Tampering::Replace(bytes)) => bytes.clone(),
+            Some(Tampering::Add(words)) => {
                 let mut sum = message.to_vec();
                 sum.chunks_exact_mut(8).zip(words).for_each(|(word, &error)| add(word, error));
                 sum
             }
-            Some(Action::Delay) | None => message.to_vec(),
+            Some(Tampering::Delay) | None => message.to_vec(),
         };
-        if matches!(action, Some(Action::Delay)) || self.held.iter().any(|(held, _)| *held == to) {
+        if matches!(action, Some(Tampering::Delay)) || self.held.iter().any(|(held, _)| *held == to) {
             self.held.push((to, message));
             return Ok(());
         }
@@ -263,7 +268,7 @@ impl Network for Corrupt {
         self.inner.flush()
     }
 
-    /// A cheater does not tell on itself.
+    /// A cheater does not report itself.
     fn abort(&mut self, _: &Error) {}
 
     fn branch(&mut self, branch: Branch) -> Result<Box<dyn Network>> {
@@ -273,17 +278,17 @@ impl Network for Corrupt {
 }
 
 impl Drop for Corrupt {
-    /// A message that is held back until the end is delayed, not lost.
+    /// A message held back until the end is delayed, not lost.
     fn drop(&mut self) {
         if !self.held.is_empty() {
-            // Whoever is gone by now does not need it.
+            // A receiver that has left needs nothing more.
             drop(self.flush());
         }
     }
 }
 
-/// Runs `program` at all three parties as [`run_parties`](super::run_parties) does, but the cheater stays until the others have ended:
-/// what it finds out itself is no reason to spare them the trouble.
+/// Runs `program` at all three parties as [`run_parties`](super::run_parties) does, but the cheater stays until the
+/// others have ended, even if it fails first.
 ///
 /// # Panics
 /// If a party panics.
@@ -295,8 +300,8 @@ pub fn run_with_cheater<T: Send>(
     with_cheater(cheater, parties, |mut party| (program(&mut party), Remains::Party(party)))
 }
 
-/// Runs `program`, verifies, and runs `finish` as [`run_verified`](super::run_verified) does; the cheater stays as it does in
-/// [`run_with_cheater`].
+/// Runs `program`, verifies, and runs `finish` as [`run_verified`](super::run_verified) does; the cheater stays as it
+/// does in [`run_with_cheater`].
 ///
 /// # Panics
 /// If a party panics.
@@ -321,10 +326,10 @@ pub fn run_verified_with_cheater<T, U: Send>(
     })
 }
 
-/// What keeps the connections of a party open that has come to its end.
+/// Keeps open the connections of a party that has ended.
 enum Remains {
     Party(Party),
-    /// Tells the others itself where it fails.
+    /// A verified party, which tells the others itself where it fails.
     Verified(#[expect(dead_code, reason = "held until it is dropped")] VerifiedParty),
 }
 
@@ -339,7 +344,7 @@ fn with_cheater<T: Send>(
         let _ends = (!is_cheater).then(|| Ends(&honest));
         let (result, mut remains) = session(party);
         if is_cheater {
-            drop(honest.changed.wait_while(lock(&honest.parties), |running| *running > 0));
+            honest.changed.wait_while(&mut honest.parties.lock(), |running| *running > 0);
         }
         if let (Err(error), Remains::Party(party)) = (&result, &mut remains) {
             party.link().abort(error);
@@ -348,15 +353,10 @@ fn with_cheater<T: Send>(
     })
 }
 
-/// How many honest parties have not ended yet.
+/// Counts the honest parties that have not ended yet.
 struct Running {
     parties: Mutex<usize>,
     changed: Condvar,
-}
-
-/// What `mutex` guards, after a panic too.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Counts a party when it ends, also by a panic.
@@ -364,7 +364,7 @@ struct Ends<'a>(&'a Running);
 
 impl Drop for Ends<'_> {
     fn drop(&mut self) {
-        *lock(&self.0.parties) -= 1;
+        *self.0.parties.lock() -= 1;
         self.0.changed.notify_one();
     }
 }

@@ -13,7 +13,7 @@ use crate::role::Role;
 use crate::session::Id;
 use crate::wire::cluster::{Cluster, PartyEntry};
 
-/// How long to wait for what must come.
+/// Time limit for events that must happen.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Three connected servers.
@@ -30,9 +30,9 @@ pub struct Loopback {
 pub struct Server {
     /// The connections to the peers.
     pub mesh: Mesh,
-    /// What comes in besides sessions.
+    /// Streams and connections besides sessions.
     pub inbox: Inbox,
-    /// Last, because the mesh needs it as long as it lives.
+    /// Dropped last, because the mesh needs it.
     pub io: Io,
 }
 
@@ -79,7 +79,7 @@ impl Loopback {
         }
     }
 
-    /// Enters a session at all three, whose waits give up after `deadline`.
+    /// Enters a session at all three, with waits that give up after `deadline`.
     pub fn enter(&self, session: Id, deadline: Duration) -> Result<[QuicNetwork; 3]> {
         let [p0, p1, p2] = [0, 1, 2].map(|i| self.parties[i].mesh.session(session, deadline));
         Ok([p0?, p1?, p2?])

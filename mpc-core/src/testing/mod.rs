@@ -5,6 +5,7 @@ pub mod fault;
 mod fixtures;
 #[cfg(feature = "quic")]
 pub mod loopback;
+pub mod protocols;
 mod recorder;
 pub mod small;
 mod tap;
@@ -24,7 +25,7 @@ pub use crate::prss::tape;
 use crate::role::Role;
 use crate::security::{self, Security};
 use crate::session::Mode;
-pub use fixtures::{deal, deal_components, deal_ranged, geometry, numbers, revealed, tensor, vector};
+pub use fixtures::{deal, deal_components, deal_ranged, geometry, identity, numbers, revealed, tensor, vector};
 pub use recorder::Recorder;
 pub use tap::{Hook, Message, Tap};
 
@@ -36,12 +37,12 @@ pub fn three_parties<T: Send>(seed: u8, program: impl Fn(&mut Party) -> Result<T
     run_parties(parties(seed, Mode::Passive), program)
 }
 
-/// An in-memory mesh that gives up after a minute.
+/// An in-memory mesh whose receivers give up after a minute.
 pub fn mesh() -> [MemoryNetwork; 3] {
     memory::mesh(Duration::from_secs(60))
 }
 
-/// Three parties on an in-memory mesh, secure against what `mode` says, with keys derived from `seed`.
+/// Three parties on an in-memory mesh, with the security of `mode` and keys derived from `seed`.
 pub fn parties(seed: u8, mode: Mode) -> [Party; 3] {
     mesh().map(|network| party(network, seed, security::of(mode, &[0; 32])))
 }
@@ -58,7 +59,7 @@ pub fn party_with(network: impl Network + 'static, prss: Prss, security: Box<dyn
     Party::with_security(Box::new(network), prss, security)
 }
 
-/// Says that `party`'s session has computed `value`, as the evaluator does of its output.
+/// Marks `value` as computed by `party`'s session, as the evaluator marks its output.
 pub fn computed<T>(party: &Party, value: T) -> Computed<T> {
     party.computed(value)
 }
@@ -71,8 +72,8 @@ pub fn run_parties<T: Send>(parties: [Party; 3], program: impl Fn(&mut Party) ->
     at_once(parties, |mut party| program(&mut party).inspect_err(|error| party.link().abort(error)))
 }
 
-/// Runs `program` at all three parties at once, verifies, and hands what came of it to `finish`. An error of one ends the session of
-/// all.
+/// Runs `program` at all three parties at once, verifies, and hands its result to `finish`. An error of one ends the
+/// session of all.
 ///
 /// # Panics
 /// If a party panics.

@@ -1,4 +1,4 @@
-//! A security mode that keeps every claim for a test to look at.
+//! A security mode that keeps every claim for a test to inspect.
 
 use crate::error::Result;
 use crate::link::Link;

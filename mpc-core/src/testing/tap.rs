@@ -1,4 +1,4 @@
-//! A network that shows every message to a closure on its way in and out.
+//! A network that passes every incoming and outgoing message to a closure.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::network::Network;
 use crate::role::Role;
 use crate::session::Branch;
 
-/// What a [`Tap`] is looking at; the bytes may be changed.
+/// A message at a [`Tap`]; the bytes may be changed.
 #[derive(Debug)]
 pub struct Message<'a> {
     /// Branch of the session.
@@ -20,7 +20,7 @@ pub struct Message<'a> {
     pub bytes: &'a mut [u8],
 }
 
-/// Looks at a message.
+/// Inspects a message.
 pub type Hook = Arc<dyn Fn(Message<'_>) + Send + Sync>;
 
 /// One party's network with a hook on every message it sends and receives, in all branches.

@@ -1,4 +1,4 @@
-//! Looks for what a process should have forgotten, in its memory. Linux only: it reads `/proc/PID/mem`.
+//! Searches the memory of a process for what it should have wiped. Linux only: it reads `/proc/PID/mem`.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -6,23 +6,23 @@ use std::io::Result;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-/// Bytes of a mark: so many that none turns up by chance.
+/// Bytes of a mark: too many to occur by chance.
 const LENGTH: usize = 16;
 
-/// What is read at a time.
+/// Bytes read at a time.
 const CHUNK: usize = 1 << 20;
 
 const PAGE: usize = 4096;
 
-/// Byte strings to look for. They are kept inverted, so that they are not what is found.
+/// Byte strings to look for, kept inverted so that the search does not find them here.
 pub struct Marks {
     inverted: HashSet<[u8; LENGTH]>,
-    /// By two bytes, inverted: whether a mark begins with them.
+    /// For each two bytes, inverted: whether a mark begins with them.
     begins: Vec<bool>,
 }
 
 impl Marks {
-    /// All that `bytes` are made of, cut every 16 bytes.
+    /// Every 16-byte piece of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         let inverted: HashSet<[u8; LENGTH]> = bytes.as_chunks().0.iter().map(invert).collect();
         let mut begins = vec![false; 1 << 16];
@@ -30,7 +30,7 @@ impl Marks {
         Self { inverted, begins }
     }
 
-    /// How many stand in what the process `id` may write to.
+    /// The number of marks found in the writable memory of the process `id`.
     ///
     /// # Errors
     /// As [`Marks::find`].
@@ -38,14 +38,15 @@ impl Marks {
         Ok(self.find(id)?.iter().map(|(_, found)| found).sum())
     }
 
-    /// The mappings that some stand in, as the kernel describes them, with their number. A place that is not mapped any more holds none.
+    /// The mappings with marks in them, as the kernel describes them, and the number of marks in each. A place no
+    /// longer mapped holds none.
     ///
     /// # Errors
     /// Those of reading the process's memory.
     pub fn find(&self, id: u32) -> Result<Vec<(String, usize)>> {
         let memory = File::open(format!("/proc/{id}/mem"))?;
         let mut buffer = vec![0; CHUNK + PAGE];
-        // This buffer holds what was read last, and is read itself where the process is this one.
+        // This buffer holds the last chunk, and is part of the memory searched where the process is this one.
         let own = buffer.as_ptr() as usize..buffer.as_ptr() as usize + buffer.len();
         let skipped = if id == std::process::id() { own } else { 0..0 };
         let mut found = Vec::new();
@@ -89,7 +90,7 @@ fn begin(inverted: &[u8; LENGTH]) -> usize {
     usize::from(inverted[0]) | usize::from(inverted[1]) << 8
 }
 
-/// Where a process may write, from a line of its `maps`.
+/// The writable range that a line of a process's `maps` describes.
 fn writable(line: &str) -> Option<Range<usize>> {
     let (range, rest) = line.split_once(' ')?;
     let (start, end) = range.split_once('-')?;

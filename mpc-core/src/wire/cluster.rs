@@ -20,7 +20,7 @@ pub struct Cluster {
 pub struct PartyEntry {
     /// A name for people, for example the organisation's.
     pub name: String,
-    /// `host:port`, UDP. A list, so that several workers fit later; the first is used today.
+    /// `host:port`, UDP. A list, to make room for several workers; today only the first is used.
     pub addresses: Vec<String>,
     /// Fingerprints of the keys this party may present, as `mpc-party init` prints them (`sha256:` and 64 hex digits).
     pub fingerprints: Vec<String>,
@@ -38,7 +38,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Whether there are three parties, each with an address and a fingerprint that is its own.
+    /// Checks that there are three parties, each with an address and a fingerprint of its own.
     ///
     /// # Errors
     /// What is wrong, in one line.

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 
-/// Largest encoded object in bytes, whatever it is; a stream that carries one may allow less.
+/// Largest size of any encoded object in bytes; a stream that carries one may allow less.
 pub const MAX_ENCODED: usize = 64 << 20;
 
 const CONFIG: Configuration<LittleEndian, Fixint, Limit<MAX_ENCODED>> =
@@ -20,10 +20,10 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
     bincode::serde::encode_to_vec(value, CONFIG).map_err(|e| Error::invalid("encoding", e.to_string()))
 }
 
-/// The value that `bytes` encode, all of them.
+/// The value that all of `bytes` together encode.
 ///
 /// # Errors
-/// [`Error::Invalid`] where they encode no such value, or more than one. Memory is bounded by [`MAX_ENCODED`].
+/// [`Error::Invalid`] where they encode no such value, or bytes are left over. Memory is bounded by [`MAX_ENCODED`].
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     let (value, used) = bincode::serde::decode_from_slice(bytes, CONFIG)
         .map_err(|e| Error::invalid("encoded message", e.to_string()))?;

@@ -1,16 +1,16 @@
 //! A control message as bytes: its length (`u32`, little endian), then its [encoding](super::codec).
 //!
-//! Whoever reads a message gets its length first, checks it here, and takes memory as the bytes arrive.
+//! A reader gets the length first, checks it here, and takes memory as the bytes arrive.
 
 use serde::Serialize;
 
 use super::codec;
 use crate::error::{Error, Result};
 
-/// Bytes of the length in front of a message.
+/// Bytes of a message's length prefix.
 pub const PREFIX: usize = 4;
 
-/// A message with its length in front.
+/// A message prefixed with its length.
 ///
 /// # Errors
 /// [`Error::Invalid`] where the message exceeds [`codec::MAX_ENCODED`].
@@ -20,7 +20,7 @@ pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>> {
     Ok([&length.to_le_bytes()[..], &body].concat())
 }
 
-/// How many bytes of a message follow its length.
+/// The number of bytes that follow this length prefix.
 ///
 /// # Errors
 /// [`Error::Invalid`] where they are more than `limit`.

@@ -2,21 +2,21 @@
 //!
 //! # Framing
 //!
-//! One bidirectional QUIC stream carries one conversation. A control message is a `u32` length (little endian) and that many
-//! bytes of [`codec`], see [`frame`](super::frame). The first message on a stream is
-//! [`Versioned`]: two bytes of [`PROTOCOL_VERSION`] in front of the body, compared before anything else is decoded.
-//! [`Reply::Refused`] keeps its encoding in every version from 7 on, so that a refusal can always be read.
+//! One bidirectional QUIC stream carries one conversation. A control message is a `u32` length (little endian) and that
+//! many bytes of [`codec`], see [`frame`](super::frame). The first message on a stream is [`Versioned`]: two bytes of
+//! [`PROTOCOL_VERSION`] in front of the body, compared before anything else is decoded. [`Reply::Refused`] keeps its
+//! encoding in every version from 7 on, so a refusal can always be read.
 //!
-//! Tensors never pass through the codec. A *dealt share* ([`Dealt`](crate::sharing::Dealt)) is the component `own`, then the
-//! component `next`; a component is one byte 0 and a seed of 32 bytes, or one byte 1 and the elements, little endian, row-major: of
-//! weights 8 bytes each, of an input as many as its graph's [range](crate::sharing::InputRange::bytes) takes. Their number follows
-//! from what was said before and is never sent.
+//! Tensors never pass through the codec. A *dealt share* ([`Dealt`](crate::sharing::Dealt)) is the component `own`,
+//! then the component `next`; a component is one byte 0 and a seed of 32 bytes, or one byte 1 and the elements, little
+//! endian, row-major: of weights 8 bytes each, of an input as many as its graph's
+//! [range](crate::sharing::InputRange::bytes) takes. Their number follows from earlier messages and is never sent.
 //!
 //! # Client and party
 //!
-//! The client has the same conversation with all three parties at once. It stops its receiving side or closes the connection
-//! to give up; all three parties then end the session. What a client asks for once has a [`Stamp`], so that it cannot be asked
-//! again by repeating the message.
+//! The client has the same conversation with all three parties at once. It stops its receiving side or closes the
+//! connection to give up; all three parties then end the session. A request that must run only once has a [`Stamp`], so
+//! that repeating the message does not repeat the request.
 //!
 //! ```text
 //! client                                   party
@@ -38,19 +38,18 @@
 //!                                      <-  Reply::Output | Kept | Failed | Cheating
 //!                                      <-  own, next as raw u64              (after Output) product of its shape each
 //!
-//! Versioned(Request::Upload)           ->
-//!                                      <-  Reply::Ready | Refused            (how much of the share is there already)
-//! dealt share of all weights, from there ->                                  one flat vector, in the order of the graph
-//!                                      <-  Reply::Stored | Failed
+//! Versioned(Request::Upload)           -> <-  Reply::Ready | Refused            (bytes of the share stored already)
+//!                                      dealt share of all weights, from there ->                                  one
+//!                                      flat vector, in the order of the graph <-  Reply::Stored | Failed
 //!
 //! Versioned(Request::Gallery)          ->
 //!                                      <-  Reply::Gallery | Refused          (at most codec::MAX_ENCODED bytes)
 //!
-//! Versioned(Request::Change)           ->                                    (to all three, when all have Stored or Kept)
-//!                                      <-  Reply::Changed | Refused | Failed
+//! Versioned(Request::Change)           ->                                    (to all three, when all have Stored or
+//!                                      Kept) <-  Reply::Changed | Refused | Failed
 //! ```
 //!
-//! What the parties say to each other is in [`peer`](super::peer).
+//! [`peer`](super::peer) has the messages between parties.
 
 mod refusal;
 mod reply;
@@ -75,10 +74,10 @@ pub use reply::{ModelInfo, Reply, Status};
 /// Parties and clients of different versions refuse each other.
 pub const PROTOCOL_VERSION: u16 = 7;
 
-/// What a connection is for. Caller and party agree on it, and on the version, in the handshake (ALPN).
+/// The purpose of a connection. Caller and party agree on it, and on the version, in the handshake (ALPN).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Conversations: of clients, of publishers, and of parties that ask how another one is.
+    /// Conversations: of clients, of publishers, and of parties that ask for another's status.
     Ask,
     /// Sessions and control streams between parties.
     Mesh,
@@ -101,12 +100,12 @@ impl Purpose {
 /// Largest control message in bytes that a party accepts; a list of models may be longer.
 pub const MAX_CONTROL: usize = 1 << 20;
 
-/// First digits of a session's name, for logs.
+/// The first digits of a session's name, for logs.
 pub fn short(session: &Id) -> String {
     HEXLOWER.encode(&session[..6])
 }
 
-/// The first message on a stream: the sender's version in front of what it says.
+/// The first message on a stream, prefixed with the sender's version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Versioned<T> {
     /// [`PROTOCOL_VERSION`] of the sender.
@@ -123,10 +122,10 @@ impl<T> Versioned<T> {
 }
 
 impl<T: DeserializeOwned> Versioned<T> {
-    /// The message in `bytes`, if its sender speaks our version.
+    /// The message in `bytes`, if its sender speaks this program's version.
     ///
     /// # Errors
-    /// [`Error::OtherVersion`], or what [`codec::decode`] says.
+    /// [`Error::OtherVersion`], or the error of [`codec::decode`].
     pub fn decode(bytes: &[u8]) -> Result<T> {
         let version = bytes.first_chunk().map(|bytes| u16::from_le_bytes(*bytes));
         match version {
@@ -144,7 +143,7 @@ pub enum Request {
     Status,
     /// Which models are published?
     Models,
-    /// Who is enrolled with a model that compares?
+    /// Who is enrolled in a model's gallery?
     Gallery {
         /// Which publication of the model.
         publication: Id,
@@ -155,18 +154,18 @@ pub enum Request {
     Upload(Upload),
     /// Change what is in service.
     Change(Change),
-    /// Work for the operator of the party, who shows the party's own key.
-    Operate(Task),
+    /// A task from the party's operator, who shows the party's own key.
+    Operate(Maintenance),
     /// Take [`PROBE_BYTES`] that follow, and send as many back after [`Reply::Probed`].
     Probe,
 }
 
-/// How much a [`Request::Probe`] sends each way, to measure the line.
+/// Bytes that a [`Request::Probe`] sends each way, to measure the line.
 pub const PROBE_BYTES: usize = 1 << 20;
 
-/// What an operator has a running party do.
+/// A task that an operator gives a running party.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Task {
+pub enum Maintenance {
     /// Write a backup of the store to a new file, by its path on the party's machine.
     Backup {
         /// An absolute path.
@@ -176,7 +175,8 @@ pub enum Task {
     Verify,
 }
 
-/// What makes a request a new one. A party refuses a stamp that it has seen, and one that is more than [`Stamp::VALID`] off its clock.
+/// Distinguishes a new request from a repeated one. A party refuses a stamp that it has seen, and one that differs by
+/// more than [`Stamp::VALID`] from its clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     /// Fresh random number of the client: it ties its requests to the three parties together.
@@ -189,7 +189,7 @@ impl Stamp {
     /// How far the clocks of a client and a party may be apart, and how long a party remembers a stamp.
     pub const VALID: Duration = Duration::from_secs(300);
 
-    /// A fresh one.
+    /// A fresh stamp.
     ///
     /// # Errors
     /// [`Error::System`] where the operating system has no random numbers, or a clock before 1970.
@@ -201,18 +201,18 @@ impl Stamp {
     }
 }
 
-/// What a question is about.
+/// The network that a question is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Subject {
     /// A publication of a model, from the answer to [`Request::Models`].
     Published(Id),
-    /// A network of the client's own, for this question only: its public graph, as encoded by `model`. The dealt share of its
-    /// weights follows that of the input.
+    /// A network of the client's own, for this question only: its public graph, as encoded by `model`. The dealt share
+    /// of its weights follows that of the input.
     Enclosed(Vec<u8>),
 }
 
 impl Subject {
-    /// The publication, or zeros, which no publication has.
+    /// The publication, or zeros, which name no publication.
     pub fn publication(&self) -> Id {
         match self {
             Self::Published(publication) => *publication,
@@ -221,18 +221,18 @@ impl Subject {
     }
 }
 
-/// A request to evaluate a network, the same to all three parties.
+/// A request to evaluate a network, identical for all three parties.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evaluate {
     /// Makes it a new one.
     pub stamp: Stamp,
-    /// Which network.
+    /// The network to evaluate.
     pub subject: Subject,
-    /// What is asked about the inputs.
+    /// The question about the inputs.
     pub question: Question,
     /// Windows per input: one entry an input, the sum is the batch dimension of the input tensor.
     pub windows: Vec<u32>,
-    /// Which adversary the answer is to be secure against: at least what the model and each party demand.
+    /// The security of the answer: at least what the model and each party demand.
     pub security: Mode,
     /// How long the client will wait, in milliseconds.
     pub timeout_ms: u64,
@@ -248,8 +248,8 @@ impl Evaluate {
     }
 }
 
-/// A request to keep a share of a model. It enters service by a [`Change`] once all three parties have theirs; until then it can be
-/// sent again, and goes on where it was interrupted.
+/// A request to keep a share of a model. A [`Change`] puts it into service once all three parties have their shares.
+/// Until then the request can be sent again, and resumes where it was interrupted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upload {
     /// [`publication_id`].
@@ -264,46 +264,46 @@ pub struct Upload {
     pub digest: Id,
 }
 
-/// A request to change what is in service, the same to all three parties.
+/// A request to change what is in service, identical for all three parties.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// Makes it a new one.
     pub stamp: Stamp,
-    /// What to do.
+    /// The change to make.
     pub action: Action,
 }
 
 /// See [`Change`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
-    /// Put an uploaded publication into service under its manifest's name, in the place of an earlier one.
+    /// Put an uploaded publication into service under its manifest's name, replacing an earlier one.
     Activate {
         /// Which.
         publication: Id,
         /// Whether the persons enrolled with an earlier one may be forgotten; refused otherwise where there are any.
         forget_gallery: bool,
     },
-    /// Take the model of that name out of service and forget its shares.
+    /// Take the model of that name out of service and delete its shares.
     Retire {
         /// Name of the model.
         model: String,
         /// As for [`Action::Activate`].
         forget_gallery: bool,
     },
-    /// Make a template that all three have kept one of the gallery.
+    /// Add a template that all three parties have kept to the gallery.
     Enrol {
-        /// Which publication of which model it was computed with.
+        /// The publication that it was computed with.
         publication: Id,
-        /// The person's name there, by [`gallery_name`](super::peer::gallery_name).
+        /// The person's name in the gallery, valid by [`gallery_name`](super::peer::gallery_name).
         person: String,
         /// The session that computed it.
         template: Id,
     },
-    /// Take a person out of the gallery and forget the template.
+    /// Remove a person from the gallery and delete the template.
     Remove {
-        /// Of which publication.
+        /// The publication that the gallery belongs to.
         publication: Id,
-        /// The person's name there.
+        /// The person's name in the gallery.
         person: String,
     },
 }

@@ -1,4 +1,5 @@
-//! What travels besides shares: control messages, framed and size-limited, and the file that names the parties.
+//! Messages as bytes, without I/O: control messages, framed and size-limited, shares, and the file that names the
+//! parties.
 
 pub mod cluster;
 pub mod codec;

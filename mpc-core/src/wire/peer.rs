@@ -1,10 +1,11 @@
 //! What the parties say to each other.
 //!
-//! P0 orders. It opens a stream to P1 and one to P2 for each session; either side ends the session by closing it.
+//! P0 coordinates. It opens a stream to P1 and one to P2 for each session; either side ends the session by closing its
+//! stream.
 //!
 //! ```text
 //! P0                                       P1, P2
-//! Versioned(PeerRequest::Propose)      ->  (waits for the client's own request, matches it)
+//! Versioned(PeerRequest::Propose)      ->  (awaits the same request from the client)
 //!                                      <-  Verdict::Accept | Refuse
 //! Decision::Commit | Abort             ->  (in the order in which sessions shall start)
 //!
@@ -12,15 +13,16 @@
 //!                                      <-  Catalog                           (what is in service there now)
 //!
 //! P1 or P2                                 the other one
-//! Versioned(PeerRequest::InService)    ->  (where P0 says a list that this party does not expect)
+//! Versioned(PeerRequest::InService)    ->  (where P0 sends a list that this party does not expect)
 //!                                      <-  Catalog::digest                   (of what is in service there now)
 //! ```
 //!
 //! `Versioned(PeerRequest::Measure)` needs no answer: all three enter the session that it names, without a hello, and
 //! measure the lines between them.
 //!
-//! After `Commit` each party computes [`session_id`] and opens the session's own streams; the first message there, both ways
-//! between each two parties, is [`SessionHello`], or [`ChangeHello`] where the session is about a change of what is in service.
+//! After `Commit` each party computes [`session_id`] and opens the session's own streams; the first message there, both
+//! ways between each two parties, is [`SessionHello`], or [`ChangeHello`] where the session is about a change of what
+//! is in service.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,22 +32,22 @@ use crate::error::{Error, Result};
 use crate::ring::fixed::FRAC_BITS;
 use crate::session::{Conditions, Id, Mode};
 
-/// First message on a control stream, [`Versioned`](super::message::Versioned). P0 says it to P1 or P2; only
-/// [`InService`](PeerRequest::InService) is what these two ask each other.
+/// First message on a control stream, [`Versioned`](super::message::Versioned). P0 sends it to P1 or P2; only
+/// [`InService`](PeerRequest::InService) passes between those two.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PeerRequest {
     /// Will you take part in this session?
     Propose {
-        /// What P0 was asked.
+        /// The request to P0.
         propose: Propose,
-        /// [`nonce_commitment`] of the random number that P0 will show in [`Decision::Commit`].
+        /// [`nonce_commitment`] of the random number that P0 will reveal in [`Decision::Commit`].
         commitment: Id,
     },
-    /// This is in service; what is with you?
+    /// This is in service here; what is in service with you?
     Catalog(Catalog),
     /// Measure the lines and processors together with me.
     Measure {
-        /// Name of the session to do it in, fresh.
+        /// Fresh name of the session to measure in.
         session: Id,
     },
     /// What is in service with you?
@@ -65,34 +67,35 @@ pub struct Propose {
     pub tenant: String,
 }
 
-/// What P1 or P2 answers to [`Propose`].
+/// The answer of P1 or P2 to [`Propose`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
-    /// It has the same request of the same client and will take part.
+    /// The party has the same request from the same client, and will take part.
     Accept {
-        /// Its fresh random number.
+        /// The party's fresh random number.
         nonce: Id,
     },
-    /// It will not.
+    /// The party will not take part.
     Refuse(Refusal),
 }
 
-/// What P0 makes of the verdicts.
+/// P0's decision on the verdicts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Decision {
     /// The session starts now.
     Commit {
-        /// The fresh random numbers of P0, P1 and P2. P0's is the one that it has committed to.
+        /// The fresh random numbers of P0, P1 and P2. P0's is the one it committed to.
         nonces: [Id; 3],
-        /// What all three plan for.
+        /// The conditions that all three plan for.
         conditions: Conditions,
     },
-    /// It does not take place.
+    /// The session does not take place.
     Abort(Refusal),
 }
 
-/// What P0 says of its random number before it sees those of the others, so that it cannot choose a session's name by trying many. It
-/// hides the number, which is 32 random bytes, and binds it: two numbers with one commitment would be a collision of SHA-256.
+/// P0's commitment to its random number before it sees the others', so that it cannot choose a session's name by trying
+/// many. It hides the number, 32 random bytes, and binds P0 to it: two numbers with one commitment would be a collision
+/// of SHA-256.
 pub fn nonce_commitment(digest: &Id, nonce: &Id) -> Id {
     hash(b"mpc nonce v1", &[digest, nonce])
 }
@@ -113,7 +116,7 @@ pub struct SessionHello {
     pub publication: Id,
     /// [`model_digest`](super::message::model_digest).
     pub model: Id,
-    /// [`listed_digest`]: what the answer relies on besides.
+    /// [`listed_digest`]: what else the answer relies on.
     pub listed: Id,
     /// Digest of [`Evaluate::windows`].
     pub windows: Id,
@@ -121,12 +124,12 @@ pub struct SessionHello {
     pub security: Mode,
     /// Fractional bits of fixed-point numbers.
     pub frac_bits: u32,
-    /// What the session is planned for, from [`Decision::Commit`].
+    /// The conditions that the session is planned for, from [`Decision::Commit`].
     pub conditions: Conditions,
 }
 
 impl SessionHello {
-    /// What this party says about `session`, which answers `request` with the model of that digest, listed as `listed` says.
+    /// This party's hello for `session`, which answers `request` with the model of digest `model`, listed as `listed`.
     pub fn new(session: Id, request: &Evaluate, model: Id, listed: Id, conditions: Conditions) -> Self {
         let windows: Vec<u8> = request.windows.iter().flat_map(|n| n.to_le_bytes()).collect();
         Self {
@@ -142,7 +145,7 @@ impl SessionHello {
         }
     }
 
-    /// Digest of everything that the two parties have agreed on.
+    /// Digest of everything the two parties have agreed on.
     ///
     /// # Errors
     /// None in practice: a hello is short enough to be encoded.
@@ -168,8 +171,8 @@ impl SessionHello {
     }
 }
 
-/// What two parties must agree on before they make a change of what is in service: the first message on the streams of its session, of
-/// fixed length.
+/// What two parties must agree on before they change what is in service: the first message on the streams of that
+/// session, of fixed length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeHello {
     /// [`PROTOCOL_VERSION`].
@@ -178,12 +181,12 @@ pub struct ChangeHello {
     pub session: Id,
     /// [`Catalog::digest`] of what is in service now.
     pub before: Id,
-    /// The same once the change is made.
+    /// [`Catalog::digest`] of what is in service after the change.
     pub next: Id,
 }
 
 impl ChangeHello {
-    /// What this party says about `session`, which leads from one list to the next.
+    /// This party's hello for `session`, which leads from one list to the next.
     ///
     /// # Errors
     /// As [`Catalog::digest`].
@@ -204,62 +207,64 @@ impl ChangeHello {
     }
 }
 
-/// What is in service, the same at all three parties. Each change has the next revision.
+/// The list of what is in service, the same at all three parties. Each change increments its revision.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Catalog {
-    /// Changes so far.
+    /// Number of changes so far.
     pub revision: u64,
-    /// One for each tenant and name, in that order.
+    /// One for each tenant and model name, sorted by both.
     pub entries: Vec<Entry>,
 }
 
 /// One model in service.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Entry {
-    /// Whose it is.
+    /// The tenant that owns it.
     pub tenant: String,
     /// Its name, from its manifest.
     pub model: String,
-    /// Which publication.
+    /// The publication.
     pub publication: Id,
-    /// The change that put it there.
+    /// The revision that put it there.
     pub revision: u64,
-    /// Of a model that compares: who is enrolled, by place.
+    /// The enrolled persons by place, for a model that compares.
     pub gallery: Vec<Enrolled>,
 }
 
 /// One person in a gallery.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Enrolled {
-    /// A name that the client has given, see [`gallery_name`].
+    /// The name that the client chose, see [`gallery_name`].
     pub person: String,
-    /// The session that has computed the template.
+    /// The session that computed the template.
     pub template: Id,
 }
 
-/// Most persons in one gallery.
+/// Maximum number of persons in one gallery.
 pub const MAX_GALLERY: usize = 16_384;
 
-/// Whether a person may have that name in a gallery: 1 to 64 bytes, no control characters, no spaces at the ends.
+/// Whether a gallery accepts this name of a person: 1 to 64 bytes, no control characters, no spaces at the ends.
 pub fn gallery_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && !name.chars().any(char::is_control) && name.trim() == name
 }
 
-/// What a question about a gallery names, so that all parties and the client mean the same persons at the same places.
+/// The digest that a question about a gallery names, so that all parties and the client mean the same persons at the
+/// same places.
 pub fn gallery_digest(publication: &Id, gallery: &[Enrolled]) -> Id {
     let parts = gallery.iter().flat_map(|enrolled| [enrolled.person.as_bytes(), &enrolled.template]);
     hash(b"mpc gallery v1", &std::iter::once(&publication[..]).chain(parts).collect::<Vec<_>>())
 }
 
-/// What a question relies on besides the public part of the model: whose the model is, its name, which change has put it into service,
-/// and the gallery that the question is about, by its [digest](gallery_digest). Of an enclosed network, whose the client is and nothing else.
+/// Digest of what a question relies on besides the public part of the model: its tenant, its name, the revision that
+/// put it into service, and the [digest](gallery_digest) of the gallery in question. For an enclosed network, only the
+/// client's tenant counts.
 pub fn listed_digest(tenant: &str, model: &str, publication: &Id, revision: u64, gallery: Option<&Id>) -> Id {
     let gallery = gallery.map_or(&[][..], |digest| digest);
     hash(b"mpc listed v1", &[tenant.as_bytes(), model.as_bytes(), publication, &revision.to_le_bytes(), gallery])
 }
 
 impl Catalog {
-    /// What two parties compare to know that they have the same list.
+    /// The digest by which two parties know that they have the same list.
     ///
     /// # Errors
     /// [`Error::Invalid`] where the list is too long to be encoded.
@@ -273,7 +278,7 @@ impl Catalog {
         next.ok_or_else(|| Error::invalid("list of what is in service", "it can count no more changes"))
     }
 
-    /// The next one: with `publication` in the place of the tenant's model of that name, or without the model.
+    /// The next list: with `publication` in place of the tenant's model of that name, or without the model.
     ///
     /// # Errors
     /// [`Error::Invalid`] after 2^64 - 1 changes.
@@ -289,7 +294,7 @@ impl Catalog {
         Ok(Self { revision, entries })
     }
 
-    /// The next one: with another gallery of that publication.
+    /// The next list: with another gallery for that publication.
     ///
     /// # Errors
     /// As [`Catalog::with`].

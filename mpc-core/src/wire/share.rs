@@ -1,4 +1,4 @@
-//! Shares as bytes; [`message`](super::message) says what they look like and who sends them.
+//! Shares as bytes; [`message`](super::message) describes their encoding and who sends them.
 
 use ndarray::IxDyn;
 use zeroize::Zeroizing;
@@ -29,7 +29,7 @@ pub fn encode_component(component: &Component<u64>, width: usize) -> Zeroizing<V
     }
 }
 
-/// How many bytes follow the first one, the `kind`, of a component of this shape whose elements are `width` bytes each.
+/// The number of bytes after the first one, the `kind`, in a component of this shape with elements of `width` bytes.
 ///
 /// # Errors
 /// [`Error::Invalid`] on an unknown kind, and on more bytes than an address can tell apart.
@@ -41,7 +41,7 @@ pub fn component_length(kind: u8, shape: &[usize], width: usize) -> Result<usize
     }
 }
 
-/// The component whose `kind` and [as many bytes](component_length) have arrived.
+/// The component of this `kind` that [all its bytes](component_length) encode.
 ///
 /// # Errors
 /// [`Error::Invalid`] on an unknown kind and another number of bytes.
@@ -65,10 +65,10 @@ pub fn encode_dealt(dealt: &Dealt<u64>) -> Zeroizing<Vec<u8>> {
     Zeroizing::new([&own[..], &next[..]].concat())
 }
 
-/// The share over Z_2^64 of this shape that `bytes`, all of them, stand for.
+/// The share over Z_2^64 of this shape that all of `bytes` together encode.
 ///
 /// # Errors
-/// [`Error::Invalid`] where they stand for none, or bytes are missing or left.
+/// [`Error::Invalid`] where they encode none, or bytes are missing or left over.
 pub fn decode_dealt(mut bytes: &[u8], shape: &[usize]) -> Result<Dealt<u64>> {
     let mut component = || {
         let cut = || Error::invalid("dealt share", "ends too early");
@@ -84,7 +84,7 @@ pub fn decode_dealt(mut bytes: &[u8], shape: &[usize]) -> Result<Dealt<u64>> {
     }
 }
 
-/// How many bytes a tensor of this shape takes, `width` for each element.
+/// The number of bytes in a tensor of this shape, `width` for each element.
 ///
 /// # Errors
 /// [`Error::Invalid`] where they are more than an address can tell apart.

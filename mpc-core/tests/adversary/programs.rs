@@ -13,7 +13,7 @@ use mpc_core::protocol::compare::Width;
 use mpc_core::protocol::piecewise::Argument;
 use mpc_core::protocol::power::{Exponent, Octaves, power};
 use mpc_core::protocol::winner::Levels;
-use mpc_core::protocol::{argmax::argmax, compare, convert, lift, open, pool, product, relu, round, truncate};
+use mpc_core::protocol::{argmax::argmax, compare, convert, lift, pool, product, relu, round, truncate};
 use mpc_core::ring::{Domain, Tensor, Word};
 use mpc_core::security::Claimable;
 use mpc_core::session::Conditions;
@@ -113,7 +113,7 @@ pub(crate) const PROTOCOLS: &[Program] = &[
         name: "select",
         run: |p, d| {
             let (bit, a, b) = (d.bits(1, 1), d.numbers::<u64>(&[3], 40), d.numbers(&[3], 40));
-            convert::select(p, &bit, &a, &b).map(scores)
+            mpc_core::testing::protocols::select(p, &bit, &a, &b).map(scores)
         },
     },
     Program {
@@ -304,7 +304,7 @@ fn conv(party: &mut Party, dealer: &mut Dealer, groups: usize) -> Result<Output>
 fn open_masked(party: &mut Party, dealer: &mut Dealer) -> Result<Output> {
     let (x, y) = (dealer.numbers::<u64>(&[3], 40), dealer.numbers(&[3], 20));
     let z = product::mul(party, &x, &y)?;
-    let (opened, mask) = open::open_masked(party, &z)?;
+    let (opened, mask) = mpc_core::testing::protocols::open_masked(party, &z)?;
     let same = Share::public(party.role(), &opened).sub(&mask);
     Ok(scores(product::mul(party, &same, &x)?.add(&same)))
 }

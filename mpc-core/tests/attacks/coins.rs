@@ -102,7 +102,7 @@ fn opened_under_two_coins(cheater: Role, security: fn() -> Box<dyn Security>) ->
     let coin = |sent: &&Sent| sent.place.to == cheater.next() && sent.bytes.len() == 16;
     let last = honest.sent.iter().rfind(coin).expect("a coin");
     let opening = 3 * 48 * 8;
-    let script = [(last.place, Action::Replace(vec![7; 16]))].into();
+    let script = [(last.place, Tampering::Replace(vec![7; 16]))].into();
     let Run { mut told, ends, .. } = run_verified(cheater, &script, security, program, nothing);
     told.retain(|(_, bytes)| bytes.len() == opening);
     told.sort();
@@ -146,12 +146,12 @@ fn a_part_with_a_false_coin_opens_nothing_whatever_the_other_part_does() {
         };
         let coins: Vec<Place> = honest.sent.iter().filter(is_coin).map(|sent| sent.place).collect();
         assert!(coins.len() > 2, "weights, points and the last challenge");
-        let last = [(coins[coins.len() - 1], Action::Replace(vec![7; 16]))].into();
+        let last = [(coins[coins.len() - 1], Tampering::Replace(vec![7; 16]))].into();
         let careless = run_verified(cheater, &last, active::<NotCompared>, program(0), nothing);
         assert!(careless.told.iter().any(|told| is_opening(&told)), "nobody compares coins, and the claim is opened");
         for coin in coins {
             for error in [0, 1] {
-                let script = [(coin, Action::Replace(vec![7; 16]))].into();
+                let script = [(coin, Tampering::Replace(vec![7; 16]))].into();
                 let run = run_verified(cheater, &script, active::<Standard>, program(error), nothing);
                 assert_eq!(run.told.iter().filter(is_opening).count(), 0, "{cheater}, {coin:?}, error {error}");
                 for honest in [cheater.next(), cheater.prev()] {

@@ -50,7 +50,7 @@ fn that_differ_make_the_end_depend_on_a_secret() {
 /// Whatever came from outside: a component of it that its two holders hold different ones of.
 #[test]
 fn of_any_kind_are_found_in_every_mode() {
-    let graph = identity(2);
+    let graph = identity(2, 1);
     let range = graph.input_range();
     let row = |words: [u64; 2]| testing::tensor(&[1, 2], words.to_vec());
     for mode in [Mode::Passive, Mode::Active] {

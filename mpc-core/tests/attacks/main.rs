@@ -24,19 +24,21 @@ use mpc_core::link::Link;
 use mpc_core::link::coin::{self, Coin};
 use mpc_core::link::reshare::reshare;
 use mpc_core::link::round;
-use mpc_core::model::{Bound, Facts, Graph, Node, Op, Source};
 use mpc_core::network::{Network, memory};
 use mpc_core::party::{Computed, VerifiedParty};
-use mpc_core::protocol::open::{open, open_masked, random};
+use mpc_core::protocol::open::open;
 use mpc_core::protocol::{product::mul, truncate::truncate};
 use mpc_core::ring::{Arithmetic, Boolean, Tensor};
 use mpc_core::security::{Active, Checks, Claimable, Digests, Operands, Parameters, Passive, Security, Standard};
 use mpc_core::session::{Branch, Conditions, Mode};
 use mpc_core::sharing::{ArithmeticShare, RangedShare, Share, reconstruct};
 use mpc_core::testing::fault::{
-    Action, Corrupt, Place, Recording, Script, Sent, run_verified_with_cheater, run_with_cheater,
+    Corrupt, Place, Recording, Script, Sent, Tampering, run_verified_with_cheater, run_with_cheater,
 };
-use mpc_core::testing::{self, Hook, Tap, computed, deal, deal_ranged, mesh, parties, party, run_parties, vector};
+use mpc_core::testing::protocols::{open_masked, random};
+use mpc_core::testing::{
+    self, Hook, Tap, computed, deal, deal_ranged, identity, mesh, parties, party, run_parties, vector,
+};
 use mpc_core::{Error, Party, Result, Role};
 use ndarray::IxDyn;
 use rand_core::{Rng, SeedableRng};
@@ -122,16 +124,6 @@ fn watch<T>(
 
 fn passive() -> Box<dyn Security> {
     Box::new(Passive)
-}
-
-/// A graph that hands its input, `size` numbers, to the head.
-fn identity(size: usize) -> Graph {
-    let bound = Bound { bits: 22, source: Source::Proved };
-    let facts = Facts { shape: vec![size], batched: true, frac_bits: 16, bound };
-    let input = Node { name: "input".into(), op: Op::Input, inputs: Vec::new(), facts };
-    let graph = Graph { nodes: vec![input], weights: Vec::new(), outputs: vec![0] };
-    graph.validate().expect("a valid graph");
-    graph
 }
 
 fn active<P: Parameters>() -> Box<dyn Security> {

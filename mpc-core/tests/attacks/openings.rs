@@ -46,7 +46,7 @@ fn attack(
     let honest = run(cheater, &Script::new(), security, program);
     let first = honest.sent.iter().find(|sent| sent.place.to == cheater.next()).expect("an opening");
     let lie: Vec<u64> = words(&first.bytes).iter().map(|word| word.wrapping_add(1)).collect();
-    let script = [(first.place, Action::Replace(bytes(&lie)))].into();
+    let script = [(first.place, Tampering::Replace(bytes(&lie)))].into();
     (run(cheater, &script, security, program), secret[cheater.index()].clone())
 }
 
@@ -90,7 +90,7 @@ fn that_nobody_compares_end_in_a_wrong_value() {
         let lied_to = |security| {
             let honest = run_verified(cheater, &Script::new(), security, program, opened);
             let last = honest.sent.iter().rfind(|sent| sent.place.to == cheater.next()).expect("an opening");
-            let script = [(last.place, Action::Replace(bytes(&[1000])))].into();
+            let script = [(last.place, Tampering::Replace(bytes(&[1000])))].into();
             run_verified(cheater, &script, security, program, opened).ends[cheater.next().index()].clone()
         };
         assert!(lied_to(active::<NotCompared>).is_ok_and(|value| value != 9));

@@ -61,7 +61,7 @@ fn the_product_has_no_place_for_the_opposite_error() {
             for word in 0..sent.bytes.len() / 8 {
                 let mut words = words(&sent.bytes);
                 words[word] = words[word].wrapping_sub(1);
-                let script = [(sent.place, Action::Replace(bytes(&words)))].into();
+                let script = [(sent.place, Tampering::Replace(bytes(&words)))].into();
                 let run = run_verified(cheater, &script, active::<JudgedAlone>, program, nothing);
                 let judge = &run.ends[cheater.prev().index()];
                 assert!(matches!(judge, Err(Error::Cheating { .. })), "{cheater}, {:?}, word {word}", sent.place);

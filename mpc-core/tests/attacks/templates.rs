@@ -26,7 +26,7 @@ fn enrol<T: Send>(
 /// Whom a strict session takes Eve for: 0 for who is enrolled, 1 for nobody.
 fn who_is_eve(enrolled: [ArithmeticShare; 3]) -> u64 {
     let eve = testing::tensor(&[1, 2], vec![ONE.wrapping_neg(), 0]);
-    let graph = identity(2);
+    let graph = identity(2, 1);
     let eve = deal_ranged(&eve, graph.input_range());
     let find = |party: &mut Party| {
         let mine = party.role().index();

@@ -3,14 +3,13 @@
 use mpc_core::error::Result;
 use mpc_core::link::reshare::reshare;
 use mpc_core::link::round;
-use mpc_core::protocol::open;
 use mpc_core::ring::{Arithmetic, Word};
 use mpc_core::sharing::ArithmeticShare;
 use mpc_core::testing::small::Small;
 use mpc_core::{Party, Role};
 
 use crate::protocols::{Input, Protocol, on_ring, product};
-use crate::session::{Output, Value};
+use crate::session::{Combination, Output};
 
 /// Products modulo 8 by a reshare that nobody claims anything about.
 pub(crate) fn unclaimed_product() -> Protocol {
@@ -37,7 +36,7 @@ pub(crate) fn bare_component() -> Protocol {
 pub(crate) fn mask_used_twice() -> Protocol {
     careless(|p, x| {
         let to = p.role().next();
-        let mask = open::random::<Arithmetic, Small<3>>(p, x.shape());
+        let mask = mpc_core::testing::protocols::random::<Arithmetic, Small<3>>(p, x.shape());
         [x, &x.scale(Small::from_u64(3))].into_iter().try_for_each(|x| tell(p, to, &x.add(&mask)))
     })
 }
@@ -54,5 +53,5 @@ fn careless(talk: impl Fn(&mut Party, &ArithmeticShare<Small<3>>) -> Result<()> 
         talk(p, &s[0])?;
         Ok(Output::numbers(&s[0]))
     };
-    on_ring("careless".into(), vec![Input::ring(3)], run, |x| Value::Modulo { bits: 3 }.of(x[0]))
+    on_ring("careless".into(), vec![Input::ring(3)], run, |x| Combination::Modulo { bits: 3 }.of(x[0]))
 }

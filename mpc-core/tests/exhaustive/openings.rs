@@ -6,10 +6,10 @@ use mpc_core::Error;
 use mpc_core::Role;
 use mpc_core::error::Step;
 use mpc_core::network::Network;
-use mpc_core::protocol::open::open_masked;
 use mpc_core::ring::{Arithmetic, Word};
 use mpc_core::security::{Active, Standard};
 use mpc_core::sharing::Share;
+use mpc_core::testing::protocols::open_masked;
 use mpc_core::testing::small::Small;
 use mpc_core::testing::{Hook, Message, Tap, mesh, party, run_parties};
 

@@ -134,7 +134,7 @@ impl Piece {
         match self {
             Piece::Product => mul(party, x, x).map(drop),
             Piece::Random => {
-                mpc_core::protocol::open::random::<Arithmetic, u64>(party, &[1]);
+                mpc_core::testing::protocols::random::<Arithmetic, u64>(party, &[1]);
                 Ok(())
             }
             Piece::Sequence(pieces) => pieces.iter().try_for_each(|piece| piece.run(party, x)),

@@ -7,14 +7,14 @@ use mpc_core::kernel::ConvGeometry;
 use mpc_core::protocol::bits::component_planes;
 use mpc_core::protocol::compare::{Width, msb};
 use mpc_core::protocol::winner::Levels;
-use mpc_core::protocol::{argmax, convert, open, pool, product, relu, round, truncate};
+use mpc_core::protocol::{argmax, convert, pool, product, relu, round, truncate};
 use mpc_core::ring::{Tensor, Word};
 use mpc_core::sharing::{ArithmeticShare, BitShare, Share};
 use mpc_core::testing::geometry;
 use mpc_core::testing::small::Small;
 use mpc_core::{Party, Role};
 
-use crate::session::{Columns, Output, Program, Value, tensor};
+use crate::session::{Columns, Combination, Output, Program, tensor};
 
 /// A protocol on a small ring.
 pub(crate) struct Protocol {
@@ -46,14 +46,14 @@ pub(crate) type Expected = dyn Fn(&[[u64; 3]]) -> u64 + Send + Sync;
 
 /// What an input may be.
 pub(crate) struct Input {
-    pub(crate) value: Value,
+    pub(crate) value: Combination,
     pub(crate) secrets: Vec<u64>,
 }
 
 impl Input {
     /// One bit.
     fn bit() -> Self {
-        Self { value: Value::Boolean, secrets: vec![0, 1] }
+        Self { value: Combination::Boolean, secrets: vec![0, 1] }
     }
 
     /// All of the ring.
@@ -68,22 +68,22 @@ impl Input {
     }
 
     fn range(bits: u32, least: i64, most: i64) -> Self {
-        Self { value: Value::Modulo { bits }, secrets: (least..=most).map(|x| x as u64 & mask(bits)).collect() }
+        Self { value: Combination::Modulo { bits }, secrets: (least..=most).map(|x| x as u64 & mask(bits)).collect() }
     }
 
     /// How many values a component has.
     pub(crate) fn components(&self) -> u64 {
         match self.value {
-            Value::Boolean => 2,
-            Value::Modulo { bits } => 1 << bits,
+            Combination::Boolean => 2,
+            Combination::Modulo { bits } => 1 << bits,
         }
     }
 
     /// The sharing of `secret` with these components 0 and 1.
     pub(crate) fn sharing(&self, secret: u64, [a, b]: [u64; 2]) -> [u64; 3] {
         match self.value {
-            Value::Boolean => [a, b, secret ^ a ^ b],
-            Value::Modulo { bits } => [a, b, secret.wrapping_sub(a).wrapping_sub(b) & mask(bits)],
+            Combination::Boolean => [a, b, secret ^ a ^ b],
+            Combination::Modulo { bits } => [a, b, secret.wrapping_sub(a).wrapping_sub(b) & mask(bits)],
         }
     }
 }
@@ -94,7 +94,7 @@ fn mask(bits: u32) -> u64 {
 
 /// The number that components modulo 2^bits stand for, signed.
 fn signed(bits: u32, components: [u64; 3]) -> i64 {
-    let value = Value::Modulo { bits }.of(components);
+    let value = Combination::Modulo { bits }.of(components);
     (value << (64 - bits)) as i64 >> (64 - bits)
 }
 
@@ -134,7 +134,7 @@ pub(crate) fn and() -> Protocol {
         let [x, y] = [plane(p, &s[0]), plane(p, &s[1])];
         Ok(Output::plane(&product::mul(p, &x, &y)?))
     };
-    let expected = |x: &[[u64; 3]]| Value::Boolean.of(x[0]) & Value::Boolean.of(x[1]);
+    let expected = |x: &[[u64; 3]]| Combination::Boolean.of(x[0]) & Combination::Boolean.of(x[1]);
     Protocol { ring: 1, ..on_ring("and".into(), vec![Input::bit(), Input::bit()], run, expected) }
 }
 
@@ -169,11 +169,11 @@ pub(crate) fn sign<const B: u32>(k: u32) -> Protocol {
 /// x / 2^m as a function of the components, which must be within 1.5 of the quotient.
 fn truncated(bits: u32, m: u32, x: [u64; 3]) -> u64 {
     if m == 0 {
-        return Value::Modulo { bits }.of(x);
+        return Combination::Modulo { bits }.of(x);
     }
     // What is divided is not negative, and its components add up to it and some times 2^bits.
     let shifted = [(x[0] + (1 << (bits - 2)) + (1 << (m - 1)) - 1) & mask(bits), x[1], x[2]];
-    let number = Value::Modulo { bits }.of(shifted);
+    let number = Combination::Modulo { bits }.of(shifted);
     let wraps = (shifted.iter().sum::<u64>() - number) >> bits;
     let parts: u64 = shifted.iter().map(|part| part >> m).sum();
     let quotient = parts.wrapping_sub(wraps << (bits - m)).wrapping_sub(1 << (bits - 2 - m)).wrapping_add(1);
@@ -208,7 +208,7 @@ pub(crate) fn bit_to_number<const B: u32>() -> Protocol {
         let number = convert::to_arithmetic::<Small<B>>(p, &bit, s[0].len())?;
         Ok(Output::numbers(&number))
     };
-    on_ring("bit to number".into(), vec![Input::bit()], run, |x| Value::Boolean.of(x[0]))
+    on_ring("bit to number".into(), vec![Input::bit()], run, |x| Combination::Boolean.of(x[0]))
 }
 
 pub(crate) fn injection<const B: u32>() -> Protocol {
@@ -217,17 +217,17 @@ pub(crate) fn injection<const B: u32>() -> Protocol {
         Ok(Output::numbers(&convert::inject(p, &bit, &s[1])?))
     };
     on_ring("injection".into(), vec![Input::bit(), Input::ring(B)], run, |x| {
-        Value::Boolean.of(x[0]) * Value::Modulo { bits: B }.of(x[1])
+        Combination::Boolean.of(x[0]) * Combination::Modulo { bits: B }.of(x[1])
     })
 }
 
 pub(crate) fn selection<const B: u32>() -> Protocol {
     let run = |p: &mut Party, s: &[ArithmeticShare<Small<B>>]| {
         let bit = plane(p, &s[0]);
-        Ok(Output::numbers(&convert::select(p, &bit, &s[1], &s[2])?))
+        Ok(Output::numbers(&mpc_core::testing::protocols::select(p, &bit, &s[1], &s[2])?))
     };
     on_ring("selection".into(), vec![Input::bit(), Input::ring(B), Input::ring(B)], run, |x| {
-        Value::Modulo { bits: B }.of(if Value::Boolean.of(x[0]) == 1 { x[1] } else { x[2] })
+        Combination::Modulo { bits: B }.of(if Combination::Boolean.of(x[0]) == 1 { x[1] } else { x[2] })
     })
 }
 
@@ -316,10 +316,10 @@ pub(crate) fn argmax<const B: u32>(k: u32, levels: &Levels) -> Protocol {
 /// x, by way of x + r.
 pub(crate) fn masked_opening<const B: u32>() -> Protocol {
     let run = |p: &mut Party, s: &[ArithmeticShare<Small<B>>]| {
-        let (opened, mask) = open::open_masked(p, &s[0])?;
+        let (opened, mask) = mpc_core::testing::protocols::open_masked(p, &s[0])?;
         Ok(Output::numbers(&Share::public(p.role(), &opened).sub(&mask)))
     };
-    on_ring("masked opening".into(), vec![Input::ring(B)], run, |x| Value::Modulo { bits: B }.of(x[0]))
+    on_ring("masked opening".into(), vec![Input::ring(B)], run, |x| Combination::Modulo { bits: B }.of(x[0]))
 }
 
 /// Inner products of two and two, modulo 2^64: as a convolution with a group for each case, so that both operands vary.

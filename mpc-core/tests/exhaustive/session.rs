@@ -26,23 +26,23 @@ pub(crate) type Columns<const N: usize> = [Vec<u64>; N];
 /// What a protocol returns to a party: two components of a value for each case.
 pub(crate) struct Output {
     pub(crate) components: Columns<2>,
-    pub(crate) value: Value,
+    pub(crate) value: Combination,
 }
 
 /// How components make up a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Value {
+pub(crate) enum Combination {
     /// Their exclusive or.
     Boolean,
     /// Their sum modulo 2^bits.
     Modulo { bits: u32 },
 }
 
-impl Value {
+impl Combination {
     pub(crate) fn of(self, [a, b, c]: [u64; 3]) -> u64 {
         match self {
-            Value::Boolean => a ^ b ^ c,
-            Value::Modulo { bits } => a.wrapping_add(b).wrapping_add(c) & (u64::MAX >> (64 - bits)),
+            Combination::Boolean => a ^ b ^ c,
+            Combination::Modulo { bits } => a.wrapping_add(b).wrapping_add(c) & (u64::MAX >> (64 - bits)),
         }
     }
 }
@@ -50,21 +50,21 @@ impl Value {
 impl Output {
     /// A number for each case.
     pub(crate) fn numbers<W: Word>(share: &Share<mpc_core::ring::Arithmetic, W>) -> Self {
-        Self::words(share, Value::Modulo { bits: W::BITS })
+        Self::words(share, Combination::Modulo { bits: W::BITS })
     }
 
     /// A word of bits for each case.
     pub(crate) fn bits(share: &Share<Boolean, u64>) -> Self {
-        Self::words(share, Value::Boolean)
+        Self::words(share, Combination::Boolean)
     }
 
     /// A bit for each case, in one plane.
     pub(crate) fn plane(share: &Share<Boolean, u64>) -> Self {
         let bits = |t: &Tensor<u64>| t.iter().flat_map(|word| (0..64).map(move |j| word >> j & 1)).collect();
-        Self { components: [bits(share.own()), bits(share.next())], value: Value::Boolean }
+        Self { components: [bits(share.own()), bits(share.next())], value: Combination::Boolean }
     }
 
-    fn words<D: Domain, W: Word>(share: &Share<D, W>, value: Value) -> Self {
+    fn words<D: Domain, W: Word>(share: &Share<D, W>, value: Combination) -> Self {
         let words = |t: &Tensor<W>| t.iter().map(|word| word.to_u64()).collect();
         Self { components: [words(share.own()), words(share.next())], value }
     }

@@ -10,7 +10,7 @@ use crate::config::Limits;
 
 /// Places and memory, each handed out in order.
 pub(super) struct Capacity {
-    /// Only P0's count.
+    /// Only P0 limits the places.
     places: Arc<Semaphore>,
     memory: Arc<Semaphore>,
     /// All the memory, in MiB.
@@ -36,13 +36,13 @@ impl Capacity {
         self.places.clone().acquire_owned().await.ok()
     }
 
-    /// So many MiB, as soon as they are free.
+    /// `mib` MiB, as soon as they are free.
     pub(super) async fn memory(&self, mib: u32) -> Option<OwnedSemaphorePermit> {
-        // It is never closed.
+        // This semaphore is never closed.
         self.memory.clone().acquire_many_owned(mib).await.ok()
     }
 
-    /// So many MiB, if they are free within `wait`.
+    /// `mib` MiB, if they become free within `wait`.
     pub(super) async fn memory_within(&self, mib: u32, wait: Duration) -> Option<OwnedSemaphorePermit> {
         timeout(wait, self.memory(mib)).await.ok().flatten()
     }

@@ -34,15 +34,15 @@ impl Admission {
         }
         let nonce = fresh()?;
         say(Role::P0, &mut send, &Verdict::Accept { nonce }).await?;
-        // As long as the client waits: the request is in P0's queue.
+        // No time limit but the client's: the request is in P0's queue.
         match stream::receive(&mut recv, MAX_CONTROL).await.map_err(|e| lost(Role::P0, &e))? {
             Decision::Abort(refusal) => Err(refusal),
             Decision::Commit { nonces, .. } if nonces[self.cell.role().index()] != nonce => {
-                let reason = "P0 committed a session with another random number than ours";
+                let reason = "P0 committed a session with a random number that this party did not send";
                 Err(Code::Disagreement.because(reason))
             }
             Decision::Commit { nonces, .. } if nonce_commitment(&propose.digest, &nonces[0]) != commitment => {
-                let reason = "P0 shows another random number than the one it had committed to";
+                let reason = "P0 reveals a random number other than the one it had committed to";
                 Err(Code::Disagreement.because(reason))
             }
             Decision::Commit { nonces, conditions } => {
@@ -56,7 +56,7 @@ impl Admission {
         }
     }
 
-    /// Memory for a session that P0 has committed; where there is none, the peers are told.
+    /// Reserves memory for a session that P0 has committed; without any, tells the peers.
     async fn reserve(&self, session: Id, mib: u32) -> Result<OwnedSemaphorePermit, Refusal> {
         if let Some(memory) = self.capacity.memory_within(mib, self.cell.wait() / 2).await {
             return Ok(memory);

@@ -20,7 +20,7 @@ pub(crate) type Ticket = (Id, Id);
 /// P0's proposal on its stream.
 pub(super) struct Proposal {
     pub(super) propose: Propose,
-    /// To its random number.
+    /// P0's commitment to its random number.
     pub(super) commitment: Id,
     pub(super) send: SendStream,
     pub(super) recv: RecvStream,
@@ -28,12 +28,12 @@ pub(super) struct Proposal {
 
 impl Proposal {
     pub(super) async fn refuse(mut self, refusal: Refusal) {
-        // Where P0 is gone too, nobody is left to tell.
+        // If P0 is gone too, nobody remains to be told.
         drop(say(Role::P0, &mut self.send, &Verdict::Refuse(refusal)).await);
     }
 }
 
-/// Whatever came first.
+/// The half of a match that came first.
 enum Waiting {
     Request(oneshot::Sender<Proposal>),
     Proposal(Proposal),
@@ -53,7 +53,7 @@ impl Matching {
         Self { wait, waiting: Mutex::default() }
     }
 
-    /// P0's proposal of a request that has come.
+    /// P0's proposal of a request that has arrived.
     ///
     /// # Errors
     /// The proposal does not come, or the request is here already.
@@ -78,13 +78,13 @@ impl Matching {
         match timeout(self.wait, arrives).await {
             Ok(Ok(proposal)) => Ok(proposal),
             _ => {
-                let reason = format!("P0 did not propose this request within {:?}; did it get it?", self.wait);
+                let reason = format!("P0 did not propose this request within {:?}; did P0 receive it?", self.wait);
                 Err(Code::Unavailable.because(reason))
             }
         }
     }
 
-    /// Brings a proposal to the client's request. Whether it has to wait for that.
+    /// Brings a proposal to the client's request. Returns whether the proposal has to wait.
     ///
     /// # Errors
     /// The proposal, and why its request was refused.

@@ -17,7 +17,7 @@ use crate::telemetry::metrics::Limit;
 impl Admission {
     /// Proposes the request to both followers, waits for a place and for memory, and commits it.
     pub(super) async fn order(&self, propose: Propose, mib: Option<u32>) -> Result<Admitted, Refusal> {
-        // What is measured while the request waits is for later ones.
+        // A measurement made while the request waits serves later ones.
         let conditions = self.lines.conditions();
         let nonce = fresh()?;
         let commitment = nonce_commitment(&propose.digest, &nonce);
@@ -44,7 +44,7 @@ impl Admission {
         }
         let nonces = [nonce, p1.nonce, p2.nonce];
         let commit = Decision::Commit { nonces, conditions };
-        // Where one is lost, the other one hears of the session all the same, and then from the lines that the first is
+        // If one peer is lost, the other still learns of the session, and then from its connections that the peer is
         // gone.
         let (told, too) = tokio::join!(p1.decide(&commit), p2.decide(&commit));
         told.and(too)?;
@@ -56,7 +56,7 @@ impl Admission {
         let request = PeerRequest::Propose { propose: propose.clone(), commitment };
         let asked = self.cell.ask(peer, request).await;
         let (send, mut recv) = asked.map_err(|reason| Code::Unavailable.because(reason))?;
-        // The peer itself waits for the client that long.
+        // The peer itself may wait for the client this long.
         match hear(peer, &mut recv, 2 * self.cell.wait()).await? {
             Verdict::Accept { nonce } => Ok(Accepted { peer, nonce, send }),
             Verdict::Refuse(Refusal { code, reason }) => Err(code.because(format!("{peer}: {reason}"))),
@@ -77,7 +77,7 @@ impl Accepted {
     }
 
     async fn call_off(&mut self, refusal: &Refusal) {
-        // Where it is gone meanwhile, it has called off the request itself.
+        // A peer that has left has itself cancelled the request.
         drop(self.decide(&Decision::Abort(refusal.clone())).await);
     }
 }

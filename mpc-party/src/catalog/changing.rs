@@ -1,4 +1,4 @@
-//! The next list: how it follows from a change, and where it is prepared until P0 says whether the change was made.
+//! The next list: how it follows from a change, and its preparation until P0 says whether the change is made.
 
 use mpc_core::model::Manifest;
 use mpc_core::session::Id;
@@ -11,10 +11,10 @@ use crate::gallery::{counted, with_person, without_person};
 use crate::model::not_in_service;
 use crate::store::Result;
 
-/// A list that this party will take over when P0 says that the change is made.
+/// A list that this party will adopt when P0 says that the change is made.
 pub(super) struct Prepared {
     pub(super) list: List,
-    /// Tells whoever waits for the change; nobody does after a restart.
+    /// Tells the waiting request about the change; after a restart, none waits.
     pub(super) made: Option<oneshot::Sender<()>>,
 }
 
@@ -24,8 +24,8 @@ impl Catalog {
         self.changing.lock().await
     }
 
-    /// The list after an action of this tenant, which is the one in service where nothing is left to do. It follows
-    /// from that list and the action alone, so that all three parties come to the same.
+    /// The list after a change by this tenant; the one in service if nothing is left to do. It depends on that list and
+    /// the change alone, so all three parties compute the same.
     ///
     /// # Errors
     /// The action is not possible here: no such publication or model, or no room.
@@ -71,9 +71,9 @@ impl Catalog {
         }
     }
 
-    /// Will take over `next` when P0 says so, whatever happens to this process; the receiver hears of it, or that
-    /// another list has come. The caller holds [`Catalog::change`], has checked the change, and has heard of both
-    /// others that they mean the same.
+    /// Commits to adopting `next` when P0 says so, even after a restart. The receiver is told when that happens, or
+    /// that another list has come. The caller holds [`Catalog::change`], has checked the change, and knows that both
+    /// others mean the same.
     ///
     /// # Errors
     /// The store cannot be written; nothing is prepared.
@@ -84,10 +84,10 @@ impl Catalog {
         Ok(is_made)
     }
 
-    /// Will not take over what was prepared, whatever P0 says.
+    /// Withdraws what was prepared, whatever P0 says later.
     ///
     /// # Errors
-    /// The store cannot be written; it stays prepared.
+    /// The store cannot be written; the list stays prepared.
     pub(crate) fn forget_prepared(&self) -> Result<()> {
         if self.lock().prepared.is_some() {
             self.store.set_prepared(None)?;
@@ -121,6 +121,7 @@ fn may_forget(list: &List, tenant: &str, model: &str, forget_gallery: bool) -> R
         return Ok(());
     }
     Err(Code::WouldForget.because(format!(
-        "{enrolled} person{s} enrolled with the model {model:?} would be forgotten: their templates belong to the publication in service"
+        "{enrolled} person{s} enrolled with the model {model:?} would be deleted: their templates belong to the publication in \
+         service"
     )))
 }

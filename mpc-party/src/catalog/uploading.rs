@@ -38,10 +38,10 @@ impl Uploading {
         Ok(())
     }
 
-    /// Completes the upload of a whole share. A model in service that it repairs is served again.
+    /// Completes the upload of a whole share. If it repairs a model in service, that model is served again.
     ///
     /// # Errors
-    /// The share is not the one that was announced.
+    /// The share is not the announced one.
     pub(crate) async fn complete(self) -> Result<()> {
         let id = self.id;
         self.catalog.stored(move |store| store.complete(&id)).await?;

@@ -10,13 +10,14 @@ use serde::Deserialize;
 #[derive(Debug, Clone, PartialEq, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct Client {
-    /// For people and logs.
+    /// The client's name, for people and logs.
     #[garde(length(min = 1, max = 100))]
     pub name: String,
     /// `sha256:` and 64 hexadecimal digits each, as `mpc-client init` prints them; several while a key is replaced.
     #[garde(length(min = 1, max = 16))]
     pub fingerprints: Vec<Fingerprint>,
-    /// Clients of one tenant share its models and do not see those of others. All three parties must say the same.
+    /// Clients of one tenant share its models and do not see those of others. All three parties must configure the same
+    /// tenant.
     #[serde(default = "Client::default_tenant")]
     #[garde(length(min = 1, max = 100))]
     pub tenant: String,
@@ -47,7 +48,7 @@ impl Client {
         vec![Right::Classify]
     }
 
-    /// The client's limits: those of its own entry, and `otherwise` for the rest.
+    /// The client's limits: those of its own entry, else those of `otherwise`.
     pub(crate) fn limits(&self, otherwise: &ClientLimits) -> ClientLimits {
         ClientLimits {
             requests_per_minute: self.requests_per_minute.unwrap_or(otherwise.requests_per_minute),
@@ -83,7 +84,7 @@ impl fmt::Display for Right {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Validate)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClientLimits {
-    /// Requests of any kind, as many at once after a silent minute.
+    /// Requests of any kind, all of which may come at once after a silent minute.
     #[garde(range(min = 1))]
     pub requests_per_minute: u32,
     /// Questions that wait or run at the same time.
@@ -101,7 +102,7 @@ impl Default for ClientLimits {
 }
 
 impl ClientLimits {
-    /// Most words in a component of an input share.
+    /// Maximum number of words in a component of an input share.
     pub(crate) fn input_words(&self) -> usize {
         self.input_mib << 17
     }

@@ -13,20 +13,19 @@ use crate::machine;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Validate)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Sessions that run at the same time; P0's number counts, further requests wait in order.
+    /// Maximum number of running sessions; only P0's setting counts, and further requests wait in order.
     #[garde(range(min = 1, max = 256))]
     pub sessions: usize,
-    /// Requests that wait; further ones are refused.
+    /// Maximum number of waiting requests; further ones are refused.
     #[garde(range(min = 1, max = 4_096))]
     pub waiting: usize,
-    /// A session ends after so many seconds.
+    /// Time limit of a session, in seconds.
     #[garde(range(min = 1, max = 86_400))]
     session_timeout_s: u64,
-    /// Nobody waits longer than so many seconds for a peer's or a client's next message.
+    /// Longest wait for a peer's or a client's next message, in seconds.
     #[garde(range(min = 1, max = 3_600))]
     wait_s: u64,
-    /// A party that is told to stop waits so many seconds for the requests that it has taken on; `session_timeout_s` by
-    /// default.
+    /// Seconds that a stopping party waits for the requests it has taken on; `session_timeout_s` by default.
     #[garde(inner(range(max = 86_400)))]
     drain_s: Option<u64>,
     /// Windows (samples) in one request.
@@ -42,7 +41,7 @@ pub struct Limits {
     /// Weight share of one model, in MiB per component.
     #[garde(range(min = 1, max = 4_096))]
     model_mib: usize,
-    /// Models in service, all tenants together; as many may be uploaded and wait.
+    /// Models in service, all tenants together; as many more may be uploaded and wait.
     #[garde(range(min = 1, max = 32))]
     pub models: usize,
     /// Persons enrolled with one model.
@@ -73,7 +72,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// A session ends after this time.
+    /// Time limit of a session.
     pub fn session_timeout(&self) -> Duration {
         Duration::from_secs(self.session_timeout_s)
     }
@@ -88,7 +87,7 @@ impl Limits {
         self.drain_s.map_or_else(|| self.session_timeout(), Duration::from_secs)
     }
 
-    /// Most words in a component of a model's weight share.
+    /// Maximum number of words in a component of a model's weight share.
     pub fn model_words(&self) -> usize {
         self.model_mib << 17
     }

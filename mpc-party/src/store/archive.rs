@@ -1,5 +1,5 @@
-//! Backup, restore and verification of a store. A backup is a database of its own with the same sealed records: it
-//! needs the same key, and is as secret as the store.
+//! Backup, restore and verification of a store. A backup is a separate database with the same sealed records: it needs
+//! the same key, and is as secret as the store.
 
 use std::path::{Path, PathBuf};
 
@@ -16,14 +16,14 @@ use super::{DATABASE_FILE, Store, StoreKey};
 pub struct Verification {
     /// The revision of the list of what is in service; the other two parties' stores should have the same.
     pub revision: u64,
-    /// One line for each model in service and each upload that is not.
+    /// One line for each model in service and each other upload.
     pub lines: Vec<String>,
-    /// One line for each thing that is wrong, with what to do.
+    /// One line for each problem, with what to do.
     pub problems: Vec<String>,
 }
 
 impl Verification {
-    /// The lines, if nothing is wrong.
+    /// The lines, if there is no problem.
     ///
     /// # Errors
     /// The problems, in one line.
@@ -36,10 +36,10 @@ impl Verification {
 }
 
 impl Store {
-    /// Writes all records, as they are at one instant, to a new file. The store stays in use.
+    /// Writes a snapshot of all records to a new file. The store stays in use.
     ///
     /// # Errors
-    /// The file exists, or cannot be written; then nothing is left of it.
+    /// The file exists, or cannot be written; then no part of it remains.
     pub fn backup(&self, to: &Path) -> Result<()> {
         if to.exists() {
             return Err(StoreError::Refused(format!("{} exists already; choose another name", to.display())));
@@ -48,7 +48,7 @@ impl Store {
         let what = format!("cannot write the backup {}", to.display());
         let written = self.backend.copy(&part).map_err(StoreError::file(&*what));
         let written = written.and_then(|()| std::fs::rename(&part, to).map_err(StoreError::file(what)));
-        // Where it was renamed there is nothing left to remove.
+        // After the rename there is nothing to remove.
         drop(std::fs::remove_file(&part));
         written
     }
@@ -96,8 +96,8 @@ impl Store {
     }
 }
 
-/// Puts a backup in the place of the store in `dir`, which no process may have open. The store that was there is kept
-/// beside it. Where that is, if there was one.
+/// Replaces the store in `dir`, which no process may have open, by a backup. Keeps the previous store beside it;
+/// returns its path, if there was one.
 ///
 /// # Errors
 /// The backup is damaged or sealed with another key; then nothing is changed.
@@ -108,7 +108,7 @@ pub fn restore(from: &Path, dir: &Path, key: &StoreKey) -> Result<Option<PathBuf
     let (path, part) = (dir.join(DATABASE_FILE), dir.join("restored.part"));
     std::fs::create_dir_all(dir).map_err(StoreError::file(format!("cannot make the folder {}", dir.display())))?;
     if path.exists() {
-        // Fails where a process has it open.
+        // This fails if a process has the store open.
         drop(Embedded::open(&path)?);
     }
     let what = format!("cannot copy {} to {}", from.display(), part.display());
@@ -146,7 +146,7 @@ fn beside(path: &Path, extension: &str) -> PathBuf {
     name.into()
 }
 
-/// A name beside `path` that nothing has.
+/// An unused name beside `path`.
 fn free_name(path: &Path) -> PathBuf {
     let names = (1u32..).map(|n| beside(path, &format!("before-restore-{n}")));
     names.into_iter().find(|name| !name.exists()).expect("there are more numbers than files")

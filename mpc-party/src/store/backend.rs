@@ -10,11 +10,11 @@ use super::error::Result;
 /// The name of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Record {
-    /// A constant that tells whether the key is the right one.
+    /// A constant that shows whether the key is the right one.
     Check,
     /// The list of what is in service.
     Catalog,
-    /// The list that may follow it.
+    /// The list prepared to follow it.
     Prepared,
     /// The description of a publication.
     Header(Id),
@@ -39,24 +39,24 @@ pub struct Batch {
 
 /// Keeps named records.
 pub trait ShareStore: Send + Sync {
-    /// All records as they are at this instant. Whoever holds a snapshot drops it before writing.
+    /// All records at this instant. A holder drops its snapshot before writing.
     fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>>;
 
-    /// Applies a batch, all of it, durable before this returns, or nothing. Whether the batch was applied: it is not
-    /// where [`Batch::only_if`] does not hold.
+    /// Applies the whole batch, durable before this returns, or nothing. Returns whether it did: not if
+    /// [`Batch::only_if`] does not hold.
     fn write(&self, batch: &Batch) -> Result<bool>;
 
-    /// Writes all records but [`Record::Prepared`], as they are at one instant, to a new file that another store of
-    /// this kind can be opened from.
+    /// Writes a snapshot of all records but [`Record::Prepared`] to a new file, from which another store of this kind
+    /// can be opened.
     fn copy(&self, to: &Path) -> Result<()>;
 
-    /// MiB that are left for more records, where that can be known.
+    /// MiB left for more records, if known.
     fn free_mib(&self) -> Option<u64>;
 }
 
 /// The records of one instant.
 pub trait Snapshot {
-    /// A record, if there is one of that name.
+    /// The record of that name, if there is one.
     fn get(&self, record: Record) -> Result<Option<Vec<u8>>>;
 
     /// The publications that have a header, in order.

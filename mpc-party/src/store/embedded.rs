@@ -30,18 +30,18 @@ pub(super) struct Embedded {
     path: PathBuf,
     /// Opens the database once more.
     opener: Opener,
-    /// Absent where it could not be opened again after an error of the disk.
+    /// `None` where it could not be reopened after a disk error.
     database: RwLock<Option<Database>>,
 }
 
 impl Embedded {
-    /// Makes a database.
+    /// Creates a database.
     pub(super) fn create(path: &Path) -> Result<Self> {
         let file = path.to_owned();
         Self::open_with(path, Box::new(move || Database::create(&file)))
     }
 
-    /// Opens a database that is there.
+    /// Opens an existing database.
     ///
     /// # Errors
     /// [`StoreError::InUse`].
@@ -71,12 +71,12 @@ impl Embedded {
     fn with<'s, T>(&'s self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<(T, Open<'s>)> {
         // Recursive: a thread that holds a snapshot may take another one while `reopen` waits.
         let open = self.database.read_recursive();
-        let gone = || self.failed("it could not be opened again after an error of the disk");
+        let gone = || self.failed("it could not be reopened after a disk error");
         let result = work(open.as_ref().ok_or_else(gone)?).map_err(|error| self.failed(error))?;
         Ok((result, open))
     }
 
-    /// One transaction: all of it, durable, or nothing where `change` says so.
+    /// Runs one transaction: all of it, durable, or nothing if `change` returns false.
     fn transact(&self, change: impl FnOnce(&WriteTransaction) -> Result<bool, redb::Error>) -> Result<bool> {
         let written = self.with(|database| {
             let transaction = database.begin_write()?;
@@ -97,8 +97,7 @@ impl Embedded {
         }
     }
 
-    /// After an error of the disk the database takes no more writes until it is opened anew: a full disk may have room
-    /// again.
+    /// After a disk error the database takes no more writes until it is reopened; a full disk may have room again.
     fn reopen(&self) {
         let mut database = self.database.write();
         *database = None;
@@ -113,7 +112,7 @@ impl Embedded {
     }
 }
 
-/// The tables within a transaction that writes.
+/// The tables of a write transaction.
 struct Tables<'t> {
     check: Table<'t, (), &'static [u8]>,
     catalog: Table<'t, (), &'static [u8]>,

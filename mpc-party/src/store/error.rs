@@ -16,16 +16,16 @@ pub enum StoreError {
     /// The store was made with another key.
     #[error("cannot open the share store {}: the store key is not the one that it was made with", .0.display())]
     WrongKey(PathBuf),
-    /// A record was changed by somebody without the key.
+    /// Somebody without the key has changed a record.
     #[error("{0} does not match its seal: another key, or the file was changed")]
     Damaged(String),
-    /// A record is not there.
+    /// A record is missing.
     #[error("{0}")]
     Missing(String),
-    /// The list of what is in service is not the one that was to be replaced.
+    /// The list in service is not the one to be replaced.
     #[error("what is in service changed meanwhile: it is at change {found}, not {expected}")]
     Conflict {
-        /// The revision that was to be replaced.
+        /// The revision to be replaced.
         expected: u64,
         /// The revision in the store.
         found: u64,
@@ -35,7 +35,7 @@ pub enum StoreError {
     Database {
         /// The database.
         path: PathBuf,
-        /// The answer of the database.
+        /// The message of the database.
         reason: String,
     },
     /// A file cannot be read or written.
@@ -43,7 +43,7 @@ pub enum StoreError {
     File {
         /// The operation, with the file.
         what: String,
-        /// The answer of the operating system.
+        /// The message of the operating system.
         reason: String,
     },
     /// The operation is not possible; the text says why.
@@ -55,7 +55,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Makes a [`StoreError::File`] of what the operating system said.
+    /// Makes a [`StoreError::File`] from a message of the operating system.
     pub(crate) fn file<E: fmt::Display>(what: impl Into<String>) -> impl FnOnce(E) -> Self {
         let what = what.into();
         move |error| Self::File { what, reason: error.to_string() }

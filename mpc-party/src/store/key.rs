@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::Write;
 use std::path::Path;
 
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -31,13 +32,13 @@ impl StoreKey {
     /// Writes the key to a new file that only its owner can read.
     ///
     /// # Errors
-    /// [`StoreError::File`], also where the file is there already.
+    /// [`StoreError::File`], also where the file exists.
     pub fn save(&self, path: &Path) -> Result<()> {
         let mut options = std::fs::OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let hex: Zeroizing<String> = Zeroizing::new(self.0.iter().map(|byte| format!("{byte:02x}")).collect());
+        let hex: Zeroizing<String> = Zeroizing::new(HEXLOWER.encode(&*self.0));
         let written = options.open(path).and_then(|mut file| {
             file.write_all(hex.as_bytes())?;
             file.sync_all()
@@ -45,14 +46,14 @@ impl StoreKey {
         written.map_err(StoreError::file(format!("cannot write the store key {}", path.display())))
     }
 
-    /// The key that the service manager hands over in its folder of `credentials` (systemd:
-    /// `LoadCredential=store.key:...`), or else the one in the identity's folder.
+    /// The key in the service manager's folder of `credentials` (systemd: `LoadCredential=store.key:...`), else the one
+    /// in the identity's folder.
     ///
     /// # Errors
     /// As [`StoreKey::load`].
     pub fn find(credentials: Option<&Path>, identity: &Path) -> Result<Self> {
         match credentials.map(|folder| folder.join(KEY_FILE)) {
-            // The manager guards its folder; the mode of the file may be wider.
+            // The manager guards its folder, so the file's mode may be wider.
             Some(path) if path.exists() => Self::read(&path),
             _ => Self::load(&identity.join(KEY_FILE)),
         }
@@ -90,12 +91,8 @@ impl TryFrom<String> for StoreKey {
         let text = Zeroizing::new(text);
         let digits = text.trim().as_bytes();
         let mut key = Zeroizing::new([0; 32]);
-        if digits.len() != 64 {
+        if digits.len() != 64 || HEXLOWER_PERMISSIVE.decode_mut(digits, &mut *key).is_err() {
             return Err("a store key is 64 hexadecimal digits");
-        }
-        for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
-            let digit = |digit: u8| char::from(digit).to_digit(16).ok_or("a store key is 64 hexadecimal digits");
-            *byte = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
         }
         Ok(Self(key))
     }

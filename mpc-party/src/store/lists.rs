@@ -1,4 +1,4 @@
-//! The list of what is in service, and the one that may follow it.
+//! The list of what is in service, and the one prepared to follow it.
 
 use mpc_core::session::Id;
 use mpc_core::wire::codec;
@@ -18,7 +18,7 @@ impl Store {
         self.list(sealed.as_deref())
     }
 
-    /// Replaces what is in service, whatever it was, and forgets publications and templates, in one step.
+    /// Replaces any list in service, and deletes publications and templates, in one step.
     ///
     /// # Errors
     /// The store cannot be written.
@@ -26,7 +26,7 @@ impl Store {
         self.replace_catalog(self.catalog()?.revision, list, forget, templates)
     }
 
-    /// Replaces the list of revision `expected`, and forgets publications and templates, in one step.
+    /// Replaces the list of revision `expected`, and deletes publications and templates, in one step.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] where another list is in service.
@@ -45,15 +45,14 @@ impl Store {
         }
         let mut batch = Batch { only_if: Some((Record::Catalog, sealed)), ..forget(forgotten) };
         batch.remove.extend(templates.iter().map(|key| Record::Template(*key)));
-        // Every sealing has a nonce of its own, so that equal bytes are the very record that was read.
+        // Every sealing has a fresh nonce, so equal bytes are the very record that was read.
         if self.swap(Record::Catalog, &codec::encode(list)?, batch)? {
             return Ok(());
         }
         Err(conflict(self.catalog()?.revision))
     }
 
-    /// The list that may follow the one in service, as it was [set](Store::set_prepared) last. A backup does not have
-    /// it.
+    /// The prepared list, as [set](Store::set_prepared) last. A backup does not contain it.
     ///
     /// # Errors
     /// [`StoreError::Damaged`].
@@ -62,7 +61,7 @@ impl Store {
         Ok(Some(codec::decode(&self.seal.unseal(Record::Prepared, &sealed)?)?))
     }
 
-    /// Replaces the list that may follow the one in service.
+    /// Replaces the prepared list.
     ///
     /// # Errors
     /// The store cannot be written.

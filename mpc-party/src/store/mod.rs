@@ -1,9 +1,9 @@
 //! The share store: a party's shares of models and of enrolled templates, and the list of what is in service. Every
 //! value is sealed; a [`ShareStore`] keeps the sealed records.
 //!
-//! A publication is *begun*, grows chunk by chunk and is *complete* when its share is whole. Which complete ones are in
-//! service is one record, the [`Catalog`](List), so that every change of it happens at one instant or not at all. Each
-//! write is durable before it returns, and a process that is killed at any instant finds the state before or after it.
+//! A publication is *begun*, grows chunk by chunk and is *complete* when its share is whole. One record, the
+//! [`Catalog`](List), says which complete ones are in service, so that a change happens at one instant or not at all.
+//! Each write is durable before it returns, and a process killed at any instant finds the state before or after it.
 
 mod archive;
 mod backend;
@@ -33,10 +33,10 @@ pub use self::templates::{Template, TemplateKey};
 /// File name of the database.
 pub const DATABASE_FILE: &str = "shares.redb";
 
-/// Bytes of a share that are stored at a time.
+/// Bytes of a share stored at a time.
 pub const CHUNK: usize = 1 << 20;
 
-/// MiB that must be left on the disk besides a share.
+/// MiB that must remain free on the disk after a share.
 const SPARE_MIB: u64 = 16;
 
 /// The description of a publication.
@@ -78,7 +78,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the database in `dir`, or makes one.
+    /// Opens the database in `dir`, or creates one.
     ///
     /// # Errors
     /// [`StoreError::File`] where the folder cannot be used, [`StoreError::InUse`], [`StoreError::WrongKey`].
@@ -103,10 +103,10 @@ impl Store {
         }
     }
 
-    /// Seals the records of a backend, which messages call `path`, with a key.
+    /// A store that seals the records of a backend with a key. Messages call it `path`.
     ///
     /// # Errors
-    /// [`StoreError::WrongKey`] where its records are sealed with another one.
+    /// [`StoreError::WrongKey`] where the records are sealed with another key.
     pub fn with(backend: Box<dyn ShareStore>, path: &Path, key: &StoreKey) -> Result<Self> {
         let store = Self { path: path.to_owned(), backend, seal: Seal::new(key) };
         let known = store.backend.snapshot()?.get(Record::Check)?;
@@ -120,8 +120,8 @@ impl Store {
         Ok(store)
     }
 
-    /// Begins an upload, or goes on with one of the same share. How many bytes are there already, whole chunks of it. A
-    /// share that should be whole and cannot be read is damaged: it begins anew.
+    /// Begins an upload, or resumes one of the same share. Returns how many bytes, in whole chunks, are stored already.
+    /// A share that should be whole but cannot be read is damaged: its upload starts over.
     ///
     /// # Errors
     /// The store cannot be written.
@@ -134,7 +134,7 @@ impl Store {
         Ok(0)
     }
 
-    /// How many bytes of the very share that `header` announces are there, if it may go on.
+    /// The stored bytes of the very share that `header` announces, if its upload may resume.
     fn stored(&self, id: &Id, header: &Header) -> Result<Option<u64>> {
         let snapshot = self.backend.snapshot()?;
         let sealed = snapshot.get(Record::Header(*id))?;
@@ -144,7 +144,7 @@ impl Store {
         Ok((have < known.length || self.read(id).is_ok()).then_some(have))
     }
 
-    /// Whether a share of so many bytes fits the disk, with some room to spare.
+    /// Checks that a share of `bytes` bytes fits the disk, with some room to spare.
     ///
     /// # Errors
     /// [`StoreError::Refused`] says how much room there is.
@@ -168,10 +168,10 @@ impl Store {
         self.put(Record::Chunk(*id, index), chunk, Batch::default())
     }
 
-    /// Marks a publication as complete, if its share is what was announced.
+    /// Marks a publication as complete, if its share is the announced one.
     ///
     /// # Errors
-    /// The share is another one: the upload has to begin again, and the stored chunks are forgotten.
+    /// The share is another one: its chunks are deleted, and the upload must start over.
     pub fn complete(&self, id: &Id) -> Result<()> {
         let (header, share) = self.read(id)?;
         if Sha256::digest(&share)[..] != header.digest {
@@ -206,7 +206,7 @@ impl Store {
         Ok((header, share))
     }
 
-    /// Every publication that is complete or begun; one whose record is damaged has an error in its place.
+    /// Every publication, complete or begun; a damaged record yields an error in its place.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -225,7 +225,7 @@ impl Store {
         self.backend.snapshot().is_ok()
     }
 
-    /// Forgets publications.
+    /// Deletes publications.
     ///
     /// # Errors
     /// The store cannot be written.
@@ -242,20 +242,20 @@ impl Store {
         self.swap(record, value, batch).map(drop)
     }
 
-    /// As [`Store::put`]; whether the batch was applied.
+    /// As [`Store::put`]; returns whether the batch was applied.
     fn swap(&self, record: Record, value: &[u8], mut batch: Batch) -> Result<bool> {
         batch.put.push((record, self.seal.seal(&seal::name(record), value)?));
         self.backend.write(&batch)
     }
 }
 
-/// The batch that forgets publications.
+/// The batch that deletes publications.
 fn forget(ids: &[Id]) -> Batch {
     let remove = ids.iter().map(|id| Record::Header(*id)).collect();
     Batch { remove, remove_chunks: ids.to_vec(), ..Batch::default() }
 }
 
-/// Makes a new database under another name first: one that is killed while it is being made is not one yet.
+/// Creates a database under another name first, so that a process killed in between leaves no half-made one.
 fn make(path: &Path, key: &StoreKey) -> Result<()> {
     let part = path.with_extension("part");
     let what = || format!("cannot make the share store {}", path.display());

@@ -1,5 +1,5 @@
-//! Sealing: XChaCha20-Poly1305 under the store's key, behind a random nonce of 24 bytes. The name of the record is the
-//! associated data, so that nobody without the key can change a record or put one in the place of another.
+//! Sealing: XChaCha20-Poly1305 under the store's key, prefixed with a random nonce of 24 bytes. The name of the record
+//! is the associated data, so nobody without the key can change a record or swap it with another.
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -24,7 +24,7 @@ pub(super) fn name(record: Record) -> Vec<u8> {
     }
 }
 
-/// The name of a template of a version that also enrolled with passive security.
+/// The name of a template from a version that also enrolled with passive security.
 pub(super) fn old_template_name((id, template): &TemplateKey) -> Vec<u8> {
     [b"template/", &id[..], template].concat()
 }
@@ -32,9 +32,9 @@ pub(super) fn old_template_name((id, template): &TemplateKey) -> Vec<u8> {
 /// A record, for people.
 fn describe(record: Record) -> String {
     match record {
-        Record::Check => "the record that tells the key".into(),
+        Record::Check => "the record that identifies the key".into(),
         Record::Catalog => "restore a backup (mpc-party store restore): the record of what is in service".into(),
-        Record::Prepared => "the record of what may follow what is in service".into(),
+        Record::Prepared => "the record of the prepared list".into(),
         Record::Header(_) => "the record of this publication".into(),
         Record::Chunk(_, index) => format!("chunk {index} of the share"),
         Record::Template(_) => "the template".into(),

@@ -1,4 +1,4 @@
-//! Templates: small shares, each computed by a session and kept until a change makes it part of a gallery, or for good.
+//! Templates: small shares, each computed by a session, and kept until they expire or, in a gallery, for good.
 
 use mpc_core::ring::Tensor;
 use mpc_core::session::Id;
@@ -12,7 +12,7 @@ use super::backend::{Batch, Record, Snapshot};
 use super::error::{Result, StoreError};
 use super::seal::old_template_name;
 
-/// A publication of a model, and the session that has computed a template with it.
+/// A publication of a model, and the session that computed a template with it.
 pub type TemplateKey = (Id, Id);
 
 /// A template as it is stored.
@@ -20,7 +20,7 @@ pub type TemplateKey = (Id, Id);
 pub struct Template {
     /// Shape `[size]`.
     pub share: ArithmeticShare,
-    /// Whether the session that has computed it is known to have checked its products.
+    /// Whether the session that computed it is known to have checked its products.
     pub checked: bool,
 }
 
@@ -39,7 +39,7 @@ impl From<&ArithmeticShare> for Components {
 }
 
 impl Store {
-    /// Keeps a template, and forgets others, in one step.
+    /// Keeps a template, and deletes others, in one step.
     ///
     /// # Errors
     /// The store cannot be written.
@@ -57,8 +57,8 @@ impl Store {
         self.backend.write(&Batch { put, ..Batch::default() }).map(drop)
     }
 
-    /// Templates, in the order of their keys; an error in the place of one that is not there, or was changed by
-    /// somebody without the key.
+    /// Templates, in the order of their keys; an error in the place of a template that is missing, or that somebody
+    /// without the key has changed.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -90,7 +90,7 @@ impl Store {
         self.backend.snapshot()?.templates()
     }
 
-    /// Whether a template is there.
+    /// Whether a template is stored.
     ///
     /// # Errors
     /// The store cannot be read.

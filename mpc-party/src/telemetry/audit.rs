@@ -1,7 +1,7 @@
 //! The audit log: one JSON object a line, for every request that ended and every caller that was turned away.
 //!
-//! A thread of its own writes, so that a slow disk never holds up the I/O thread. What cannot be written is tried again
-//! every second; up to [`WAITING`] further lines wait meanwhile, and lines beyond those are lost and counted.
+//! A thread of its own writes, so that a slow disk never holds up the I/O thread. It retries failed writes every
+//! second; meanwhile up to [`WAITING`] lines wait, and further ones are lost and counted.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -19,7 +19,7 @@ use serde::Serialize;
 use super::{Kind, Outcome};
 use crate::error::{Error, Result};
 
-/// Most lines that wait for a full or broken disk.
+/// Maximum number of lines that wait for a full or broken disk.
 const WAITING: usize = 4096;
 
 /// Pause before another attempt.
@@ -55,7 +55,7 @@ pub(crate) struct Line<'a> {
     /// Why the request was refused or failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<&'a str>,
-    /// How many lines like this one were left out before it, in a flood.
+    /// Number of lines like this one left out before it in a flood.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) left_out: Option<u64>,
     /// The time from the first message to the end.
@@ -63,12 +63,12 @@ pub(crate) struct Line<'a> {
     /// The rounds of an answered evaluation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rounds: Option<u64>,
-    /// Payload sent to both peers for it.
+    /// Payload sent to both peers for the evaluation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) bytes_sent: Option<u64>,
 }
 
-/// The log and its thread; dropped, it writes what waits, if that can be written.
+/// The log and its thread. Dropping it writes the lines that wait, if possible.
 pub(crate) struct Audit {
     orders: Option<SyncSender<Order>>,
     thread: Option<JoinHandle<()>>,
@@ -128,7 +128,7 @@ impl Audit {
         self.fails.load(Ordering::Relaxed)
     }
 
-    /// Whether requests must be refused because of it.
+    /// Whether requests must be refused because the log fails.
     pub(crate) fn forbids_requests(&self) -> bool {
         self.required && self.fails()
     }
@@ -142,7 +142,7 @@ impl Drop for Audit {
     fn drop(&mut self) {
         drop(self.orders.take());
         if let Some(thread) = self.thread.take() {
-            // A panic there was reported when it happened.
+            // A panic there was already reported.
             drop(thread.join());
         }
     }
@@ -210,7 +210,7 @@ impl Writer {
         let file = self.path.display();
         match open(&self.path) {
             Ok(opened) => {
-                // A line that was begun in the old file stands complete in the new one.
+                // A line begun in the old file is written in full to the new one.
                 (self.file, self.written) = (opened, 0);
                 tracing::info!(%file, "reopened the audit log");
             }

@@ -28,21 +28,20 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// A live I/O thread runs a new task within this time.
 const ALIVE: Duration = Duration::from_secs(2);
 
-/// Most connections at a time; further ones wait in the kernel.
+/// Maximum number of connections at a time; further ones wait in the kernel.
 const CONNECTIONS: usize = 32;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
-/// The listener's thread; dropped, it ends.
+/// The listener's thread, which ends when this is dropped.
 pub(crate) struct Exporter {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Exporter {
-    /// Listens; `snapshot` reads the figures of a moment, and `io` is the runtime that must be alive for the party to
-    /// be.
+    /// Starts to listen. `snapshot` reads the current figures; the party counts as alive while the runtime `io` is.
     ///
     /// # Errors
     /// The address is not available.
@@ -80,7 +79,7 @@ impl Drop for Exporter {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A panic there was reported when it happened.
+            // A panic there was already reported.
             drop(thread.join());
         }
     }
@@ -92,7 +91,7 @@ async fn serve(listener: tokio::net::TcpListener, pages: Arc<Pages>) {
         let connection = match listener.accept().await {
             Ok((connection, _)) => connection,
             Err(error) => {
-                // Out of file descriptors, most likely: others must close theirs first.
+                // Most likely out of file descriptors: other connections must close first.
                 tracing::warn!(%error, "cannot accept a connection for telemetry");
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 continue;
@@ -142,7 +141,7 @@ async fn answer(pages: &Pages, request: Request<Incoming>) -> Result<Response<Fu
             let snapshot = (pages.snapshot)();
             match (&snapshot.not_ready()[..], &snapshot.problems[..]) {
                 ([], []) => response.body("ready\n".into()),
-                // A load balancer goes on: one damaged model is no reason to lose all others.
+                // Still ready for a load balancer: one damaged model is no reason to lose all others.
                 ([], problems) => response.body(format!("degraded\n{}\n", problems.join("\n")).into()),
                 (reasons, _) => {
                     response.status(StatusCode::SERVICE_UNAVAILABLE).body((reasons.join("\n") + "\n").into())

@@ -1,4 +1,4 @@
-//! Kinds of requests and of their ends, by the names that metrics and the audit log have for them.
+//! Kinds of requests and outcomes, with their names in metrics and the audit log.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::ended::Ended;
 /// The kind of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
-    /// A request that was not read, or cannot be.
+    /// A request not read yet, or unreadable.
     Unreadable,
     /// A connection of a caller whose key is not listed.
     Connect,

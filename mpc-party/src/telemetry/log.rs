@@ -7,7 +7,7 @@ use tracing_subscriber::{EnvFilter, Registry};
 use crate::config::{Config, LogFormat};
 use crate::error::{Error, Result};
 
-/// A running log. Keep it until the process ends: it sends the last traces when it is dropped.
+/// A running log. Keep it until the process ends: dropping it sends the last traces.
 pub(crate) struct Log {
     #[cfg(feature = "otel")]
     _traces: Option<super::traces::Traces>,

@@ -1,7 +1,7 @@
 //! The metrics and their names. `docs/operating.md` lists the names and labels.
 //!
-//! Labels have few values: kinds, outcomes, steps and peers are fixed, and a model is named only once it was found in
-//! service, the first [`MAX_MODELS`] of them. The client is named in the audit log, never in a label.
+//! Labels have few values: kinds, outcomes, steps and peers are fixed, and only the first [`MAX_MODELS`] models found
+//! in service are named. Clients are named in the audit log, never in a label.
 
 use std::collections::HashSet;
 use std::sync::atomic::AtomicU64;
@@ -22,10 +22,10 @@ use super::snapshot::Snapshot;
 use super::{Kind, Outcome};
 use crate::machine;
 
-/// Names of models in labels during the life of a process; further ones are counted as `other`.
+/// Maximum number of model names in labels per process; further models count as `other`.
 const MAX_MODELS: usize = 64;
 
-/// Upper ends of the buckets of a step's time, in seconds.
+/// Upper bounds of the buckets for a step's time, in seconds.
 const SECONDS: [f64; 14] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -71,11 +71,11 @@ struct OfLimit {
 pub(crate) enum Phase {
     /// The time from the request until all three parties have admitted it.
     Queue,
-    /// The time until the input share is here.
+    /// The time until the input share has arrived.
     Input,
     /// The time until the output share is ready.
     Compute,
-    /// The time from the request until the answer is on its way.
+    /// The time from the request until the answer is sent.
     Total,
 }
 
@@ -90,7 +90,7 @@ impl Phase {
     }
 }
 
-/// The limit for which a party turns away a request that it could serve at another time.
+/// The reason to turn away a request that the party could serve at another time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Limit {
     /// `limits.waiting`.
@@ -132,7 +132,7 @@ pub(crate) struct Metrics {
     readings: Readings,
 }
 
-/// The figures of the moment at which somebody asks.
+/// The figures at the time of a scrape.
 #[derive(Default)]
 struct Readings {
     uptime: Reading,
@@ -167,7 +167,7 @@ impl Metrics {
             audit_lost: Counter::default(),
             readings: Readings::default(),
         };
-        // From 0, so that an alert sees the first one.
+        // Start at 0, so that an alert sees the first increment.
         metrics.requests.get_or_create(&RequestEnded { kind: Kind::Evaluate, outcome: Outcome::Cheating }).inc_by(0);
         for limit in [Limit::Waiting, Limit::Memory, Limit::Stopping, Limit::Audit] {
             metrics.turned_away.get_or_create(&OfLimit { limit: limit.name() }).inc_by(0);
@@ -217,7 +217,7 @@ impl Metrics {
         self.audit_lost.clone()
     }
 
-    /// Everything under its name, to be encoded after [`Metrics::read`].
+    /// The registry with all metrics, to be encoded after [`Metrics::read`].
     pub(crate) fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix("mpc_party");
         let build =
@@ -225,7 +225,7 @@ impl Metrics {
         registry.register("build", "Version of the program and of the protocol", Info::new(build));
         registry.register("requests", "Requests by kind and outcome", self.requests.clone());
         registry.register("refusals", "Refused requests by code", self.refusals.clone());
-        registry.register("sessions", "Classifications by model and outcome", self.sessions.clone());
+        registry.register("sessions", "Evaluations by model and outcome", self.sessions.clone());
         registry.register("rounds", "Rounds of answered sessions", self.rounds.clone());
         registry.register("limit_refusals", "Requests turned away by a limit", self.turned_away.clone());
         registry.register("refused_connections", "Callers whose key is not listed", self.strangers.clone());
@@ -236,12 +236,16 @@ impl Metrics {
 
         let now = &self.readings;
         registry.register("ready", "1 if new requests are served", now.ready.clone());
-        registry.register("problems", "What keeps from serving all that is in service", now.problems.clone());
-        registry.register("sessions_running", "Sessions that are computed", now.running.clone());
+        registry.register(
+            "problems",
+            "Problems that keep the party from serving everything in service",
+            now.problems.clone(),
+        );
+        registry.register("sessions_running", "Running sessions", now.running.clone());
         registry.register("sessions_waiting", "Requests that wait for admission", now.waiting.clone());
         registry.register("requests_open", "Requests taken on and not ended", now.requests.clone());
         registry.register("models", "Models in service", now.models.clone());
-        let end = "When this party's certificate ends, since 1970";
+        let end = "Expiry of this party's certificate, since 1970";
         registry.register_with_unit("certificate_end", end, Unit::Seconds, now.certificate_end.clone());
         registry.register("peer_up", "1 if the connection to the peer stands", now.peer_up.clone());
         let connections = "How often the connection to the peer came up";
@@ -251,12 +255,12 @@ impl Metrics {
         let rtt = "Round trip time to the peer as the transport estimates it";
         registry.register_with_unit("peer_rtt", rtt, Unit::Seconds, now.peer_rtt.clone());
         registry.register_with_unit("resident_memory", "Memory in use", Unit::Bytes, now.resident.clone());
-        let reserved = "Memory that running sessions may need, estimated from above";
+        let reserved = "Upper estimate of the memory that running sessions may need";
         registry.register_with_unit("reserved_memory", reserved, Unit::Bytes, now.reserved.clone());
         registry
     }
 
-    /// Takes over the figures of this moment.
+    /// Sets the figures of this moment.
     pub(crate) fn read(&self, snapshot: &Snapshot) {
         let now = &self.readings;
         let set = |gauge: &Gauge, value: u64| {

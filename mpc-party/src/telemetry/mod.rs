@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 use mpc_core::Role;
 use mpc_core::network::identity::Fingerprint;
 use mpc_core::network::quiet::Quiet;
-use mpc_core::session::{Id, Meter, Mode};
+use mpc_core::session::{Meter, Mode};
 use mpc_core::wire::message::Code;
 use serde::Serialize;
 use tracing::{info, warn};
@@ -34,7 +34,7 @@ use crate::error::Result;
 pub(crate) struct Telemetry {
     pub(crate) metrics: Metrics,
     audit: Option<Audit>,
-    /// Log lines about the ends of requests, by who asked and how they ended.
+    /// Limits log lines about ended requests, by caller and outcome.
     quiet: Quiet<Cause>,
     party: String,
 }
@@ -49,10 +49,10 @@ impl Telemetry {
         Ok(Self { metrics, audit, quiet: Quiet::default(), party: role.to_string() })
     }
 
-    /// Counts a request that has ended, and writes lines about it into the log and the audit log, unless it is one of a
-    /// flood.
+    /// Counts a request that has ended, and writes lines about it into the log and the audit log, unless it is part of
+    /// a flood.
     pub(crate) fn ended(&self, record: &Record, who: &Who, result: &Result<(), Ended>) {
-        // How many of its kind were left out before it, or none where it is left out itself.
+        // The number of lines of its kind left out before it; `None` to leave this one out too.
         let left_out = match result {
             Ok(()) | Err(Ended::Cheating(_)) => Some(0),
             Err(_) => self.quiet.admit(Cause::of(who, result), Instant::now()),
@@ -106,7 +106,7 @@ impl Telemetry {
     /// Counts a caller whose key is not listed, and writes lines about it as [`Telemetry::ended`] does.
     pub(crate) fn turned_away(&self, fingerprint: Fingerprint, from: SocketAddr) {
         self.metrics.stranger();
-        // All strangers are one: each of them can have as many keys as it likes.
+        // All strangers count as one: a stranger can have any number of keys.
         let Some(left_out) = self.quiet.admit(Cause::stranger(), Instant::now()) else { return };
         warn!(%fingerprint, %from, left_out, "refused a caller whose key is not listed");
         self.write(Line {
@@ -128,7 +128,7 @@ impl Telemetry {
         });
     }
 
-    /// Opens the audit log anew, after somebody has moved the file away.
+    /// Reopens the audit log after somebody has moved the file away.
     pub(crate) fn reopen_audit(&self) {
         if let Some(audit) = &self.audit {
             audit.reopen();
@@ -140,7 +140,7 @@ impl Telemetry {
         self.audit.as_ref().is_some_and(Audit::fails)
     }
 
-    /// Whether requests must be refused because of it.
+    /// Whether requests must be refused because the audit log fails.
     pub(crate) fn audit_forbids_requests(&self) -> bool {
         self.audit.as_ref().is_some_and(Audit::forbids_requests)
     }
@@ -152,7 +152,7 @@ impl Telemetry {
     }
 }
 
-/// A line of the log on how a conversation ended; `left_out` of its kind were left out before.
+/// Logs how a conversation ended; `left_out` lines of its kind were left out before.
 fn log_end(ended: &Result<(), Ended>, left_out: u64) {
     match ended {
         Ok(()) => {}
@@ -177,7 +177,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Begins before the request is read.
+    /// An entry for a request that has not been read.
     pub(crate) fn new() -> Self {
         Self { started: Instant::now(), kind: Kind::Unreadable, details: Details::default(), meter: None }
     }
@@ -203,11 +203,6 @@ pub(crate) struct Details {
     pub(crate) windows: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) security: Option<Mode>,
-}
-
-/// An id in full, in hexadecimal digits.
-pub(crate) fn hex(id: &Id) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn now() -> String {

@@ -34,7 +34,7 @@ impl Cause {
 }
 
 impl Telemetry {
-    /// Logs every minute, as long as the party serves, what the log left out and no later line says.
+    /// While the party serves, logs every minute what was left out and no later line reports.
     pub(crate) async fn tell_what_was_left_out(&self) {
         loop {
             tokio::time::sleep(Duration::from_secs(60)).await;

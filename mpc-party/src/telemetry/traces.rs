@@ -1,4 +1,4 @@
-//! Traces for an OpenTelemetry collector: a span for each request, and within it those of its steps.
+//! Traces for an OpenTelemetry collector: a span for each request, with a span for each of its steps inside.
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
@@ -14,14 +14,14 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::config::Config;
 use crate::error::{Error, Result};
 
-/// Sends the spans from a thread of its own; dropped, it sends the last ones.
+/// Sends the spans from a thread of its own. Dropping it sends the last ones.
 pub(crate) struct Traces(SdkTracerProvider);
 
 impl Traces {
-    /// Nothing where no collector is configured.
+    /// Starts sending traces; `None` if no collector is configured.
     ///
     /// # Errors
-    /// The address is none.
+    /// The address is not valid.
     pub(crate) fn start(config: &Config) -> Result<Option<Self>> {
         let Some(address) = &config.telemetry.otlp else { return Ok(None) };
         let exporter = SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).with_endpoint(address);
@@ -31,7 +31,7 @@ impl Traces {
         Ok(Some(Self(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())))
     }
 
-    /// Takes the spans of this program; those of its libraries say nothing to operators.
+    /// Takes this program's spans; those of its libraries mean nothing to operators.
     pub(crate) fn layer<S: Subscriber + for<'a> LookupSpan<'a>>(&self) -> impl Layer<S> + use<S> {
         let own = Targets::new().with_target(env!("CARGO_CRATE_NAME"), LevelFilter::INFO);
         tracing_opentelemetry::layer().with_tracer(self.0.tracer("mpc-party")).with_filter(own)

@@ -68,7 +68,7 @@ impl Client {
         }
     }
 
-    /// Publishes `model` everywhere; the number of the change.
+    /// Publishes `model` everywhere; returns the number of the change.
     pub(crate) async fn publish(&self, model: &TestModel) -> u64 {
         for role in Role::ALL {
             assert_eq!(self.upload(role, model).await, Reply::Stored);
@@ -90,7 +90,7 @@ impl Client {
         conversation.reply().await
     }
 
-    /// What each party says to a change.
+    /// Each party's reply to a change.
     pub(crate) async fn change(&self, action: Action) -> [Reply; 3] {
         let request = Request::Change(Change { stamp: Stamp::fresh().unwrap(), action });
         let [mut p0, mut p1, mut p2] = self.ask_all(&request).await;
@@ -133,7 +133,7 @@ impl Client {
     }
 }
 
-/// A gallery, as all three parties tell it.
+/// A gallery, as all three parties report it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Gallery {
     pub(crate) persons: Vec<String>,
@@ -161,7 +161,7 @@ impl Client {
         Ok(Gallery { persons, digest, lacking: lacks })
     }
 
-    /// Has the parties keep the template of some samples; the session's name.
+    /// Has the parties keep the template of some samples; returns the session's name.
     pub(crate) async fn keep(&self, model: &TestModel, samples: &[[f64; 4]]) -> Result<Id, Reply> {
         let request = Evaluate { question: Question::Enrol, ..model.classify(samples.len()) };
         let mut session = Id::default();
@@ -182,7 +182,7 @@ impl Client {
         Ok(session)
     }
 
-    /// Enrols a person with a template that is kept; what each party says.
+    /// Enrols a person with a kept template; returns each party's reply.
     pub(crate) async fn enrol(&self, model: &TestModel, person: &str, template: Id) -> [Reply; 3] {
         self.change(Action::Enrol { publication: model.publication, person: person.into(), template }).await
     }
@@ -196,7 +196,7 @@ impl Client {
     }
 }
 
-/// The label of each of so many samples, once the input is sent.
+/// The labels of `samples` samples, once the input is sent.
 pub(crate) async fn finish(conversations: [Conversation; 3], samples: usize) -> Result<Vec<u64>, Reply> {
     output::<Boolean>(conversations, &[samples]).await
 }

@@ -1,4 +1,4 @@
-//! What several tests need: samples with their labels, identities, edits of files, and readings.
+//! Fixtures: samples with their labels, identities, edits of files, and metrics.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! A party that shows a party's own key and says what a test has it say, written from the wire format alone.
+//! A party with a party's own key that says what a test tells it to, written from the wire format alone.
 
 use std::net::UdpSocket;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ const NONCE: Id = [0x20; 32];
 pub(crate) struct Liar {
     mesh: Mesh,
     inbox: Inbox,
-    // Last, so that the thread outlives what uses it.
+    // Dropped last, so that the thread outlives its users.
     _io: Io,
 }
 
@@ -76,7 +76,7 @@ impl Liar {
         stream::receive(&mut recv, MAX_ENCODED).await
     }
 
-    /// Says that a list is in service; what the peer has then, if it answers at all.
+    /// Says that a list is in service; returns what the peer then has, if it answers.
     pub(crate) async fn tell(&self, peer: Role, list: &Catalog) -> std::io::Result<Catalog> {
         self.ask(peer, PeerRequest::Catalog(list.clone())).await
     }
@@ -92,27 +92,26 @@ impl Liar {
         Proposed { verdict: stream::receive(&mut recv, MAX_ENCODED).await.unwrap(), send }
     }
 
-    /// As P0: commits followers to a session with these random numbers in the places of the parties that are not among
-    /// them.
+    /// As P0: commits followers to a session, with these random numbers in the places of all other parties.
     pub(crate) async fn commit(&self, followers: &mut [(Role, Proposed)], mut nonces: [Id; 3]) -> [Id; 3] {
         for (role, Proposed { verdict, .. }) in &*followers {
             let Verdict::Accept { nonce } = verdict else { panic!("{verdict:?}") };
             nonces[role.index()] = *nonce;
         }
         for (_, Proposed { send, .. }) in followers {
-            stream::send(send, &Decision::Commit { nonces, conditions: Conditions::LAN }).await.unwrap();
+            stream::send(send, &Decision::Commit { nonces, conditions: Conditions::LOOPBACK }).await.unwrap();
         }
         nonces
     }
 
-    /// As P0: admits a change to both followers, as an honest one would; the session.
+    /// As P0: admits a change to both followers, as an honest party would; returns the session.
     pub(crate) async fn admit(&self, change: &Change, client: &Identity) -> Id {
         let (p1, p2) = tokio::join!(self.propose(P1, change, client, NONCE), self.propose(P2, change, client, NONCE));
         let nonces = self.commit(&mut [(P1, p1), (P2, p2)], [NONCE; 3]).await;
         session_id(&change.digest().unwrap(), &client.fingerprint().0, &nonces)
     }
 
-    /// As P1 or P2: answers everything with `list` until P0 proposes something, which is accepted; the session.
+    /// As P1 or P2: answers everything with `list` until P0 proposes something, and accepts that; returns the session.
     pub(crate) async fn accept(&mut self, list: &Catalog) -> Id {
         loop {
             if let Some((propose, mut send, mut recv)) = self.answer(list).await {
@@ -125,20 +124,20 @@ impl Liar {
         }
     }
 
-    /// As P1 or P2: answers with `list` until so many have asked what is in service.
+    /// As P1 or P2: answers with `list` until it was asked `times` times what is in service.
     pub(crate) async fn answer_times(&mut self, list: &Catalog, times: usize) {
         for _ in 0..times {
             assert!(self.answer(list).await.is_none(), "nobody proposes anything");
         }
     }
 
-    /// Answers the next who asks what is in service; or who proposes something.
+    /// Answers the next request for what is in service, or returns the next proposal.
     async fn answer(&mut self, list: &Catalog) -> Option<(Propose, SendStream, RecvStream)> {
         loop {
             let Control { mut send, mut recv, .. } = self.inbox.controls.recv().await.unwrap();
             match stream::receive_first(&mut recv, MAX_ENCODED).await.unwrap() {
                 PeerRequest::Propose { propose, .. } => return Some((propose, send, recv)),
-                // Whoever has asked may have given up waiting.
+                // The peer may have given up waiting.
                 PeerRequest::Catalog(_) => drop(stream::send(&mut send, list).await),
                 PeerRequest::InService => drop(stream::send(&mut send, &list.digest().unwrap()).await),
                 PeerRequest::Measure { .. } => continue,
@@ -147,8 +146,8 @@ impl Liar {
         }
     }
 
-    /// Takes part in a change for so many rounds behind the hello, in which it says to each peer that it leads from one
-    /// list to another; what ends it early.
+    /// Takes part in a change for `rounds` rounds after the hello, which tells each peer that the change leads from one
+    /// list to another. Returns what ended it early.
     pub(crate) async fn meet(
         &self,
         session: Id,

@@ -30,12 +30,12 @@ use mpc_party::Config;
 use mpc_party::store::Store;
 use tempfile::TempDir;
 
-/// Runs a test's conversation; whatever hangs for a minute has failed.
+/// Runs a test's conversation, which fails if it hangs for a minute.
 pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
     run_within(Duration::from_secs(60), test)
 }
 
-/// Runs a test's conversation; whatever hangs for longer has failed.
+/// Runs a test's conversation, which fails if it takes longer.
 pub(crate) fn run_within<T>(limit: Duration, test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async { tokio::time::timeout(limit, test).await.expect("enough time") })
@@ -152,7 +152,7 @@ impl Parties {
         log
     }
 
-    /// What a command of `mpc-party` says about a party, both streams, and its exit code. Connections stay alive
+    /// The output of a command of `mpc-party` for a party, both streams, and its exit code. Connections stay alive
     /// meanwhile.
     pub(crate) async fn command(&self, role: Role, arguments: &[&str]) -> (String, i32) {
         let mut command = Command::new(program());
@@ -213,7 +213,7 @@ impl Parties {
         client
     }
 
-    /// What a party says to its own operator, once it is as wished.
+    /// Waits until a party's status, as its operator sees it, is as wished.
     pub(crate) async fn until_operator(&self, role: Role, wished: impl Fn(&Status) -> bool) {
         let identity = Identity::load(&self.folder(role)).unwrap();
         let endpoint = caller().unwrap();
@@ -252,7 +252,7 @@ impl Parties {
         self.processes[role.index()] = Some(process);
     }
 
-    /// Waits until a file has a text; the first line with it.
+    /// Waits until a file contains a text; returns the first line with it.
     pub(crate) async fn until_logged(&self, log: &Path, text: &str) -> String {
         loop {
             let all = std::fs::read_to_string(log).unwrap();
@@ -301,8 +301,8 @@ impl Drop for Parties {
     }
 }
 
-/// A port that nobody has, over UDP and TCP. Not one that the system would give to whoever asks for any, as the clients
-/// of the tests do: until the party is there, it would be free to them.
+/// A free port, over UDP and TCP, outside the range that the system gives to those who ask for any, as the tests'
+/// clients do: they could take it before the party does.
 fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = std::process::id().wrapping_mul(61) as u16;

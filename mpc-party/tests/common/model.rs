@@ -86,7 +86,7 @@ impl TestModel {
         Self { publication: [publication; 32], manifest: manifest.into(), graph, dealt }
     }
 
-    /// What announces a party's share.
+    /// The announcement of a party's share.
     pub(crate) fn upload(&self, role: Role) -> Upload {
         let share = encode_dealt(&self.dealt[role.index()]);
         Upload {
@@ -98,7 +98,7 @@ impl TestModel {
         }
     }
 
-    /// A request for so many samples.
+    /// A request for `samples` samples.
     pub(crate) fn classify(&self, samples: usize) -> Evaluate {
         Evaluate {
             stamp: Stamp::fresh().unwrap(),

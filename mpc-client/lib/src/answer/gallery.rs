@@ -1,4 +1,4 @@
-//! What `face enrol`, `face list` and `face remove` answer.
+//! The answers of `face enrol`, `face list` and `face remove`.
 
 use std::time::Duration;
 
@@ -9,22 +9,22 @@ use super::Cost;
 use crate::gallery::{Gallery, Lost};
 use crate::session::{Evaluation, Model};
 
-/// Who was enrolled.
+/// The person enrolled.
 #[derive(Debug, Serialize)]
 pub struct Enrolled {
     command: &'static str,
     model: String,
     id: String,
-    /// How many pictures the template is the mean of.
+    /// Number of pictures whose mean is the template.
     pub pictures: usize,
-    /// What the template was computed with, which may be stricter than what was asked for.
+    /// The security of the template's computation, which may be stricter than asked for.
     security: Option<Mode>,
     #[serde(flatten)]
     cost: Cost,
 }
 
 impl Enrolled {
-    /// `person`, enrolled with so many pictures by this evaluation, for which somebody has waited for `elapsed`.
+    /// The answer for `person`, enrolled with `pictures` pictures by this evaluation, which took `elapsed`.
     pub fn new(model: &Model, person: &str, pictures: usize, evaluation: &Evaluation, elapsed: Duration) -> Self {
         Self {
             command: "face enrol",
@@ -37,14 +37,14 @@ impl Enrolled {
     }
 }
 
-/// Who is enrolled.
+/// The persons enrolled.
 #[derive(Debug, Serialize)]
 pub struct Persons {
     command: &'static str,
     model: String,
     /// Their names.
     pub persons: Vec<String>,
-    /// Those whose template a server has lost.
+    /// The persons whose template a server has lost.
     pub lost: Vec<Lost>,
 }
 
@@ -55,7 +55,7 @@ impl Persons {
     }
 }
 
-/// Who was removed.
+/// The person removed.
 #[derive(Debug, Serialize)]
 pub struct Removed {
     command: &'static str,
@@ -64,7 +64,7 @@ pub struct Removed {
 }
 
 impl Removed {
-    /// `person`, removed from the gallery of a model.
+    /// The answer for `person`, removed from the gallery of a model.
     pub fn new(model: &Model, person: &str) -> Self {
         Self { command: "face remove", model: model.manifest.name.clone(), id: person.into() }
     }

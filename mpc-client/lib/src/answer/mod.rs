@@ -1,4 +1,4 @@
-//! Questions about files, and their answers as `--json` and the gateway tell them.
+//! Questions about files, and their answers in the form of `--json` and the gateway.
 
 mod gallery;
 mod models;
@@ -22,16 +22,16 @@ pub use models::{ModelEntry, ModelList};
 /// The answer where nobody enrolled matches.
 const NOBODY: &str = "nobody";
 
-/// What is asked about files.
+/// A question about files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Question<'a> {
-    /// Which label each has.
+    /// Which label each file has.
     Label,
-    /// Whether two are of the same person.
+    /// Whether two files are of the same person.
     Same,
-    /// Which of the persons enrolled each shows.
+    /// Which enrolled person each file shows.
     Who,
-    /// Whether each shows that person.
+    /// Whether each file shows that person.
     Is(&'a str),
 }
 
@@ -42,23 +42,23 @@ pub struct Answer {
     pub command: &'static str,
     /// Name of the model.
     pub model: String,
-    /// Which adversary the answer is secure against; none where nobody was asked.
+    /// The security of the answer; `None` where no servers were asked.
     pub security: Option<Mode>,
-    /// Whether that is more than was asked for.
+    /// Whether the security is stricter than asked for.
     #[serde(skip)]
     pub raised: bool,
-    /// One entry an input, in the order they were given; one in all where two inputs are compared.
+    /// One entry per input, in the given order; a single entry where two inputs are compared.
     pub results: Vec<InputResult>,
-    /// What the answer took.
+    /// The cost of the answer.
     #[serde(flatten)]
     pub cost: Cost,
 }
 
-/// What an answer took.
+/// The cost of an answer.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Cost {
-    /// Time from the request to the answer as its asker sees it, connection and preprocessing included. The library has no
-    /// clock: whoever asks fills this in.
+    /// Time from the request to the answer for the caller, including connection and preprocessing. The library has no
+    /// clock: the caller fills this in.
     pub elapsed_ms: u64,
     /// Rounds between the parties.
     pub rounds: u64,
@@ -67,25 +67,25 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// The cost of an evaluation, whose asker has waited for `elapsed`.
+    /// The cost of an evaluation that took `elapsed`.
     pub fn of(evaluation: &Evaluation, elapsed: Duration) -> Self {
         let Evaluation { rounds, bytes_sent, .. } = *evaluation;
         Self { elapsed_ms: elapsed.as_millis() as u64, rounds, bytes_sent }
     }
 }
 
-/// What became of one input.
+/// The result for one input.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct InputResult {
-    /// The file as it was named.
+    /// The file's name as given.
     pub input: String,
     /// The other file, where two are compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub with: Option<String>,
-    /// Its label, or why it has none.
+    /// The label, or why there is none.
     #[serde(flatten)]
     pub outcome: Outcome,
-    /// The cosine, where things are compared and the model reveals it.
+    /// The cosine, where inputs are compared and the model reveals it.
     #[serde(rename = "cosine", skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
 }
@@ -106,13 +106,13 @@ impl Answer {
         self.results.iter().all(|result| matches!(result.outcome, Outcome::Label(_)))
     }
 
-    /// The same answer, for which its asker has waited for `elapsed`.
+    /// The same answer with the time it took.
     pub fn after(mut self, elapsed: Duration) -> Self {
         self.cost.elapsed_ms = elapsed.as_millis() as u64;
         self
     }
 
-    /// No results yet, asked for by `command` with `security`.
+    /// An answer without results, for `command` with `security`.
     fn new(command: &'static str, model: &Model, security: Mode) -> Self {
         Self {
             command,
@@ -126,11 +126,11 @@ impl Answer {
 }
 
 impl<T: Transport> Client<T> {
-    /// Asks `question` about all inputs that can be used, in one session; `command` is what the answer names as its cause. As
-    /// [`Client::classify`], [`Client::compare`], [`Client::find`] and [`Client::confirm`].
+    /// Asks `question` about all inputs that can be used, in one session; `command` is the command that the answer
+    /// names. As [`Client::classify`], [`Client::compare`], [`Client::find`] and [`Client::confirm`].
     ///
     /// # Errors
-    /// [`Error::Usage`] where the question compares and there are not two inputs; as there.
+    /// [`Error::Usage`] where the question compares and there are not two inputs; those of these functions.
     pub async fn answer(
         &self,
         command: &'static str,
@@ -154,7 +154,7 @@ impl<T: Transport> Client<T> {
         Ok(answer)
     }
 
-    /// The labels, and the evaluation that found them: none where nobody is enrolled.
+    /// The labels, and the evaluation that found them: `None` where nobody is enrolled.
     async fn labels(
         &self,
         model: &Model,
@@ -177,8 +177,8 @@ impl<T: Transport> Client<T> {
     }
 }
 
-/// What [`Client::answer`] should say, computed here by whoever owns the model: labels, or whether two inputs are the `same`.
-/// Blocks.
+/// The expected result of [`Client::answer`], computed here by the model's owner: labels, or whether two inputs are the
+/// `same`. Blocks.
 ///
 /// # Errors
 /// As [`Client::answer`].
@@ -199,7 +199,7 @@ pub fn in_the_clear(
     Ok(answer)
 }
 
-/// The inputs to ask about: all of them where they make one answer together.
+/// The inputs to ask about: all of them, where they share one answer.
 fn usable(question: Question<'_>, inputs: &[Prepared]) -> Result<Vec<Encoded>> {
     match question {
         Question::Same if inputs.len() != 2 => {
@@ -210,7 +210,7 @@ fn usable(question: Question<'_>, inputs: &[Prepared]) -> Result<Vec<Encoded>> {
     }
 }
 
-/// What became of each input, or of the two that are compared.
+/// The result for each input, or for the two that are compared.
 fn results(question: Question<'_>, inputs: Vec<Prepared>, labels: Labels) -> Result<Vec<InputResult>> {
     let mut labels = labels.into_iter();
     let mut next = || labels.next().ok_or_else(|| Error::Internal("an input has no answer".into()));

@@ -1,4 +1,4 @@
-//! What `models` and `model show` answer.
+//! The answers of `models` and `model show`.
 
 use data_encoding::HEXLOWER;
 use mpc_core::model::manifest::{Licence, Reveal};
@@ -22,28 +22,31 @@ impl From<Models> for ModelList {
     }
 }
 
-/// What is public of one model.
+/// The public facts about one model.
 #[derive(Debug, Serialize)]
 pub struct ModelEntry {
-    /// The name that requests give.
+    /// The name for requests.
     pub name: String,
-    /// The publisher's own count.
+    /// The publisher's version.
     pub version: String,
     /// One line for people.
     pub title: String,
     /// The labels, by position.
     pub labels: Vec<String>,
-    /// What leaves the servers.
+    /// What the servers reveal.
     pub reveal: Reveal,
-    /// The weakest security that it is evaluated with.
+    /// Fractional bits of the scores that the servers reveal, where the manifest sets them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reveal_bits: Option<u32>,
+    /// The weakest security for its evaluation.
     pub security: Mode,
     /// Who may use it.
     pub licence: Licence,
     /// The shape of one window.
     pub input: Vec<usize>,
-    /// How many weights it has.
+    /// Number of weights.
     pub weights: usize,
-    /// How many nodes its graph has.
+    /// Number of nodes in its graph.
     pub operations: usize,
     /// The change that put it into service.
     pub revision: u64,
@@ -61,6 +64,7 @@ impl From<Model> for ModelEntry {
             title: manifest.title,
             labels: manifest.labels,
             reveal: manifest.reveal,
+            reveal_bits: manifest.reveal_bits,
             security: minimum,
             licence: manifest.licence,
             input: manifest.input.shape,

@@ -1,8 +1,8 @@
-//! Filters: every pixel becomes a weighted sum of its neighbours, and neither the picture nor the weights are seen by a server.
+//! Filters: every pixel becomes a weighted sum of its neighbours, and no server sees the picture or the weights.
 //!
-//! The client cuts the picture into tiles and encloses with each a network of one convolution, whose weights are the kernel: both
-//! travel in shares. Sums are exact in Z_2^64, so nothing is truncated and nothing is compared; the client rounds. The servers learn
-//! the size of the picture, its number of colours and whether the kernel is 3x3 or 5x5.
+//! The client cuts the picture into tiles and encloses with each a network of one convolution, whose weights are the
+//! kernel; both travel as shares. Sums are exact in Z_2^64, so nothing is truncated and nothing is compared; the client
+//! rounds. The servers learn the size of the picture, its number of colours and whether the kernel is 3x3 or 5x5.
 
 mod stencil;
 
@@ -27,21 +27,22 @@ use crate::transport::Transport;
 /// Largest side of a tile, in pixels: a server needs about 200 MiB for three colours of it.
 const TILE: usize = 256;
 
-/// Fractional bits of a kernel: 25 of them rounded move a sum of values up to 255 by less than 0.0004.
+/// Fractional bits of a kernel: rounding its 25 numbers moves a sum of values up to 255 by less than 0.0004.
 const FRAC_BITS: u32 = 24;
 
-/// |value of a pixel| < 2^8, dealt so that it is below 2^10 whoever deals it; |number of a kernel| < 2^(7 + 24 + 1), and less than 2^5
-/// of them are added.
+/// |value of a pixel| < 2^8, dealt so that any dealer's is below 2^10; |number of a kernel| < 2^(7 + 24 + 1), and fewer than
+/// 2^5 of them are added.
 const BITS: [u32; 3] = [10, 8 + FRAC_BITS, 10 + 8 + FRAC_BITS + 5];
 
-/// A filtered picture, and what it took.
+/// A filtered picture, and its cost.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Filtered {
-    /// Of the size of the original. Values are rounded, and those outside 0 to 255 are clipped; transparency is that of the original.
+    /// The picture, in the original's size. Values are rounded, and clipped to 0 to 255; transparency is that of the
+    /// original.
     pub picture: Picture,
-    /// Sessions that it took.
+    /// Number of sessions.
     pub tiles: usize,
-    /// Which adversary it is secure against; none where it was computed in the clear.
+    /// The security of the computation; `None` where it was in the clear.
     pub security: Option<Mode>,
     /// Rounds between the parties, of all sessions.
     pub rounds: u64,
@@ -50,8 +51,8 @@ pub struct Filtered {
 }
 
 impl<T: Transport> Client<T> {
-    /// Filters a picture, with `security` or, where that is stricter, what the parties demand; the values
-    /// at its edges repeat beyond them. Each tile has `timeout`. `progress` is told how many tiles are done, and of how many.
+    /// Filters a picture, with `security` or what the parties demand, whichever is stricter; the values at its edges
+    /// repeat beyond them. Each tile has `timeout`. `progress` receives the numbers of finished tiles and of all tiles.
     ///
     /// # Errors
     /// Those of [`Client::classify`].
@@ -80,7 +81,7 @@ impl<T: Transport> Client<T> {
             }
             Ok::<(), Error>(())
         };
-        // While a tile is computed, another one travels.
+        // One tile travels while another is computed.
         tokio::try_join!(lane(0), lane(1))?;
         Ok(filtered.into_inner().1)
     }
@@ -103,7 +104,7 @@ impl<T: Transport> Client<T> {
     }
 }
 
-/// The same on this machine, with the arithmetic of the servers.
+/// Filters on this machine, with the arithmetic of the servers.
 ///
 /// # Errors
 /// None in practice: every picture suits every kernel.
@@ -119,7 +120,7 @@ pub fn clear(kernel: &Stencil, picture: &Picture) -> Result<Filtered> {
     Ok(filtered)
 }
 
-/// How many questions a picture takes.
+/// The number of questions that a picture takes.
 pub fn tiles(picture: &Picture) -> usize {
     cut(picture).len()
 }
@@ -160,7 +161,7 @@ impl Picture {
         })
     }
 
-    /// Rounds and clips the values of a tile, one colour after the other, and puts them in their place.
+    /// Rounds and clips the values of a tile, one colour after the other, and puts them in place.
     fn paste(&mut self, tile: &Tile, values: &[f64]) {
         for (i, value) in values.iter().enumerate() {
             let (pixel, colour) = (i % (tile.height * tile.width), i / (tile.height * tile.width));

@@ -1,22 +1,23 @@
-//! The kernels of filters: named ones, and those that people write down.
+//! The kernels of filters: named ones, and those that people write.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::Error;
 
-/// The kernel of a filter, under a name of its own beside [`mpc_core::kernel`]: the numbers that the neighbours of a pixel are multiplied with: 3x3 or 5x5, the rows from the top. They are not mirrored, as in
-/// other programs for pictures and in networks, where this is called a convolution too.
+/// The kernel of a filter (called stencil, to differ from [`mpc_core::kernel`]): the factors of a pixel's neighbours,
+/// 3x3 or 5x5, the rows from the top. They are not mirrored, as in other programs for pictures and in the convolutions
+/// of networks.
 #[derive(Clone, PartialEq)]
 pub struct Stencil {
     pub(super) side: usize,
     pub(super) taps: Vec<f64>,
 }
 
-/// The largest magnitude of a number in a kernel. It is the same for all kernels, so that it tells nothing about one.
+/// The largest magnitude of a number in a kernel: the same for all kernels, so that it reveals nothing about one.
 pub(super) const RANGE: f64 = 128.0;
 
-/// Name, numbers, and what they are divided by.
+/// Name, numbers, and their common divisor.
 const NAMED: [(&str, &[i16], f64); 9] = [
     ("sharpen", &[0, -1, 0, -1, 5, -1, 0, -1, 0], 1.0),
     ("blur", &[1, 2, 1, 2, 4, 2, 1, 2, 1], 16.0),
@@ -34,10 +35,10 @@ const NAMED: [(&str, &[i16], f64); 9] = [
 ];
 
 impl Stencil {
-    /// From its 9 or 25 numbers, the rows from the top.
+    /// A kernel of 9 or 25 numbers, the rows from the top.
     ///
     /// # Errors
-    /// [`Error::Usage`] where there are more or less, or a number is not finite or beyond +-128.
+    /// [`Error::Usage`] on another count, and on a number that is not finite or beyond +-128.
     pub fn new(taps: Vec<f64>) -> Result<Self, Error> {
         let side = match taps.len() {
             9 => 3,
@@ -45,7 +46,7 @@ impl Stencil {
             n => return Err(Error::Usage(format!("a kernel has 9 numbers (3x3) or 25 (5x5), not {n}"))),
         };
         match taps.iter().find(|tap| tap.is_nan() || tap.abs() > RANGE) {
-            Some(tap) => Err(Error::Usage(format!("a number of a kernel lies within +-{RANGE}, which {tap} does not"))),
+            Some(tap) => Err(Error::Usage(format!("the numbers of a kernel lie within +-{RANGE}, but {tap} does not"))),
             None => Ok(Self { side, taps }),
         }
     }
@@ -56,7 +57,7 @@ impl Stencil {
         Self::new(taps.iter().map(|&tap| f64::from(tap) / divisor).collect()).ok()
     }
 
-    /// The names there are.
+    /// The names of the named kernels.
     pub(super) fn names() -> impl Iterator<Item = &'static str> {
         NAMED.into_iter().map(|(name, ..)| name)
     }
@@ -65,7 +66,7 @@ impl Stencil {
 impl FromStr for Stencil {
     type Err = Error;
 
-    /// A name, or numbers with spaces, commas, semicolons or line ends between them.
+    /// A name, or numbers separated by spaces, commas, semicolons or line ends.
     fn from_str(text: &str) -> Result<Self, Error> {
         if let Some(kernel) = Self::named(text) {
             return Ok(kernel);
@@ -73,7 +74,7 @@ impl FromStr for Stencil {
         let words = text.split(|c: char| c.is_whitespace() || c == ',' || c == ';').filter(|word| !word.is_empty());
         let number = |word: &str| {
             let names = || Self::names().collect::<Vec<_>>().join(", ");
-            let unknown = |_| Error::Usage(format!("{word:?} is no number, and none of the kernels {}", names()));
+            let unknown = |_| Error::Usage(format!("{word:?} is neither a number nor one of the kernels {}", names()));
             word.parse().map_err(unknown)
         };
         Self::new(words.map(number).collect::<Result<_, Error>>()?)
@@ -81,7 +82,7 @@ impl FromStr for Stencil {
 }
 
 impl fmt::Debug for Stencil {
-    /// Without its numbers, which are secret.
+    /// Prints the kernel without its numbers, which are secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Stencil({0}x{0})", self.side)
     }

@@ -15,7 +15,7 @@ fn picture(seed: u64, width: usize, height: usize, channels: usize) -> Picture {
     Picture { width, height, channels, values }
 }
 
-/// Straight from the definition, in float64.
+/// The filter straight from its definition, in float64.
 fn reference(kernel: &Stencil, picture: &Picture) -> Vec<f64> {
     let (n, colours) = (kernel.side as isize, picture.colours());
     let clamp = |at: isize, length: usize| at.clamp(0, length as isize - 1) as usize;

@@ -18,11 +18,11 @@ use super::{Error, Result, caught};
 const MAX_SAMPLES: usize = 1 << 26;
 /// Sampling rates that a file may have, in Hz.
 const RATES: std::ops::RangeInclusive<u32> = 1000..=384_000;
-/// Samples that the resampler takes at once.
+/// Samples that the resampler takes at a time.
 const RESAMPLER_CHUNK: usize = 1024;
 /// Loudness is measured over blocks of 1/40 s.
 const BLOCKS_PER_SECOND: u32 = 40;
-/// A recording with no block louder than this is silent, in dB below full scale.
+/// A recording without a block louder than this, in dB below full scale, is silent.
 const SILENCE_DB: f64 = 70.0;
 const FORMATS: &str = "WAV, FLAC, MP3 or OGG Vorbis";
 
@@ -83,7 +83,7 @@ fn decode(bytes: Vec<u8>) -> Result<(Vec<f32>, u32)> {
     }
 }
 
-/// What the probe's failure means: only its kinds differ, not its words.
+/// The meaning of the probe's failure: its kinds differ, its words do not.
 fn unrecognized(error: SymphoniaError) -> Error {
     match error {
         SymphoniaError::Unsupported(_) | SymphoniaError::IoError(_) => Error::Unrecognized { expected: FORMATS },
@@ -99,7 +99,7 @@ fn damaged(error: SymphoniaError) -> Error {
     }
 }
 
-/// Brings samples from one rate to another with an anti-aliasing filter, aligned in time.
+/// Resamples from one rate to another with an anti-aliasing filter, aligned in time.
 fn resample(samples: Vec<f32>, from: u32, to: u32) -> Result<Vec<f32>> {
     if from == to || samples.is_empty() {
         return Ok(samples);

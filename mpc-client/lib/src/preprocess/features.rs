@@ -10,7 +10,7 @@ use mpc_core::model::manifest::Audio;
 use ndarray::{Array1, Array2};
 use realfft::{RealFftPlanner, RealToComplex};
 
-/// What is computed once for all frames.
+/// Values computed once for all frames.
 pub(super) struct Features<'a> {
     parameters: &'a Audio,
     fft: Arc<dyn RealToComplex<f64>>,
@@ -33,8 +33,8 @@ impl<'a> Features<'a> {
         }
     }
 
-    /// `[rows, frames]`, normalised by the manifest's constants. Digital silence is appended where that makes fewer
-    /// than `at_least` frames.
+    /// `[rows, frames]`, normalised by the manifest's constants. Digital silence is appended if there are fewer than
+    /// `at_least` frames.
     pub(super) fn compute(&self, mut samples: Vec<f32>, at_least: usize) -> Array2<f32> {
         let Audio { frame, hop, .. } = *self.parameters;
         samples.resize(samples.len().max((at_least.max(1) - 1) * hop + frame), 0.0);

@@ -11,9 +11,9 @@ use ndarray::{ArrayD, IxDyn};
 
 use super::{Error, Rect, Result, caught};
 
-/// Most pixels each way; refused before anything is decoded.
+/// Maximum pixels in each direction; larger pictures are refused before decoding.
 const MAX_SIDE: u32 = 10_000;
-/// Most bytes that decoding may take.
+/// Maximum bytes for decoding.
 const MAX_DECODED: u64 = 512 << 20;
 const FORMATS: &str = "PNG or JPEG";
 

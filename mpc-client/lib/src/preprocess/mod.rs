@@ -29,13 +29,13 @@ pub enum Error {
     /// The file cannot be read.
     #[error("cannot be read: {0}")]
     Io(#[from] std::io::Error),
-    /// Not a regular file.
+    /// The path is not a regular file.
     #[error("is not a file")]
     NotAFile,
-    /// Nothing in it.
+    /// The file is empty.
     #[error("is empty")]
     Empty,
-    /// Too much in it.
+    /// The file holds too much.
     #[error("is too large: {what}, at most {limit}")]
     TooLarge {
         /// What was measured, with its unit.
@@ -43,22 +43,22 @@ pub enum Error {
         /// The limit.
         limit: String,
     },
-    /// Neither the name of a format nor its bytes are known.
+    /// Neither the file's extension nor its bytes name a known format.
     #[error("is not a {expected} file that can be read here")]
     Unrecognized {
         /// The formats that can be read.
         expected: &'static str,
     },
-    /// The container is known, what is in it is not.
+    /// The container is known, but its content is not.
     #[error("uses a feature that is not supported ({0}); convert it to WAV or PNG")]
     Unsupported(String),
-    /// The file ends before its header says.
-    #[error("is truncated: it ends before its header says")]
+    /// The file is shorter than its header says.
+    #[error("is truncated: it is shorter than its header says")]
     Truncated,
-    /// The bytes are not what the format demands.
+    /// The bytes violate the format.
     #[error("is damaged: {0}")]
     Damaged(String),
-    /// Less than one frame of sound.
+    /// The recording has less than one frame of sound.
     #[error("is too short: {samples} samples at {rate} Hz, at least {needed} are needed")]
     TooShort {
         /// Samples at the model's rate, without silence at the ends.
@@ -93,10 +93,10 @@ pub enum Error {
 /// The result of preprocessing.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What the person who asks can choose.
+/// Options for the person who asks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Options {
-    /// The part of the picture to look at instead of all of it.
+    /// The part of the picture to use instead of the whole.
     pub crop: Option<Rect>,
 }
 
@@ -116,7 +116,7 @@ pub struct Rect {
 /// The input of a network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prepared {
-    /// How many windows the file became: the first dimension of `features`.
+    /// Number of windows of the file: the first dimension of `features`.
     pub windows: usize,
     /// `[windows, shape...]` with the shape of the manifest; |x| is at most the declared range.
     pub features: ArrayD<f32>,
@@ -151,12 +151,12 @@ pub fn prepare_bytes(manifest: &Manifest, bytes: Vec<u8>, options: Options) -> R
     Ok(Prepared { windows, features })
 }
 
-/// A picture as it is, turned as its orientation tag says.
+/// An unprocessed picture, turned as its orientation tag says.
 pub(crate) fn picture(bytes: Vec<u8>) -> Result<::image::DynamicImage> {
     if bytes.is_empty() { Err(Error::Empty) } else { caught(|| image::decode(bytes)) }
 }
 
-/// Runs a library's decoder; its panic, should the bytes cause one, is an error of this file only.
+/// Runs a library's decoder; a panic caused by the bytes becomes an error of this file only.
 fn caught<T>(decode: impl FnOnce() -> Result<T>) -> Result<T> {
     let decoder_panicked = |_| Error::Damaged("the decoder gave up".into());
     std::panic::catch_unwind(AssertUnwindSafe(decode)).map_err(decoder_panicked)?
@@ -179,7 +179,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// Cuts `[rows, total]` into `[windows, rows, frames]`: the first window at the beginning, the last at the end, the
-/// others evenly between them, at most `hop` frames apart as long as `max` windows suffice for that. `total` is at
+/// others evenly between them, at most `hop` frames apart if `max` windows suffice for that. `total` is at
 /// least `frames`.
 fn cut(features: ArrayView2<f32>, frames: usize, hop: usize, max: usize) -> ArrayD<f32> {
     let (rows, total) = features.dim();

@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Why something is not served. Programs decide by the code; the reason is for people, and its words may change.
+/// Why a request is not served. Programs decide by the code; the reason is for people, and its wording may change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
-    /// What whoever asked can do about it.
+    /// The kind of refusal, and what the caller can do about it.
     pub code: Code,
     /// One line for people: what, where, and what to do.
     pub reason: String,
@@ -21,44 +21,44 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// What whoever asked can do about a refusal. On the wire it is a number, the position in [`Code::ALL`].
+/// The kind of refusal, and what the caller can do about it. On the wire, a number: the position in [`Code::ALL`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "u32", into = "u32")]
 #[non_exhaustive]
 pub enum Code {
-    /// None of those below: the code of a newer program. Read the reason.
+    /// A code of a newer program. Read the reason.
     Other,
     /// The two sides speak different versions of the protocol. Update the older one.
     OtherVersion,
     /// The caller's key is not listed. Have the operator list it.
     NotListed,
-    /// The caller may not do this here, or not to what is somebody else's. Have the operator grant the right.
+    /// The caller has no right to do this, or the object belongs to somebody else. Have the operator grant the right.
     NoRight,
-    /// The request makes no sense, or what is enclosed is not valid. Ask something else.
+    /// The request makes no sense, or its enclosure is not valid. Correct it.
     Invalid,
-    /// The request exceeds a limit that does not change by itself. Ask for less at once.
+    /// The request exceeds a fixed limit. Ask for less at a time.
     TooLarge,
-    /// The party or the model's owner insists on more security. Ask for that.
+    /// The party or the model's owner demands more security. Ask for that.
     WeakSecurity,
-    /// The request's time is too far from the party's clock. Set the clock that is wrong.
+    /// The request's time differs too much from the party's clock. Set the clock that is wrong.
     Clock,
     /// The same request was made before. Make a new one.
     Replayed,
-    /// The model, person or template that the request names is not here. Look again at what is there.
+    /// The party has no such model, person or template. List what is there.
     NotFound,
-    /// The gallery is not the one that the question names. Look again and ask again.
+    /// The gallery has changed since the client saw it. List it and ask again.
     GalleryChanged,
     /// Somebody is enrolled under that name. Choose another, or remove that one.
     Taken,
-    /// Persons are enrolled with the model that would go, and would be forgotten. Say that they may be.
+    /// The change would delete enrolled persons. Say that it may.
     WouldForget,
-    /// There is no room for more on the disk, or under a limit of what is kept. Make room, or have the operator do so.
+    /// The disk or a storage limit is full. Make room, or have the operator do so.
     Full,
     /// Too many requests, of this client or of all. Ask again in a moment.
     Busy,
-    /// The party is stopping, or does not reach another one in time. Ask again when all three are up.
+    /// The party is stopping, or cannot reach another one in time. Ask again when all three are up.
     Unavailable,
-    /// The party lacks a share of what is asked about. Publish again, or have the operator restore a backup.
+    /// The party lacks its share of the model or template. Publish again, or have the operator restore a backup.
     Incomplete,
     /// The three parties do not have the same request, client or list. Tell their operators.
     Disagreement,

@@ -1,4 +1,4 @@
-//! The connection to the three servers, made anew after it was lost.
+//! The connection to the three servers, renewed after a loss.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::Servers;
 
-/// One connection that all requests share.
-pub(crate) struct Link<S> {
+/// The connection that all requests share.
+pub(crate) struct Reconnecting<S> {
     timeout: Duration,
     state: Mutex<State<S>>,
 }
@@ -23,21 +23,21 @@ struct State<S> {
     servers: S,
 }
 
-impl<S: Servers> Link<S> {
-    /// Not connected yet. A question may take `timeout`.
+impl<S: Servers> Reconnecting<S> {
+    /// Not connected yet; a question may take `timeout`.
     pub(crate) fn new(servers: S, timeout: Duration) -> Self {
         Self { timeout, state: Mutex::new(State { client: None, failed: None, servers }) }
     }
 
-    /// How long a question may take.
+    /// Time limit of a question.
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// Connects for the first time; the problem, where it is one that may pass.
+    /// Connects for the first time; returns the problem if it may pass.
     ///
     /// # Errors
-    /// What no further attempt would mend.
+    /// A problem that no further attempt would solve.
     pub(crate) async fn start(&self) -> Result<Option<Error>> {
         let connected = tokio::time::timeout(self.timeout, self.client()).await;
         match connected.unwrap_or(Err(Error::Timeout(self.timeout))) {
@@ -58,7 +58,7 @@ impl<S: Servers> Link<S> {
         if let Some(client) = client.as_ref().filter(|client| client.connected()) {
             return Ok(client.clone());
         }
-        // Whoever waited while another one tried in vain does not try once more.
+        // A request that waited while another one failed to connect does not try again.
         if let Some((_, error)) = failed.as_ref().filter(|(when, _)| *when > asked) {
             return Err(error.clone());
         }
