@@ -62,8 +62,8 @@ impl Sizes {
 
 /// How a product is computed.
 enum Way<T> {
-    /// As the product of a matrix of so many rows with a matrix.
-    Rows(usize),
+    /// As the product of a matrix `[rows, k]` with a matrix `[k, n]`: rows, k and n.
+    Rows([usize; 3]),
     /// As a convolution with these operands, of which it is known whether they are batches.
     Convolution(ConvGeometry, [(T, bool); 2]),
 }
@@ -78,7 +78,7 @@ impl<T> Way<T> {
         let sample = |t: &T, batched: bool| shape(t)[usize::from(batched)..].to_vec();
         let sizes = Sizes::of(&sample(x, x_batched), &sample(y, y_batched)).expect("operands that were checked");
         if x_batched && !y_batched && sizes.stack == 1 {
-            return Self::Rows(shape(x)[0] * sizes.m);
+            return Self::Rows([shape(x)[0] * sizes.m, sizes.k, sizes.n]);
         }
         let geometry = sizes.convolution();
         let arrange = |t: &T, batched: bool, sample: &[usize]| {
@@ -110,12 +110,11 @@ impl Operation for MatMul {
 
     fn float(&self, args: &Args<'_, f64>) -> Batch<f64> {
         let product = match Way::<Batch<f64>>::of_tensors(args) {
-            Way::Rows(rows) => {
-                let (x, w) = (args.x(), args.operands[1].0);
-                let (k, n) = (w.shape()[0], w.shape()[1]);
-                let w = w.view().into_shape_with_order((k, n)).expect("a matrix");
-                let x = x.clone().into_shape_with_order((rows, k)).expect("rows of k elements");
-                x.dot(&w).into_dyn().into_shared()
+            Way::Rows([rows, k, n]) => {
+                let matrix = |i: usize, shape: (usize, usize)| {
+                    args.operands[i].0.view().into_shape_with_order(shape).expect("a matrix")
+                };
+                matrix(0, (rows, k)).dot(&matrix(1, (k, n))).into_dyn().into_shared()
             }
             Way::Convolution(geometry, operands) => geometry.float(&convolved(&geometry, &operands, args)),
         };
@@ -163,10 +162,9 @@ impl RingOperation for MatMul {
 
     fn fixed(&self, kernel: Kernel, args: &Args<'_, u64>, place: &Place<'_>) -> Result<Batch<u64>> {
         match Way::<Batch<u64>>::of_tensors(args) {
-            Way::Rows(rows) => {
-                let (x, w) = (args.x(), args.operands[1].0);
+            Way::Rows(sizes) => {
                 let mut product = vec![0; args.shape.iter().product()];
-                kernel.gemm([rows, w.shape()[0], w.shape()[1]], slice(x), slice(w), &mut product);
+                kernel.gemm(sizes, slice(args.x()), slice(args.operands[1].0), &mut product);
                 Ok(tensor(&args.shape, product))
             }
             Way::Convolution(geometry, operands) => {
@@ -189,7 +187,7 @@ impl Product for MatMul {
     fn send(&self, round: &mut Round<'_>, operands: [(&ArithmeticShare, bool); 2]) -> Result<PendingLinear> {
         let [(x, _), (w, _)] = operands;
         match Way::of(operands, ArithmeticShare::shape, ArithmeticShare::reshape) {
-            Way::Rows(rows) => product::send_matmul(round, &x.reshape(&[rows, w.shape()[0]]), w),
+            Way::Rows([rows, k, n]) => product::send_matmul(round, &x.reshape(&[rows, k]), &w.reshape(&[k, n])),
             Way::Convolution(geometry, [x, w]) => geometry.send(round, [(&x.0, x.1), (&w.0, w.1)]),
         }
     }
