@@ -17,7 +17,7 @@ impl Model {
     }
 }
 
-/// The label of each input, as [`Client::classify`](crate::Client::classify), in the servers' fixed point.
+/// The label of each input, as `Client::classify`, in the servers' fixed point.
 ///
 /// # Errors
 /// [`Error::WrongTask`] for a model that compares.
@@ -28,7 +28,7 @@ pub fn classify(model: &model::Model, inputs: &[Encoded]) -> Result<Evaluation> 
     Ok(rows(model, inputs)?.revealed(model).labels(&model.manifest, inputs))
 }
 
-/// Whether inputs 2i and 2i + 1 are of the same person, as [`Client::compare`](crate::Client::compare); the cosine is
+/// Whether inputs 2i and 2i + 1 are of the same person, as `Client::compare`; the cosine is
 /// always there.
 ///
 /// # Errors

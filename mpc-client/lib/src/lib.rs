@@ -16,7 +16,7 @@
 //! # }
 //! ```
 //!
-//! [`Client::connect`] speaks QUIC (the feature `quic`, on by default). Without that feature the library opens no
+//! `Client::connect` speaks QUIC (the feature `quic`, on by default). Without that feature the library opens no
 //! socket, starts no thread and reads the clock only to stamp requests, so that it compiles for browsers:
 //!
 //! ```sh
@@ -25,7 +25,7 @@
 //! ```
 //!
 //! A program that embeds it there implements [`Transport`](transport::Transport) to reach the parties, and calls
-//! [`Client::new`].
+//! `Client::new`.
 
 pub mod answer;
 pub mod clear;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use quinn::crypto::rustls::HandshakeData;
 use quinn::{
     AckFrequencyConfig, Connection, ConnectionError, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig,
-    TransportConfig, TransportErrorCode, VarInt,
+    TokioRuntime, TransportConfig, TransportErrorCode, VarInt,
 };
 use rustls::AlertDescription;
 use rustls::pki_types::CertificateDer;
@@ -19,7 +19,6 @@ use tokio::sync::oneshot;
 
 use super::certificate::Validity;
 use super::congestion::BoundedConfig;
-use super::drivers::Drivers;
 use super::identity::{Fingerprint, Identity};
 use super::tls;
 use crate::error::{Error, Result};
@@ -46,7 +45,7 @@ pub mod close {
 }
 
 /// The thread that moves the packets of a process: a current-thread runtime. Protocol threads poll their streams
-/// themselves, put what they send on the wire, and otherwise wait for this thread to wake them.
+/// themselves, and wait for this thread to wake them.
 pub struct Io {
     handle: Handle,
     stop: Option<oneshot::Sender<()>>,
@@ -97,7 +96,7 @@ pub fn serve(socket: UdpSocket, identity: &Identity) -> Result<Endpoint> {
     let options = SockRef::from(&socket);
     let sized = options.set_recv_buffer_size(SOCKET_BUFFER).and_then(|()| options.set_send_buffer_size(SOCKET_BUFFER));
     sized.map_err(|e| Error::system("UDP socket", e))?;
-    let endpoint = Endpoint::new(remembered(identity), Some(config), socket, Arc::new(Drivers));
+    let endpoint = Endpoint::new(remembered(identity), Some(config), socket, Arc::new(TokioRuntime));
     endpoint.map_err(|e| Error::system("UDP socket", e))
 }
 

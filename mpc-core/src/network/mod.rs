@@ -15,8 +15,6 @@ pub mod check;
 #[cfg(feature = "quic")]
 mod congestion;
 #[cfg(feature = "quic")]
-mod drivers;
-#[cfg(feature = "quic")]
 pub mod endpoint;
 #[cfg(feature = "quic")]
 pub mod identity;

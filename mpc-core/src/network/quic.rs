@@ -19,7 +19,6 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use super::Network;
-use super::drivers;
 use super::endpoint::explain;
 use super::session::{Header, Session, leaving};
 use crate::error::{Error, Result};
@@ -216,7 +215,7 @@ impl Channel {
 
 /// Hands to the transport as much as it accepts now; `context` is woken when it accepts more.
 fn push_all(channels: &mut [Channel], context: &mut Context<'_>, moved: &mut bool) -> Result<()> {
-    channels.iter_mut().try_for_each(|channel| match drivers::run_woken(|| channel.poll_push(context, moved)) {
+    channels.iter_mut().try_for_each(|channel| match channel.poll_push(context, moved) {
         Poll::Ready(pushed) => pushed,
         Poll::Pending => Ok(()),
     })

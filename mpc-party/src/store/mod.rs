@@ -2,8 +2,9 @@
 //! value is sealed; a [`ShareStore`] keeps the sealed records.
 //!
 //! A publication is *begun*, grows chunk by chunk and is *complete* when its share is whole. One record, the
-//! [`Catalog`](List), says which complete ones are in service, so that a change happens at one instant or not at all.
-//! Each write is durable before it returns, and a process killed at any instant finds the state before or after it.
+//! [`Catalog`](mpc_core::wire::peer::Catalog), says which complete ones are in service, so that a change happens at one
+//! instant or not at all. Each write is durable before it returns, and a process killed at any instant finds the state
+//! before or after it.
 
 mod archive;
 mod backend;

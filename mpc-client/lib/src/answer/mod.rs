@@ -177,11 +177,11 @@ impl<T: Transport> Client<T> {
     }
 }
 
-/// The expected result of [`Client::answer`], computed here by the model's owner: labels, or whether two inputs are the
+/// The expected result of `Client::answer`, computed here by the model's owner: labels, or whether two inputs are the
 /// `same`. Blocks.
 ///
 /// # Errors
-/// As [`Client::answer`].
+/// As `Client::answer`.
 pub fn in_the_clear(
     command: &'static str,
     owned: &model::Model,
