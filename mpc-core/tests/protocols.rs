@@ -337,8 +337,8 @@ fn truncation_runs_in_the_shadow_of_the_comparison() {
     let (_, meters) =
         run::<Arithmetic, u64, Arithmetic, u64>(11, &[x], |p, s| relu(p, &s[0], Width::exact(40), 16, None));
     let total: u64 = meters.iter().map(|m| m.bytes_sent).sum();
-    // Sign 146 bits; truncation 3 bits and two 2-byte words (one element each); injection 2 words of 8 bytes.
-    assert_eq!(total, 3 * (n as u64 * (146 + 3) / 8 + n as u64 * (4 + 16)));
+    // Sign 109 bits; truncation 3 bits and two 2-byte words (one element each); injection 2 words of 8 bytes.
+    assert_eq!(total, 3 * (n as u64 * (109 + 3) / 8 + n as u64 * (4 + 16)));
     assert!(meters.iter().all(|m| m.rounds == 7 + 2), "{meters:?}");
 }
 

@@ -197,7 +197,7 @@ fn layers() {
     assert_private("argmax", &nibbles(), &[SAMPLES / 4, 4], |p, s: &[Share<Arithmetic, u8>]| {
         argmax(p, &s[0], Width::exact(5), &Levels::all_pairs(4)).map(drop)
     });
-    assert_private("argmax in two levels", &nibbles(), &[SAMPLES / 4, 4], |p, s: &[Share<Arithmetic, u8>]| {
+    assert_private("argmax in two levels", &nibbles(), &[SAMPLES / 2, 4], |p, s: &[Share<Arithmetic, u8>]| {
         argmax(p, &s[0], Width::exact(5), &Levels::tournament(4)).map(drop)
     });
 }

@@ -5,8 +5,8 @@
 //! 1. Pi computes z_i = f(x_i, y_i + y_{i+1}) + f(x_{i+1}, y_i) and the parties [`reshare`](crate::link::reshare) z.
 //!
 //! The nine terms f(x_a, y_b) occur once each. Local work is two calls of f; the message is one element of the *result*, so a
-//! dot product costs one element however long it is. Private because the reshare is. Every product is offered to the
-//! security mode as a claim. Source: Araki et al., CCS'16; Mohassel, Rindal, CCS'18 (ABY3).
+//! dot product costs one element however long it is, and so does an elementwise sum of products ([`dot`]). Private because the
+//! reshare is. Every product is offered to the security mode as a claim. Source: Araki et al., CCS'16; Mohassel, Rindal, CCS'18 (ABY3).
 //!
 //! **With a trivial operand.** A component u_j that Pj and P_{j-1} know is a sharing for free, (u_j, 0, 0) in slot j. Then z_{j+1} is
 //! zero and two elements travel in total; if both operands are trivial, in slots j and j + 1, only Pj contributes: one element.
@@ -79,11 +79,46 @@ pub fn send_mul<D: Domain, W: Word>(
     x: &Share<D, W>,
     y: &Share<D, W>,
 ) -> Result<PendingProduct<D, W>> {
+    send_sums(round, x.shape(), x, y)
+}
+
+/// The sums x_1 y_1 + .. + x_t y_t, elementwise, within a round: x and y are `[t, ..]`, the result is `[..]`. 1 element, however many
+/// terms there are.
+///
+/// # Panics
+/// If the shapes differ, or there is no term.
+pub fn send_dot<D: Domain, W: Word>(
+    round: &mut Round<'_>,
+    x: &Share<D, W>,
+    y: &Share<D, W>,
+) -> Result<PendingProduct<D, W>> {
+    let (&terms, shape) = x.shape().split_first().expect("terms, one after the other");
+    assert!(terms > 0, "a sum has terms");
+    send_sums(round, shape, x, y)
+}
+
+/// Products of as many operands as `shape` says, or sums of several times as many.
+fn send_sums<D: Domain, W: Word>(
+    round: &mut Round<'_>,
+    shape: &[usize],
+    x: &Share<D, W>,
+    y: &Share<D, W>,
+) -> Result<PendingProduct<D, W>> {
     assert_eq!(x.shape(), y.shape(), "operands have one shape");
     let (xs, ys) = ([slice(x.own()), slice(x.next())], [slice(y.own()), slice(y.next())]);
-    let z = round.kernel().cross_product::<D, W>(xs, ys);
-    let z = send(round, x.shape(), Some(z), Contributors::ALL)?;
+    let z = sum_of_terms::<D, W>(round.kernel().cross_product::<D, W>(xs, ys), shape.iter().product());
+    let z = send(round, shape, Some(z), Contributors::ALL)?;
     Ok(PendingProduct { x: Factor::Shared(x.clone()), y: Factor::Shared(y.clone()), z })
+}
+
+/// Adds up terms of n elements each.
+fn sum_of_terms<D: Domain, W: Word>(mut terms: Vec<W>, n: usize) -> Vec<W> {
+    let (sum, rest) = terms.split_at_mut(n);
+    for term in rest.chunks_exact(n.max(1)) {
+        sum.iter_mut().zip(term).for_each(|(sum, &x)| *sum = D::add(*sum, x));
+    }
+    terms.truncate(n);
+    terms
 }
 
 /// The product, within a round, of the trivial sharing of `component` in slot `slot` with `y`. 2 elements in total.

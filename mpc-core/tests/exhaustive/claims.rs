@@ -14,8 +14,9 @@ pub(crate) fn mark_false(claims: (&Claim, &Claim), marks: &mut [u64]) {
     match claims {
         (Claim::And(a), Claim::And(b)) => {
             let [x, y, z] = values(a, b);
-            for (i, ((x, y), z)) in x.iter().zip(y).zip(z).enumerate() {
-                let wrong = x & y ^ z;
+            let products: Vec<u64> = x.iter().zip(y).map(|(x, y)| x & y).collect();
+            for (i, z) in z.iter().enumerate() {
+                let wrong = products.iter().skip(i).step_by(a.z.len()).fold(*z, |wrong, product| wrong ^ product);
                 // Planes, or a word for each case.
                 if a.z.len() < n {
                     marks[i % (n / LANES)] |= wrong;
