@@ -92,9 +92,14 @@ pub fn send_dot<D: Domain, W: Word>(
     x: &Share<D, W>,
     y: &Share<D, W>,
 ) -> Result<PendingProduct<D, W>> {
-    let (&terms, shape) = x.shape().split_first().expect("terms, one after the other");
-    assert!(terms > 0, "a sum has terms");
-    send_sums(round, shape, x, y)
+    send_sums(round, sum_shape(x), x, y)
+}
+
+/// The shape of a sum over the first axis.
+fn sum_shape<D: Domain, W: Word>(terms: &Share<D, W>) -> &[usize] {
+    let (&count, shape) = terms.shape().split_first().expect("terms, one after the other");
+    assert!(count > 0, "a sum has terms");
+    shape
 }
 
 /// Products of as many operands as `shape` says, or sums of several times as many.
@@ -132,17 +137,41 @@ pub fn send_trivial_times<D: Domain, W: Word>(
     component: &Tensor<W>,
     y: &Share<D, W>,
 ) -> Result<PendingProduct<D, W>> {
+    send_trivial_sums(round, y.shape(), slot, component, y)
+}
+
+/// The same, summed over the first axis as in [`send_dot`]. 2 elements in total, however many terms there are.
+///
+/// # Panics
+/// If the shapes differ, or there is no term.
+pub fn send_trivial_dot<D: Domain, W: Word>(
+    round: &mut Round<'_>,
+    slot: Role,
+    component: &Tensor<W>,
+    y: &Share<D, W>,
+) -> Result<PendingProduct<D, W>> {
+    send_trivial_sums(round, sum_shape(y), slot, component, y)
+}
+
+fn send_trivial_sums<D: Domain, W: Word>(
+    round: &mut Round<'_>,
+    shape: &[usize],
+    slot: Role,
+    component: &Tensor<W>,
+    y: &Share<D, W>,
+) -> Result<PendingProduct<D, W>> {
     assert_eq!(component.shape(), y.shape(), "operands have one shape");
     let role = round.role();
     let (known, own, next) = (slice(component).iter(), slice(y.own()), slice(y.next()));
-    let z = if role == slot {
+    let terms: Option<Vec<W>> = if role == slot {
         Some(known.zip(own.iter().zip(next)).map(|(&u, (&a, &b))| D::mul(u, D::add(a, b))).collect())
     } else if role == slot.prev() {
         Some(known.zip(own).map(|(&u, &a)| D::mul(u, a)).collect())
     } else {
         None
     };
-    let z = send(round, y.shape(), z, Contributors::all_but(slot.next()))?;
+    let z = terms.map(|terms| sum_of_terms::<D, W>(terms, shape.iter().product()));
+    let z = send(round, shape, z, Contributors::all_but(slot.next()))?;
     Ok(PendingProduct { x: Factor::Trivial(slot, component.clone()), y: Factor::Shared(y.clone()), z })
 }
 
