@@ -54,15 +54,19 @@ Local Notation last := (last chal).
 Local Notation paired := (@paired R).
 Local Notation normal := (@normal R).
 
-(** 1. Weights: elementwise claims x y = z *)
+(** 1. Weights: elementwise claims x_1 y_1 + .. + x_t y_t = z *)
 
-(* Columns of base values; what is not there is zero. *)
-Record elementwise := Elementwise { x : seq (nat -> B); y : seq (nat -> B); z : seq (nat -> B) }.
+(* Columns of base values; what is not there is zero. x and y have the L values of one term after those of the other, as many terms as the
+   longest claim: where a claim has fewer, zeros, which the code leaves out. *)
+Record elementwise := Elementwise { terms : nat; x : seq (nat -> B); y : seq (nat -> B); z : seq (nat -> B) }.
 
 Definition value_at (v : seq (nat -> B)) k b : B := nth (fun _ => 0) v k b.
 
+Definition sum_at (e : elementwise) k b : B :=
+  \sum_(t < terms e) value_at (x e) k (t * L + b) * value_at (y e) k (t * L + b).
+
 Definition true_elementwise (e : elementwise) : bool :=
-  [forall k : 'I_(size (x e)), forall b : 'I_L, value_at (x e) k b * value_at (y e) k b == value_at (z e) k b].
+  [forall k : 'I_(size (x e)), forall b : 'I_L, sum_at e k b == value_at (z e) k b].
 
 (* A column as one element. *)
 Definition element (v : seq (nat -> B)) k : R := \sum_(b < L) beta b * iota (value_at v k b).
@@ -70,11 +74,12 @@ Definition element (v : seq (nat -> B)) k : R := \sum_(b < L) beta b * iota (val
 (* `Columns::new`: 2^(l1 + l2) rows of G columns. *)
 Definition columns (l1 l2 : nat) (e : elementwise) (next : unlifted -> game) : game :=
   let G := block (l1 + l2) (size (x e)) in
+  let M := (terms e * L)%N in
   draw G (fun w => draw (2 ^ l2 - 1) (fun u =>
     let outer b := nth 0 (1 :: u) (number b) in
-    let at_ v a i := iota (value_at v (number a * G + i %/ L) (i %% L)) in
+    let at_ v a i := iota (value_at v (number a * G + i %/ M) (i %% M)) in
     next (Unlifted l1 l2
-      (Claim (G * L) (fun i a => nth 0 w (i %/ L) * beta (i %% L) * at_ (x e) a i) (fun i a => at_ (y e) a i) outer 0)
+      (Claim (G * M) (fun i a => nth 0 w (i %/ M) * beta (i %% M %% L) * at_ (x e) a i) (fun i a => at_ (y e) a i) outer 0)
       (Rows (fun a => \sum_(b <- cube l2) outer b *
         \sum_(g < G) nth 0 w g * element (z e) (number (a ++ b) * G + g)))))).
 
@@ -82,30 +87,36 @@ Definition false_table (most : nat) (u : unlifted) := ~~ stands u /\ (first u + 
 
 (* What claim k is off by. *)
 Definition off (e : elementwise) k : R :=
-  \sum_(b < L) beta b * iota (value_at (x e) k b * value_at (y e) k b - value_at (z e) k b).
+  \sum_(b < L) beta b * iota (sum_at e k b - value_at (z e) k b).
 
 Lemma columns_error l1 l2 e w u (a : seq bool) : size a = l1 ->
   let G := block (l1 + l2) (size (x e)) in
+  let M := (terms e * L)%N in
   let V j := \sum_(g < G) nth 0 w g * off e ((number a * 2 ^ l2 + j) * G + g) in
   let outer b := nth 0 (1 :: u) (number b) in
-  let at_ v a i := iota (value_at v (number a * G + i %/ L) (i %% L)) in
+  let at_ v a i := iota (value_at v (number a * G + i %/ M) (i %% M)) in
   \sum_(b <- cube l2) outer b *
-     (\sum_(i < G * L) nth 0 w (i %/ L) * beta (i %% L) * at_ (x e) (a ++ b) i * at_ (y e) (a ++ b) i) -
+     (\sum_(i < G * M) nth 0 w (i %/ M) * beta (i %% M %% L) * at_ (x e) (a ++ b) i * at_ (y e) (a ++ b) i) -
   \sum_(b <- cube l2) outer b * (\sum_(g < G) nth 0 w g * element (z e) (number (a ++ b) * G + g)) =
   V 0%N + \sum_(j < 2 ^ l2 - 1) nth 0 u j * V j.+1.
 Proof.
-move=> sa G V outer at_; rewrite -sumrB.
+move=> sa G M V outer at_; rewrite -sumrB.
 transitivity (\sum_(b <- cube l2) nth 0 (1 :: u) (number b) * V (number b)).
   rewrite big_seq [RHS]big_seq; apply: eq_bigr => b; rewrite mem_cube => /eqP sb.
   rewrite -mulrBr; congr (_ * _); rewrite /at_ number_cat sb.
   set k := (_ * 2 ^ l2 + _)%N.
-  pose f i := nth 0 w (i %/ L) * beta (i %% L) * iota (value_at (x e) (k * G + i %/ L) (i %% L)) *
-    iota (value_at (y e) (k * G + i %/ L) (i %% L)).
-  rewrite (eq_bigr (fun i : 'I_(G * L) => f i)) // -sum_blocks -sumrB; apply: eq_bigr => g _.
-  rewrite /element mulr_sumr mulr_sumr -sumrB; apply: eq_bigr => c _.
-  have L0 : (0 < L)%N by case: (L) c => // - [].
-  rewrite /f divnMDl // divn_small ?ltn_ord // addn0 modnMDl modn_small ?ltn_ord //.
-  by rewrite rmorphB rmorphM !mulrBr !mulrA.
+  pose product i c := iota (value_at (x e) i c) * iota (value_at (y e) i c).
+  pose f i := nth 0 w (i %/ M) * beta (i %% M %% L) * iota (value_at (x e) (k * G + i %/ M) (i %% M)) *
+    iota (value_at (y e) (k * G + i %/ M) (i %% M)).
+  rewrite (eq_bigr (fun i : 'I_(G * M) => f i)) // -sum_blocks -sumrB; apply: eq_bigr => g _.
+  transitivity (nth 0 w g * (\sum_(c < M) beta (c %% L) * product (k * G + g)%N c - element (z e) (k * G + g))).
+    rewrite mulrBr; congr (_ - _); rewrite mulr_sumr; apply: eq_bigr => c _.
+    have M0 : (0 < M)%N by case: (M) c => // - [].
+    by rewrite /f /product divnMDl // divn_small ?ltn_ord // addn0 modnMDl (modn_small (ltn_ord c)) !mulrA.
+  congr (_ * _); pose h c := beta (c %% L) * product (k * G + g)%N c.
+  rewrite (eq_bigr (fun c : 'I_M => h c)) // -sum_blocks exchange_big /off /element -sumrB; apply: eq_bigr => i _.
+  rewrite rmorphB mulrBr /sum_at rmorph_sum mulr_sumr; congr (_ - _); apply: eq_bigr => t _.
+  by rewrite /h /product modnMDl modn_small // rmorphM.
 rewrite (sum_cube_number (fun j => nth 0 (1 :: u) j * V j)).
 move: (2 ^ l2)%N V (expn_gt0 2 l2) => [|m] V // _.
 by rewrite subn1 big_ord_recl /= mul1r; congr (_ + _); apply: eq_bigr.
@@ -113,7 +124,7 @@ Qed.
 
 Lemma at_most_columns l1 l2 e next most (b : rat) :
   0 <= b -> (l1 + l2 <= most)%N -> ~~ true_elementwise e ->
-  (forall u, normal u -> second u = l2 -> len (operands u) = (block (l1 + l2) (size (x e)) * L)%N ->
+  (forall u, normal u -> second u = l2 -> len (operands u) = (block (l1 + l2) (size (x e)) * (terms e * L))%N ->
      false_table most u -> at_most (next u) b) ->
   at_most (columns l1 l2 e next) (2%:R * eps + b).
 Proof.
@@ -121,7 +132,7 @@ move=> b0 most_l bad H.
 have [k k_n ne] : exists2 k, (k < size (x e))%N & off e k != 0.
   have [k /forallPn [c neq]] := forallPn bad; exists k => //; apply: contra neq => /eqP off0.
   rewrite -subr_eq0; apply/eqP.
-  exact: (betaP (e := fun c => value_at (x e) k c * value_at (y e) k c - value_at (z e) k c) off0 (ltn_ord c)).
+  exact: (betaP (e := fun c => sum_at e k c - value_at (z e) k c) off0 (ltn_ord c)).
 rewrite /columns; set G := block _ _; have k_G : (k < 2 ^ (l1 + l2) * G)%N by apply: leq_trans k_n (block_covers _ _).
 have G0 : (0 < G)%N by case: (G) k_G => //; rewrite muln0.
 have a_lt : (k %/ G < 2 ^ l1 * 2 ^ l2)%N by rewrite -expnD ltn_divLR.
@@ -342,7 +353,7 @@ Definition check (l1 l2 : nat) (e : elementwise) (ts : seq product) : game :=
   else columns l1 l2 e (fun u => compress_all ts [:: u] nothing (first_round chal levels)).
 
 Definition total_length (l1 l2 : nat) (e : elementwise) (ts : seq product) : nat :=
-  ((if size (x e) == 0 then 0 else block (l1 + l2) (size (x e)) * L) + sumn (map length_of ts))%N.
+  ((if size (x e) == 0 then 0 else block (l1 + l2) (size (x e)) * (terms e * L)) + sumn (map length_of ts))%N.
 
 (* j: 1 if all tables are complete after the same step, 2 if not, 0 if there are none. *)
 Definition joins (l2 : nat) (e : elementwise) (ts : seq product) : nat :=
@@ -370,7 +381,7 @@ rewrite /check; have [e0|e0] := eqVneq (size (x e)) 0%N.
   have te : true_elementwise e by apply/forallP => - [k]; rewrite e0.
   rewrite te /= in bad; apply: (at_most_compress_all after0 prop _ bad rest).
   by split=> //; rewrite /n /total_length /S e0.
-have keep u : normal u -> second u = l2 -> len (operands u) = (block (l1 + l2) (size (x e)) * L)%N ->
+have keep u : normal u -> second u = l2 -> len (operands u) = (block (l1 + l2) (size (x e)) * (terms e * L))%N ->
     kept n S ts [:: u] nothing.
   move=> nu su lu; split=> //; first by constructor.
     by rewrite /n /total_length (negPf e0) /length1 /= lu addn0.

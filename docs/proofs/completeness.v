@@ -168,9 +168,10 @@ Qed.
 Lemma off_true e k : size (z e) = size (x e) -> true_elementwise L e -> off iota L beta e k = 0.
 Proof.
 move=> sz /forallP te; rewrite /off big1 // => b _.
-suff -> : value_at (x e) k b * value_at (y e) k b = value_at (z e) k b by rewrite subrr rmorph0 mulr0.
+suff -> : sum_at L e k b = value_at (z e) k b by rewrite subrr rmorph0 mulr0.
 have [k_n|n_k] := ltnP k (size (x e)); first by have /forallP /(_ b) /eqP := te (Ordinal k_n).
-by rewrite /value_at [nth _ (x e) k]nth_default // mul0r nth_default // sz.
+rewrite /sum_at big1 => [|t _]; first by rewrite /value_at nth_default // sz.
+by rewrite /value_at [nth _ (x e) k]nth_default // mul0r.
 Qed.
 
 Lemma passable_columns l1 l2 e next : size (z e) = size (x e) -> true_elementwise L e ->

@@ -83,6 +83,15 @@ fn products<D: Domain, W: Claimable<D>>(n: usize, seed: u64) -> impl Fn(&mut Par
     }
 }
 
+/// n sums of so many products of words each.
+fn sums<D: Domain, W: Claimable<D>>(terms: usize, n: usize, seed: u64) -> impl Fn(&mut Party) -> Result<()> + Sync {
+    let (x, y) = (deal::<D, W>(&numbers(&[terms, n], seed)), deal::<D, W>(&numbers(&[terms, n], seed + 1)));
+    move |party| {
+        let i = party.role().index();
+        party.round(|round| product::send_dot(round, &x[i], &y[i])).map(drop)
+    }
+}
+
 fn conv(groups: usize, batch: usize, seed: u64) -> impl Fn(&mut Party) -> Result<()> + Sync {
     let geometry = ConvGeometry {
         groups,
@@ -146,6 +155,11 @@ fn honest_runs_verify() {
         holds::<Standard>(products::<Arithmetic, u16>(n, 5));
         holds::<Standard>(products::<Arithmetic, u32>(n, 6));
         holds::<Standard>(products::<Boolean, u64>(n, 7));
+        for terms in [2, 3] {
+            holds::<Standard>(sums::<Boolean, u64>(terms, n, 8));
+            holds::<Standard>(sums::<Arithmetic, u16>(terms, n, 9));
+            holds::<Standard>(sums::<Arithmetic, u64>(terms, n, 10));
+        }
     }
 }
 
@@ -156,6 +170,39 @@ fn long_claims_are_cut() {
     for wrong in [None, Some(Wrong { at: n - 1, error: 1 << 15 })] {
         let results = run::<Standard>(Kernel::detect(), wrong, products::<Arithmetic, u16>(n, 8));
         assert!(results.iter().all(|result| result.is_ok() == wrong.is_none()), "{results:?}");
+        // Three products each: the batch is full within one.
+        let results = run::<Standard>(Kernel::detect(), wrong, sums::<Arithmetic, u16>(3, n / 3, 8));
+        assert!(results.iter().all(|result| result.is_ok() == wrong.is_none()), "{results:?}");
+    }
+}
+
+/// Claims of one, two and three terms in a batch: each operand of each counts.
+#[test]
+fn a_false_operand_is_caught() {
+    let counts = [2, 1, 3, 2];
+    let operands = |terms: usize| [terms, 3];
+    let dealt = counts.map(|terms| deal::<Boolean, u64>(&numbers(&operands(terms), 11)));
+    for changed in 0..counts.iter().sum::<usize>() * 3 {
+        let parties = mesh().map(|network| party(network, 5, Box::new(Active::<Standard>::new(&[7; 32]))));
+        let run = |party: &mut Party| {
+            let role = party.role();
+            let mut before = 0;
+            for (terms, x) in counts.into_iter().zip(&dealt) {
+                let x = &x[role.index()];
+                let ones = Share::public(role, &Tensor::from_elem(IxDyn(&operands(terms)), u64::MAX));
+                let z = party.round(|round| product::send_dot(round, x, &ones))?;
+                let mut claims = party.take_claims();
+                let mut error = Tensor::from_elem(IxDyn(&operands(terms)), 0);
+                error.iter_mut().skip(changed.wrapping_sub(before)).take(1).for_each(|x| *x = 1 << changed);
+                claims.pop().expect("the last product");
+                claims.push(Claim::And(Operands { x: x.add(&Share::public(role, &error)), y: ones, z }));
+                claims.into_iter().for_each(|claim| party.record(|| claim));
+                before += x.len();
+            }
+            Ok(())
+        };
+        let results = run_verified(parties, run, |_, ()| Ok(()));
+        assert_eq!(results, [(); 3].map(|()| Err(Error::Cheating { step: Step::Products })), "operand {changed}");
     }
 }
 
@@ -180,6 +227,8 @@ proptest! {
         check(&products::<Arithmetic, u32>(n, seed), 32)?;
         check(&products::<Arithmetic, u64>(n, seed), 64)?;
         check(&products::<Boolean, u64>(n, seed), 64)?;
+        check(&sums::<Boolean, u64>(1 + n % 3, n, seed), 64)?;
+        check(&sums::<Arithmetic, u64>(1 + n % 4, n, seed), 64)?;
         check(&conv(groups, 1 + n % 3, seed), 64)?;
         check(&layers(seed), 64)?;
         check(&wide_conv(seed), 64)?;

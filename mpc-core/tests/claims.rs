@@ -5,7 +5,7 @@ use mpc_core::error::Result;
 use mpc_core::kernel::{ConvGeometry, Kernel};
 use mpc_core::protocol::compare::Width;
 use mpc_core::protocol::winner::Levels;
-use mpc_core::protocol::{argmax::argmax, pool, product, relu::relu};
+use mpc_core::protocol::{argmax::argmax, compare, pool, product, relu::relu};
 use mpc_core::ring::{Arithmetic, Domain, Tensor, Word};
 use mpc_core::security::{Claim, Operands};
 use mpc_core::sharing::{ArithmeticShare, Share, reconstruct};
@@ -38,7 +38,10 @@ fn clear<D: Domain, W: Word>(operands: [&Operands<D, W>; 3]) -> [Tensor<W>; 3] {
 
 fn assert_elementwise<D: Domain, W: Word>(operands: [&Operands<D, W>; 3]) {
     let [x, y, z] = clear(operands);
-    assert!(x.iter().zip(&y).zip(&z).all(|((&x, &y), &z)| D::mul(x, y) == z), "a false claim");
+    let products: Vec<W> = x.iter().zip(&y).map(|(&x, &y)| D::mul(x, y)).collect();
+    assert!(!z.is_empty() && products.len().is_multiple_of(z.len()), "as many products for each result");
+    let sum = |i: usize| products.iter().skip(i).step_by(z.len()).fold(W::ZERO, |sum, &product| D::add(sum, product));
+    assert!(z.iter().enumerate().all(|(i, &z)| sum(i) == z), "a false claim");
 }
 
 fn elements(t: &Tensor<u64>) -> &[u64] {
@@ -87,12 +90,26 @@ fn numbers(shape: &[usize]) -> Tensor<u64> {
 }
 
 #[test]
-fn a_truncated_relu_makes_seven_products_and_its_ands() {
+fn a_truncated_relu_makes_six_claims_and_its_ands() {
     let n = 128;
     let claims = claims_of(&[numbers(&[n])], |p, s| relu(p, &s[0], Width::exact(40), 16, None).map(drop));
     let claims: Vec<_> = claims.iter().map(check).collect();
-    assert_eq!(count(&claims, "mul16") / n + count(&claims, "mul64") / n, 7);
-    assert_eq!(count(&claims, "and"), (146 + 3) * n / 64);
+    assert_eq!([count(&claims, "mul16") / n, count(&claims, "mul64") / n], [3, 3]);
+    assert_eq!(count(&claims, "and"), (109 + 5) * n / 64);
+}
+
+/// The gates of a carry: their terms are summed before they are reshared, and claimed together.
+#[test]
+fn a_comparison_claims_sums_of_up_to_three_ands() {
+    let n = 64;
+    let claims = claims_of(&[numbers(&[n])], |p, s| compare::msb(p, &s[0], 40).map(drop));
+    let mut sums = [0; 3];
+    for claim in &claims {
+        check(claim);
+        let Claim::And(o) = &claim[0] else { panic!("a comparison is made of ands") };
+        sums[o.x.len() / o.z.len() - 1] += o.z.len();
+    }
+    assert_eq!((sums.iter().sum::<usize>(), sums[0] + 2 * sums[1] + 3 * sums[2]), (109, 146));
 }
 
 #[test]

@@ -44,7 +44,7 @@ proptest! {
     fn elementary(n in 1usize..200, k in 1u32..=64, m in 1u32..=61) {
         prop_assert_eq!(metered(|p| compare::msb(p, &zeros::<u64>(&[n]), k)), compare::cost(n, k));
         prop_assert_eq!(metered(|p| truncate(p, &zeros::<u64>(&[n]), m)), truncate::cost(n, m));
-        prop_assert_eq!(metered(|p| round(p, &zeros::<u64>(&[n]), m)), round::cost(n, m, 64));
+        prop_assert_eq!(metered(|p| round(p, &zeros::<u64>(&[n]), m)), round::cost(n, m));
         let bits = Share::<Boolean, u64>::zeros(&[1, n.div_ceil(64)]);
         let inject = metered(|p| convert::inject(p, &bits, &zeros::<u64>(&[n])));
         prop_assert_eq!(inject, convert::inject_cost(n, 64));

@@ -61,12 +61,13 @@ fn sum(components: [u8; 3]) -> u8 {
 
 /// Lemma 6.
 fn truncated([a, b, c]: [u8; 3], m: u32) -> u8 {
-    let s = [a.wrapping_add(64 + (1 << (m - 1)) - 1), b, c];
-    let n = sum(s);
-    let (ones, twos) = (s[0] ^ s[1] ^ s[2], s[0] & s[1] | s[1] & s[2] | s[2] & s[0]);
-    let carries = (ones & 0x7f) + (twos << 1 & 0x7f) >= 128;
-    let h = u8::from(n >= 128 && !carries);
-    (n >> m).wrapping_sub(1 << (6 - m)).wrapping_add(1).wrapping_sub(carry_of(s, m)).wrapping_sub(h << (8 - m))
+    let offset = 72 >> m;
+    let s = [a.wrapping_add((offset << m) + (1 << (m - 1)) - 1), b, c];
+    let (n, total) = (sum(s), s.iter().map(|&part| u32::from(part)).sum::<u32>());
+    let first_two = (s[0] >> 3) + (s[1] >> 3);
+    let wraps = (first_two >> 5) + (first_two >> 4 & 1 | s[2] >> 7);
+    let h = wraps.wrapping_sub((total >> 8) as u8);
+    (n >> m).wrapping_sub(offset).wrapping_add(1).wrapping_sub(carry_of(s, m)).wrapping_sub(h << (8 - m))
 }
 
 #[test]
@@ -140,8 +141,8 @@ fn is_flat(cells: &[u32], pairs: usize) -> bool {
     seen.all(|n| Some(n) == first) && cells.iter().filter(|&&n| n > 0).count() == pairs
 }
 
-/// Within |x| + 2^(m-1) <= 64.
-const VALUES: [i8; 7] = [-60, -17, -1, 0, 2, 35, 60];
+/// Within |x| < 48.
+const VALUES: [i8; 7] = [-47, -17, -1, 0, 2, 35, 47];
 
 /// Lemma 3. The lowest 8 - m bits of two components are those of the operand's components, and all equally likely for each
 /// rounding; the others are masked by random words, and close to that.

@@ -94,7 +94,8 @@ fn passes<E: Extension<Domain = Arithmetic, Word = u64>>(
         let [x, y] = [&x, &y].map(|dealt| &dealt[party.role().index()]);
         match shapes[0].len() {
             1 => product::mul(party, x, y)?,
-            _ => product::matmul(party, x, y)?,
+            2 => product::matmul(party, x, y)?,
+            _ => party.round(|round| product::send_dot(round, x, y))?,
         };
         Ok(())
     };
@@ -166,6 +167,18 @@ fn columns() {
         // The row's error 5 e and e at infinity: (1 - t) (5 - t) e.
         let errors = vec![vec![e], scaled(&Tiny::one(), e)];
         assert_eq!(count(shapes, &errors, (0..16).map(|t| vec![5, t, 7, 3])), 2);
+    }
+}
+
+/// A sum of two products: one weight for both, and an inner product of two elements that is left to shorten.
+#[test]
+fn sums() {
+    for e in ERRORS {
+        let shapes: [&[usize]; 2] = [&[2, 1, 1], &[2, 1, 1]];
+        assert_eq!(count(shapes, &vec![vec![e]], (0..16).map(|weight| vec![weight, 6, 7, 4, 3])), 1);
+        // The row's error 5 e and e at infinity: (1 - t) (5 - t) e.
+        let errors = vec![vec![e], scaled(&Tiny::one(), e)];
+        assert_eq!(count(shapes, &errors, (0..16).map(|t| vec![5, t, 7, 4, 3])), 2);
     }
 }
 

@@ -135,6 +135,9 @@ fn products() {
     assert_private("and", &bits, &[1, SAMPLES / 64 * 8], |p, s: &[Share<Boolean, u64>]| {
         product::mul(p, &s[0], &s[1]).map(drop)
     });
+    assert_private("dot", &bits, &[3, SAMPLES / 64 * 8], |p, s: &[Share<Boolean, u64>]| {
+        p.round(|round| product::send_dot(round, &s[0], &s[1])).map(drop)
+    });
     let words = [(0u64, 0u64), (1, u64::MAX)].map(|(x, y)| vec![x, y]);
     assert_private("matmul", &words, &[32, 32], |p, s: &[Share<Arithmetic, u64>]| {
         product::matmul(p, &s[0], &s[1]).map(drop)
@@ -178,6 +181,8 @@ fn conversions() {
         for bit in [0, u64::MAX] {
             let bit = Share::public(p.role(), &Tensor::from_elem(IxDyn(&[1, SAMPLES / 64]), bit));
             convert::inject(p, &bit, &s[0])?;
+            convert::Injection::of(p, s[0].clone())?.by(p, &bit)?;
+            convert::Injection::<u8>::of_ones(p, SAMPLES)?.by(p, &bit)?;
         }
         Ok(())
     });
@@ -197,7 +202,7 @@ fn layers() {
     assert_private("argmax", &nibbles(), &[SAMPLES / 4, 4], |p, s: &[Share<Arithmetic, u8>]| {
         argmax(p, &s[0], Width::exact(5), &Levels::all_pairs(4)).map(drop)
     });
-    assert_private("argmax in two levels", &nibbles(), &[SAMPLES / 4, 4], |p, s: &[Share<Arithmetic, u8>]| {
+    assert_private("argmax in two levels", &nibbles(), &[SAMPLES / 2, 4], |p, s: &[Share<Arithmetic, u8>]| {
         argmax(p, &s[0], Width::exact(5), &Levels::tournament(4)).map(drop)
     });
 }

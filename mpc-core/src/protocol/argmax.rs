@@ -5,7 +5,7 @@
 //! 1. ... [`winners`] of all groups of classes, level by level ([`Levels`]).
 //! 2. The index of each group's winner, i_0 ^ the xor of w_c & (i_c ^ i_0): one round, but local in the first level,
 //!    where indices are public.
-//! 3. ... Where another level follows, the score of each group's winner ([`inject`]).
+//! 3. Where another level follows, the score of each group's winner, prepared beside 1 ([`Injection`]).
 //!
 //! With a single level equal scores go to the lower index. All pairs of a few labels are far cheaper than log2 n levels
 //! of a tournament. Scores are compared without their lowest `drop` bits ([`Width`]). The result is linear in reshared
@@ -13,9 +13,9 @@
 
 use super::bits::unpack;
 use super::compare::{Width, coarse};
-use super::convert::{inject, inject_cost};
+use super::convert::{Injection, injection_cost};
 use super::cost::Cost;
-use super::product::mul;
+use super::product::send_dot;
 use super::rows;
 use super::winner::{self, Levels, winners};
 use crate::error::Result;
@@ -44,15 +44,20 @@ pub fn argmax<W: Claimable>(
     let mut indices = Share::new(numbers.clone(), numbers);
     for (level, &size) in levels.sizes().iter().enumerate() {
         let (candidates, numbers) = (rows::in_groups(&keys, size), rows::in_groups(&indices, size));
-        let wins = winners(party, &candidates, k + 1)?;
         let groups = candidates.shape()[1] / n.max(1);
+        let (wins, scores) = if groups > 1 {
+            let gains = rows::gains(&candidates);
+            let of_gains = move |party: &mut Party| Injection::of(party, gains).map(Some);
+            party.join(|party| winners(party, &candidates, k + 1), of_gains)?
+        } else {
+            (winners(party, &candidates, k + 1)?, None)
+        };
         indices = match level {
             0 => index_of_public(party, &wins, &numbers),
             _ => index(party, &wins, &numbers)?,
         };
-        if groups > 1 {
-            let gains = inject(party, &wins, &rows::gains(&candidates))?;
-            keys = rows::sum(&gains).add(&rows::first(&candidates)).reshape(&[groups, n]);
+        if let Some(scores) = scores {
+            keys = rows::sum(&scores.by(party, &wins)?).add(&rows::first(&candidates)).reshape(&[groups, n]);
         }
         indices = indices.reshape(&[groups, n]);
     }
@@ -66,18 +71,18 @@ pub fn cost(n: usize, width: Width, levels: &Levels, bits: u32) -> Cost {
         candidates = candidates.div_ceil(size);
         let columns = candidates * n;
         let gains = (size - 1) * columns;
-        let indices = if level > 0 { Cost::round(3 * gains, u64::BITS) } else { Cost::default() };
-        let scores = if candidates > 1 { inject_cost(gains, bits) } else { Cost::default() };
-        winner::cost(size, columns, width.compared() + 1) + indices + scores
+        let indices = if level > 0 { Cost::round(3 * columns, u64::BITS) } else { Cost::default() };
+        let [beside, after] = if candidates > 1 { injection_cost(gains, bits) } else { Default::default() };
+        winner::cost(size, columns, width.compared() + 1).beside(beside) + indices + after
     };
     levels.sizes().iter().enumerate().map(level).sum()
 }
 
-/// The winners' numbers. 1 round, a word for each candidate but the first of each group.
+/// The winners' numbers. 1 round, a word for each group.
 fn index(party: &mut Party, wins: &BitShare, numbers: &Share<Boolean, u64>) -> Result<Share<Boolean, u64>> {
     let gains = rows::gains(numbers);
-    let gains = mul(party, &masks(party, wins, gains.shape()), &gains)?;
-    Ok(rows::sum(&gains).add(&rows::first(numbers)))
+    let masks = masks(party, wins, gains.shape());
+    Ok(party.round(|round| send_dot(round, &masks, &gains))?.add(&rows::first(numbers)))
 }
 
 /// The same where the numbers are public. Local.

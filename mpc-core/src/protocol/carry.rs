@@ -5,51 +5,51 @@
 //!
 //!   G = g_t ^ p_t G_X ^ (p_t P_X) G_Y,
 //!
-//! three ands in the round after the one in which G_X and G_Y, of up to 2^r - 1 bits each, are known; p_t P_X is known
-//! then too, because a product of propagates of 2^r bits takes r rounds. So blocks of 1, 3, 7, 15, .. bits take 1, 2,
-//! 3, 4, .. rounds, g included:
+//! a gate of up to three terms in the round after the one in which G_X and G_Y, of up to 2^r - 1 bits each, are known; p_t P_X is
+//! known then too, because a product of propagates of 2^r bits takes r rounds. Its terms are added up before they are reshared
+//! ([`send_dot`]), so a gate costs one bit. So blocks of 1, 3, 7, 15, .. bits take 1, 2, 3, 4, .. rounds, g included:
 //!
-//! 1. ... In round r, the ands of all blocks of 2^(r-1) to 2^r - 1 bits, and the products of propagates that larger
+//! 1. ... In round r, the gates of all blocks of 2^(r-1) to 2^r - 1 bits, and the products of propagates that larger
 //!    ones need.
 //!
-//! ceil(log2(n + 1)) rounds for n positions, one fewer than a tree over g and p that are computed first, and as many
-//! ands except for one or two (about 3n - log2(n)). Private because only reshares talk. Source: the dot-product gates of
-//! `docs/adr/0008`, each term a product of its own.
+//! ceil(log2(n + 1)) rounds for n positions, one fewer than a tree over g and p that are computed first; about 2n bits and 3n ands.
+//! Private because only reshares talk. Source: `docs/adr/0008` and `docs/adr/0024`.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use super::cost::Cost;
-use super::product::mul;
+use super::product::{PendingProduct, send_dot};
 use crate::error::Result;
+use crate::link::round::Round;
 use crate::party::Party;
-use crate::sharing::{BitShare, gather, slice, tensor};
+use crate::ring::{Boolean, Tensor};
+use crate::sharing::{BitShare, gather, slice};
 
 /// The carry out of the top plane of a + b, without a carry in: one plane.
 pub fn carry(party: &mut Party, a: &BitShare, b: &BitShare) -> Result<BitShare> {
     let circuit = Circuit::of(a.shape()[0]);
+    let none = BitShare::zeros(&[0, a.shape()[1]]);
     let mut tables = vec![a.clone(), b.clone(), a.add(b)];
-    for Round { ands, sums } in &circuit.rounds {
-        let [left, right] = [|and: &[Plane; 2]| and[0], |and: &[Plane; 2]| and[1]]
-            .map(|side| planes(&tables, &ands.iter().map(side).collect::<Vec<_>>()));
-        let products = mul(party, &left, &right)?;
-        let sums = products.map(|t| {
-            let words = t.shape()[1];
-            let row = |plane: usize| &slice(t)[plane * words..][..words];
-            let mut data = Vec::with_capacity(sums.len() * words);
-            for terms in sums {
-                let (first, rest) = terms.split_first().expect("a sum has terms");
-                let start = data.len();
-                data.extend_from_slice(row(*first));
-                rest.iter().for_each(|&term| {
-                    data[start..].iter_mut().zip(row(term)).for_each(|(sum, &bit)| *sum ^= bit);
-                });
-            }
-            tensor(&[sums.len(), words], data)
-        });
-        tables.extend([products, sums]);
+    for gates in &circuit.rounds {
+        let sums = party.round(|round| {
+            let mut send =
+                |gates: &Vec<Gate>| (!gates.is_empty()).then(|| send_gates(round, &tables, gates)).transpose();
+            gates.iter().map(&mut send).collect::<Result<Vec<_>>>()
+        })?;
+        tables.extend(sums.into_iter().map(|sums| sums.unwrap_or_else(|| none.clone())));
     }
-    Ok(planes(&tables, &[circuit.carry]))
+    Ok(planes(&tables, [circuit.carry].iter()))
+}
+
+/// Gates of as many terms, within a round.
+fn send_gates(round: &mut Round<'_>, tables: &[BitShare], gates: &[Gate]) -> Result<PendingProduct<Boolean, u64>> {
+    let (terms, words) = (gates[0].len(), tables[0].shape()[1]);
+    let [left, right] = [0, 1].map(|side| {
+        let operands = (0..terms).flat_map(|term| gates.iter().map(move |gate| &gate[term][side]));
+        planes(tables, operands).reshape(&[terms, gates.len(), words])
+    });
+    send_dot(round, &left, &right)
 }
 
 /// Rounds that a block of `bits` positions waits for: the least r with bits < 2^r.
@@ -59,40 +59,39 @@ fn rounds(bits: usize) -> usize {
 
 /// Cost of [`carry`] over `bits` planes of n bits.
 pub(super) fn cost(bits: usize, n: usize) -> Cost {
-    Circuit::of(bits).rounds.iter().map(|round| Cost::planes(round.ands.len(), n)).sum()
+    Circuit::of(bits).rounds.iter().map(|gates| Cost::planes(gates.iter().map(Vec::len).sum(), n)).sum()
 }
 
 /// The given planes below each other.
-fn planes(tables: &[BitShare], of: &[Plane]) -> BitShare {
+fn planes<'a>(tables: &[BitShare], of: impl Iterator<Item = &'a Plane> + Clone) -> BitShare {
     let words = tables[0].shape()[1];
-    let row = |component: fn(&BitShare) -> &crate::ring::Tensor<u64>, plane: &Plane| {
+    let row = |component: fn(&BitShare) -> &Tensor<u64>, plane: &Plane| {
         &slice(component(&tables[plane.table]))[plane.row * words..][..words]
     };
-    let shape = [of.len(), words];
+    let shape = [of.clone().count(), words];
     BitShare::new(
-        gather(&shape, of.iter().map(|plane| row(BitShare::own, plane))),
-        gather(&shape, of.iter().map(|plane| row(BitShare::next, plane))),
+        gather(&shape, of.clone().map(|plane| row(BitShare::own, plane))),
+        gather(&shape, of.map(|plane| row(BitShare::next, plane))),
     )
 }
 
-/// A row of one of the tables: a, b, a ^ b, then products and sums of each round.
+/// A row of one of the tables: a, b, a ^ b, then the gates of each round by their number of terms.
 #[derive(Debug, Clone, Copy)]
 struct Plane {
     table: usize,
     row: usize,
 }
 
-/// What is computed in one round.
-#[derive(Default)]
-struct Round {
-    ands: Vec<[Plane; 2]>,
-    /// Each the xor of these ands of the round.
-    sums: Vec<Vec<usize>>,
-}
+/// The most terms of a gate.
+const TERMS: usize = 3;
 
-/// The public plan of all ands.
+/// The xor of the ands of these operands.
+type Gate = Vec<[Plane; 2]>;
+
+/// The public plan of all gates.
 struct Circuit {
-    rounds: Vec<Round>,
+    /// The gates of each round, those of one term first.
+    rounds: Vec<[Vec<Gate>; TERMS]>,
     /// Products of propagates, by top bit, lowest of the bits below it, and their number.
     passes: HashMap<[usize; 3], Plane>,
     carry: Plane,
@@ -106,7 +105,7 @@ impl Circuit {
     }
 
     fn new(bits: usize) -> Self {
-        let rounds = (0..rounds(bits)).map(|_| Round::default()).collect();
+        let rounds = (0..rounds(bits)).map(|_| Default::default()).collect();
         let mut circuit = Self { rounds, passes: HashMap::new(), carry: Plane { table: 0, row: 0 } };
         circuit.carry = circuit.generate(0, bits);
         circuit
@@ -117,7 +116,7 @@ impl Circuit {
         let top = low + bits - 1;
         let [a, b, p] = [0, 1, 2].map(|table| Plane { table, row: top });
         let round = rounds(bits);
-        let Some((x, y)) = cut(bits) else { return self.and(round, [a, b]) };
+        let Some((x, y)) = cut(bits) else { return self.gate(round, vec![[a, b]]) };
         let lower = self.generate(low, y);
         let mut terms = vec![[a, b]];
         if x == 0 {
@@ -126,10 +125,7 @@ impl Circuit {
             terms.push([p, self.generate(low + y, x)]);
             terms.push([self.pass(top, low + y, x), lower]);
         }
-        let terms = terms.into_iter().map(|operands| self.and(round, operands).row).collect();
-        let sums = &mut self.rounds[round - 1].sums;
-        sums.push(terms);
-        Plane { table: 2 * round + 2, row: sums.len() - 1 }
+        self.gate(round, terms)
     }
 
     /// Whether position `top` and the `bits` positions from `low` on all pass a carry on.
@@ -144,15 +140,16 @@ impl Circuit {
             Some((0, y)) => [propagate(next), self.pass(top, low, y)],
             Some((x, y)) => [self.pass(next, low + y, x), self.pass(top, low, y)],
         };
-        let product = self.and(round, operands);
+        let product = self.gate(round, vec![operands]);
         self.passes.insert([top, low, bits], product);
         product
     }
 
-    fn and(&mut self, round: usize, operands: [Plane; 2]) -> Plane {
-        let ands = &mut self.rounds[round - 1].ands;
-        ands.push(operands);
-        Plane { table: 2 * round + 1, row: ands.len() - 1 }
+    fn gate(&mut self, round: usize, terms: Gate) -> Plane {
+        let table = TERMS * round + terms.len() - 1;
+        let gates = &mut self.rounds[round - 1][terms.len() - 1];
+        gates.push(terms);
+        Plane { table, row: gates.len() - 1 }
     }
 }
 

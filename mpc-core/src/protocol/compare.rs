@@ -7,7 +7,7 @@
 //!    is local; c = maj(x0, x1, x2) = (x0 ^ x1) & (x1 ^ x2) ^ x1 is one and per bit, k - 1 of them. Now x = s + 2c.
 //! 2. ... The carry G of that addition into bit k - 1 ([`carry`](fn@carry)): ceil(log2(k - 1)) rounds.
 //!
-//! The sign is s_{k-1} ^ c_{k-2} ^ G. Rounds: 1 + ceil(log2(k - 1)); bits: about 4k - log2(k). Private because only
+//! The sign is s_{k-1} ^ c_{k-2} ^ G. Rounds: 1 + ceil(log2(k - 1)); bits: about 3k. Private because only
 //! reshares talk. Sources: Araki et al., CCS'16; Mohassel, Rindal, CCS'18, section 5.3 (bit extraction).
 //!
 //! **Coarse comparisons.** Where an error of some units is allowed, the lowest bits need not be compared: the

@@ -13,10 +13,20 @@
 //!
 //! Two rounds each. Private because only reshares talk. Sources: Mohassel, Rindal, CCS'18, section 5.4, in the sparse form of
 //! [`reshare`](crate::link::reshare).
+//!
+//! **Injection of a bit that is still being computed** ([`Injection`]), while x is known:
+//! 1. and 2. r x as above for a random bit r from PRSS, beside what computes b.
+//! 3. v = b ^ r is opened, and b x = v x + (1 - 2v) r x is local: b = v + r - 2 v r.
+//!
+//! One round after b instead of two. Private because v is uniform: r has a component that each party lacks, and it has gone into
+//! nothing but r x, which reshares have masked anew. v is opened before the products are checked, as any masked opening. Source: random
+//! bits in both sharings (daBits; Rotaru, Wood, INDOCRYPT'19), here without a check of their own, since r x is a claim like others.
 
 use super::bits::unpack;
 use super::cost::Cost;
-use super::product::{mul, send_component_pair, send_trivial_times};
+use super::open::random;
+use super::product::{component, mul, send_component_pair, send_trivial_dot, send_trivial_times};
+use super::rows;
 use crate::error::Result;
 use crate::party::Party;
 use crate::ring::{Tensor, Word};
@@ -44,15 +54,15 @@ pub fn to_arithmetic_cost(n: usize, bits: u32) -> Cost {
     Cost::round(n, bits) + Cost::round(2 * n, bits)
 }
 
-/// The sum of 2^s b over two planes of bits b, each with its shift s, modulo 2^w: shape `shape`. The bits become numbers in words as small as
-/// the lowest shift allows. 2 rounds, 2 such words.
+/// The sum of 2^s b over planes of bits b, each with its shift s, modulo 2^w: shape `shape`. The bits become numbers in words as small as
+/// the lowest shift allows, and their second products are summed before they are reshared. 2 rounds, (planes + 2) / 3 such words.
 pub(super) fn weigh<W: Word>(
     party: &mut Party,
     bits: &BitShare,
     shape: &[usize],
-    shifts: [u32; 2],
+    shifts: &[u32],
 ) -> Result<ArithmeticShare<W>> {
-    match word_bits::<W>(shifts[0].min(shifts[1])) {
+    match word_bits::<W>(lowest(shifts)) {
         8 => weigh_in::<u8, W>(party, bits, shape, shifts),
         16 => weigh_in::<u16, W>(party, bits, shape, shifts),
         32 => weigh_in::<u32, W>(party, bits, shape, shifts),
@@ -60,13 +70,18 @@ pub(super) fn weigh<W: Word>(
     }
 }
 
-/// Cost of [`weigh`] for n numbers, with this lowest shift.
-pub(super) fn weigh_cost<W: Word>(n: usize, shift: u32) -> Cost {
-    to_arithmetic_cost(2 * n, word_bits::<W>(shift))
+/// Cost of [`weigh`] for n numbers.
+pub(super) fn weigh_cost<W: Word>(n: usize, shifts: &[u32]) -> Cost {
+    let bits = word_bits::<W>(lowest(shifts));
+    Cost::round(shifts.len() * n, bits) + Cost::round(2 * n, bits)
+}
+
+fn lowest(shifts: &[u32]) -> u32 {
+    *shifts.iter().min().expect("planes")
 }
 
 /// The smallest word of at least w - `shift` bits.
-fn word_bits<W: Word>(shift: u32) -> u32 {
+pub(super) fn word_bits<W: Word>(shift: u32) -> u32 {
     (W::BITS - shift).next_power_of_two().max(u8::BITS)
 }
 
@@ -75,16 +90,22 @@ fn weigh_in<N: Claimable, W: Word>(
     party: &mut Party,
     bits: &BitShare,
     shape: &[usize],
-    shifts: [u32; 2],
+    shifts: &[u32],
 ) -> Result<ArithmeticShare<W>> {
-    let n: usize = shape.iter().product();
-    let numbers = to_arithmetic::<N>(party, bits, n)?;
-    Ok(numbers.map(|t| {
-        let (first, second) = slice(t).split_at(n);
-        let weigh = |number: N, shift: u32| W::from_u64(number.to_u64()).shl(shift);
-        let sums = first.iter().zip(second).map(|(&a, &b)| weigh(a, shifts[0]).wrapping_add(weigh(b, shifts[1])));
-        tensor(shape, sums.collect())
-    }))
+    let (role, n, lowest) = (party.role(), shape.iter().product(), lowest(shifts));
+    let words = component_words::<N>(party, bits, n);
+    let pair = party.round(|round| send_component_pair(round, Role::P0, &words))?;
+    let d = xor_of_first_two(role, &words, &pair);
+    let shifted = |t: &Tensor<N>| {
+        let rows = slice(t).chunks_exact(n.max(1)).zip(shifts);
+        tensor(t.shape(), rows.flat_map(|(row, shift)| row.iter().map(move |b| b.shl(shift - lowest))).collect())
+    };
+
+    // The sum of 2^s (d + b2 - 2 d b2).
+    let (d, last) = (d.map(shifted), component(role, Role::P2, &words).map(shifted));
+    let product = party.round(|round| send_trivial_dot(round, Role::P2, last_component(role, &words), &d))?;
+    let sum = rows::sum(&d.add(&last)).sub(&product.scale(N::ONE.shl(1)));
+    Ok(sum.map(|t| tensor(shape, slice(t).iter().map(|b| W::from_u64(b.to_u64()).shl(lowest)).collect())))
 }
 
 /// b x for one plane of bits, as many as x has elements. 2 rounds, 2 elements.
@@ -106,24 +127,70 @@ pub fn inject<W: Claimable>(party: &mut Party, bit: &BitShare, x: &ArithmeticSha
     Ok(product.add(&u))
 }
 
+/// The product of numbers with bits that are not known yet, but for one round: with random bits r in their place.
+pub struct Injection<W: Word> {
+    x: ArithmeticShare<W>,
+    mask: BitShare,
+    /// r x.
+    product: ArithmeticShare<W>,
+}
+
+impl<W: Claimable> Injection<W> {
+    /// Prepares b x. 2 rounds, 2 elements.
+    pub fn of(party: &mut Party, x: ArithmeticShare<W>) -> Result<Self> {
+        let mask = random(party, &[1, x.len().div_ceil(64)]);
+        let product = inject(party, &mask, &x)?;
+        Ok(Self { x, mask, product })
+    }
+
+    /// Prepares n bits as numbers, flat. 2 rounds, 1 element.
+    pub fn of_ones(party: &mut Party, n: usize) -> Result<Self> {
+        let mask = random(party, &[1, n.div_ceil(64)]);
+        let product = to_arithmetic(party, &mask, n)?.reshape(&[n]);
+        Ok(Self { x: Share::public(party.role(), &tensor(&[n], vec![W::ONE; n])), mask, product })
+    }
+
+    /// b x for one plane of bits. 1 round, 1 bit (active: 2).
+    pub fn by(self, party: &mut Party, bit: &BitShare) -> Result<ArithmeticShare<W>> {
+        let opened = party.exchange(&bit.add(&self.mask))?;
+        let v = tensor(self.x.shape(), party.kernel().from_planes(slice(&opened), self.x.len()));
+        let rest = self.x.sub(&self.product.scale(W::ONE.shl(1)));
+        Ok(self.product.add(&rest.map(|rest| combine(&v, rest, W::wrapping_mul))))
+    }
+}
+
+/// Cost of [`Injection::of`] and of [`Injection::by`] for n words of `bits` bits.
+pub(super) fn injection_cost(n: usize, bits: u32) -> [Cost; 2] {
+    [inject_cost(n, bits), Cost::planes(1, n)]
+}
+
+/// Cost of [`Injection::of_ones`] and of [`Injection::by`] for n words of `bits` bits.
+pub(super) fn conversion_cost(n: usize, bits: u32) -> [Cost; 2] {
+    [to_arithmetic_cost(n, bits), Cost::planes(1, n)]
+}
+
 /// Cost of [`inject`] for n words of `bits` bits.
 pub fn inject_cost(n: usize, bits: u32) -> Cost {
     Cost::round(3 * n, bits) + Cost::round(3 * n, bits)
 }
 
 /// The components b_j as numbers; as an arithmetic sharing it stands for b0 + b1 + b2, not for b.
-fn component_words<W: Word>(party: &Party, bits: &BitShare, n: usize) -> ArithmeticShare<W> {
+pub(super) fn component_words<W: Word>(party: &Party, bits: &BitShare, n: usize) -> ArithmeticShare<W> {
     let words = unpack::<W>(party.kernel(), bits, n);
     Share::new(words.own().clone(), words.next().clone())
 }
 
 /// b2 where this party knows it (P2 and P1), anything elsewhere.
-fn last_component<W: Word>(role: Role, words: &ArithmeticShare<W>) -> &Tensor<W> {
+pub(super) fn last_component<W: Word>(role: Role, words: &ArithmeticShare<W>) -> &Tensor<W> {
     if role == Role::P2 { words.own() } else { words.next() }
 }
 
 /// b0 + b1 - 2 b0 b1.
-fn xor_of_first_two<W: Word>(role: Role, words: &ArithmeticShare<W>, pair: &ArithmeticShare<W>) -> ArithmeticShare<W> {
+pub(super) fn xor_of_first_two<W: Word>(
+    role: Role,
+    words: &ArithmeticShare<W>,
+    pair: &ArithmeticShare<W>,
+) -> ArithmeticShare<W> {
     Share::new(
         xor([(role != Role::P2).then(|| words.own()), None], pair.own()),
         xor([(role.next() != Role::P2).then(|| words.next()), None], pair.next()),

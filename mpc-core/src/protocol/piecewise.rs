@@ -7,7 +7,7 @@
 //!    local, and so is u.
 //! 2. u^2, c_1 u and c_3 u.
 //! 3. u^2 (c_2 + c_3 u).
-//! 4. ... 7. The sum c_0 + c_1 u + u^2 (c_2 + c_3 u) is truncated.
+//! 4. and 5. The sum c_0 + c_1 u + u^2 (c_2 + c_3 u) is truncated.
 //!
 //! Nothing is rounded on the way, so coefficients have fewer fractional bits for higher powers. Beyond the ends u may be
 //! anything, even wrap around, since c_1, c_2 and c_3 are zero. Ends are compared without the 8 lowest bits: each cubic
@@ -91,7 +91,8 @@ impl Piecewise {
     }
 
     /// The function of each element of x, |x| < 2^`bits` with up to 16 fractional bits, with `result_bits` of them
-    /// (at most 24). Rounds: those of a comparison and 8; bytes: 48 and 3 bits, and for each end a comparison and 8.
+    /// (at most 24). Rounds: those of a comparison and 5; bytes: 43 and 2 bits, and for each end a comparison, 8 and
+    /// 1 bit.
     ///
     /// # Panics
     /// If x may have more than [`MAX_BITS`] bits, once it has 16 fractional ones.

@@ -3,11 +3,11 @@
 //! Pi holds (t_i, t_{i+1}), 30 fractional bits.
 //!
 //! 1. t^2.
-//! 2. ... 5. t and t^2 are cut to 20 fractional bits ([`truncate`](fn@truncate)).
-//! 6. t^3 = t^2 t and t^4 = t^2 t^2.
-//! 7. ... 10. Both are cut to 20 fractional bits.
-//! 11. t^4 (c_4 + .. + c_8 t^4): the rest of the sum is local.
-//! 12. ... 15. The sum is cut from 60 to 28 fractional bits.
+//! 2. and 3. t and t^2 are cut to 20 fractional bits ([`truncate`](fn@truncate)).
+//! 4. t^3 = t^2 t and t^4 = t^2 t^2.
+//! 5. and 6. Both are cut to 20 fractional bits.
+//! 7. t^4 (c_4 + .. + c_8 t^4): the rest of the sum is local.
+//! 8. and 9. The sum is cut from 60 to 28 fractional bits.
 //!
 //! A power is off by at most 2^-18.6 (1.5 units of each truncation before it), so the result by 2^-18.6 times the sum of
 //! |c_2| to |c_8|, and by 2^-21 for each of c_4 to c_8, which are rounded to 20 fractional bits. Private because its
@@ -38,7 +38,7 @@ const SUM_BITS: u32 = 60;
 /// The coefficients, constant first.
 pub type Coefficients = [f64; 9];
 
-/// The sum of c_k t^k, elementwise. 15 rounds; 88 bytes and 15 bits.
+/// The sum of c_k t^k, elementwise. 9 rounds; 69 bytes and 9 bits.
 ///
 /// # Panics
 /// Never, but the result is wrong where |t| > 1 or the magnitudes of the c_k add up to 4.

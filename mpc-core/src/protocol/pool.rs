@@ -3,9 +3,9 @@
 //!
 //! Pi holds (x_i, x_{i+1}) of m candidates. Level by level ([`Levels`]), all windows of a layer at once:
 //!
-//! 1. ... [`winners`] of all groups.
-//! 2. ... What the winner has more than the first candidate, added to that one: max = x_0 + sum of w_c (x_c - x_0) over
-//!    c > 0 ([`inject`]), two rounds.
+//! 1. ... [`winners`] of all groups, and beside it what each candidate has more than the first one, times a random bit ([`Injection`]).
+//! 2. What the winner has more than the first candidate, added to that one: max = x_0 + sum of w_c (x_c - x_0) over
+//!    c > 0, one round.
 //!
 //! With ReLU, zero is the first candidate of the last level, and the candidates are truncated at the same time as they
 //! are compared: a layer of pooling and ReLU takes the rounds of one comparison and a few, not of two.
@@ -14,7 +14,7 @@
 //! 3 * 2^drop below the largest.
 
 use super::compare::{Width, coarse};
-use super::convert::{inject, inject_cost};
+use super::convert::{Injection, injection_cost};
 use super::cost::Cost;
 use super::relu::concat;
 use super::rows;
@@ -62,11 +62,12 @@ pub fn max_relu<W: Claimable>(
     let (keys, k) = coarse(&left, width);
     let n = keys.shape()[1];
     let keys = concat(&[&Share::zeros(&[n]), &keys]).reshape(&[keys.shape()[0] + 1, n]);
-    let (wins, values) = match rescale {
-        0 => (winners(party, &keys, k + 1)?, left),
-        _ => party.join(|party| winners(party, &keys, k + 1), move |party| truncate(party, &left, rescale))?,
+    let injection = move |party: &mut Party| {
+        let values = if rescale > 0 { truncate(party, &left, rescale)? } else { left };
+        Injection::of(party, values)
     };
-    Ok(rows::sum(&inject(party, &wins, &values)?).reshape(shape))
+    let (wins, injection) = party.join(|party| winners(party, &keys, k + 1), injection)?;
+    Ok(rows::sum(&injection.by(party, &wins)?).reshape(shape))
 }
 
 /// The candidates as rows.
@@ -84,8 +85,9 @@ fn level<W: Claimable>(
 ) -> Result<ArithmeticShare<W>> {
     let grouped = rows::in_groups(x, size);
     let (keys, k) = coarse(&grouped, width);
-    let wins = winners(party, &keys, k + 1)?;
-    let gains = inject(party, &wins, &rows::gains(&grouped))?;
+    let gains = rows::gains(&grouped);
+    let (wins, gains) = party.join(|party| winners(party, &keys, k + 1), |party| Injection::of(party, gains))?;
+    let gains = gains.by(party, &wins)?;
     let &[m, n] = x.shape() else { unreachable!("candidates are rows") };
     Ok(rows::sum(&gains).add(&rows::first(&grouped)).reshape(&[m.div_ceil(size), n]))
 }
@@ -101,16 +103,18 @@ pub fn relu_cost(n: usize, width: Width, rescale: u32, levels: &Levels, bits: u3
     let before = &sizes[..sizes.len().saturating_sub(1)];
     let left = before.iter().fold(levels.candidates(), |m, size| m.div_ceil(*size));
     let truncated = if rescale > 0 { truncate::cost(left * n, rescale) } else { Cost::default() };
+    let [beside, after] = injection_cost(left * n, bits);
     levels_cost(n, width, levels.candidates(), before, bits)
-        + winner::cost(left + 1, n, width.compared() + 1).beside(truncated)
-        + inject_cost(left * n, bits)
+        + winner::cost(left + 1, n, width.compared() + 1).beside(truncated + beside)
+        + after
 }
 
 fn levels_cost(n: usize, width: Width, mut candidates: usize, sizes: &[usize], bits: u32) -> Cost {
     let level = |&size: &usize| {
         candidates = candidates.div_ceil(size);
         let columns = candidates * n;
-        winner::cost(size, columns, width.compared() + 1) + inject_cost((size - 1) * columns, bits)
+        let [beside, after] = injection_cost((size - 1) * columns, bits);
+        winner::cost(size, columns, width.compared() + 1).beside(beside) + after
     };
     sizes.iter().map(level).sum()
 }

@@ -6,7 +6,7 @@
 //!    2^(29-j) and r = 2^(e (j+1-f)) for the exponent e: functions of steps, so local.
 //! 2. Y = X s, which lies in [2^29, 2^30) without any rounding: X / 2^f = y 2^(j+1-f) with y = Y / 2^30 in [1/2, 1).
 //! 3. ... y^e by a [`polynomial`](fn@polynomial) in 4 y - 3, which is off by less than 2^-20.
-//! 4. The product with r, and 4 rounds to truncate it.
+//! 4. The product with r, and 2 rounds to truncate it.
 //!
 //! Below 2^low s is zero, so that Y is; 2^29 is put in its place, and r is that of 2^low, or zero for the root. So
 //! smaller numbers, and negative ones, count as 2^low, and their root is zero. Private because its parts are and
@@ -111,7 +111,7 @@ const SUM_BITS: u32 = 60;
 const MAX_FACTOR_BITS: i32 = 31;
 
 /// x^e with `result_bits` fractional bits (at most 24), for x with `frac_bits` of them. Rounds: those of a comparison of
-/// high + 2 bits and 23; bytes: 120 and 18 bits, and for each octave a comparison and 8. Error: 2^-18.5 of the result,
+/// high + 2 bits and 14; bytes: 96 and 10 bits, and for each octave a comparison, 8 and 1 bit. Error: 2^-18.5 of the result,
 /// and 1.5 units of its last place.
 ///
 /// # Panics

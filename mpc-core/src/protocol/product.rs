@@ -5,8 +5,8 @@
 //! 1. Pi computes z_i = f(x_i, y_i + y_{i+1}) + f(x_{i+1}, y_i) and the parties [`reshare`](crate::link::reshare) z.
 //!
 //! The nine terms f(x_a, y_b) occur once each. Local work is two calls of f; the message is one element of the *result*, so a
-//! dot product costs one element however long it is. Private because the reshare is. Every product is offered to the
-//! security mode as a claim. Source: Araki et al., CCS'16; Mohassel, Rindal, CCS'18 (ABY3).
+//! dot product costs one element however long it is, and so does an elementwise sum of products ([`dot`]). Private because the
+//! reshare is. Every product is offered to the security mode as a claim. Source: Araki et al., CCS'16; Mohassel, Rindal, CCS'18 (ABY3).
 //!
 //! **With a trivial operand.** A component u_j that Pj and P_{j-1} know is a sharing for free, (u_j, 0, 0) in slot j. Then z_{j+1} is
 //! zero and two elements travel in total; if both operands are trivial, in slots j and j + 1, only Pj contributes: one element.
@@ -79,11 +79,51 @@ pub fn send_mul<D: Domain, W: Word>(
     x: &Share<D, W>,
     y: &Share<D, W>,
 ) -> Result<PendingProduct<D, W>> {
+    send_sums(round, x.shape(), x, y)
+}
+
+/// The sums x_1 y_1 + .. + x_t y_t, elementwise, within a round: x and y are `[t, ..]`, the result is `[..]`. 1 element, however many
+/// terms there are.
+///
+/// # Panics
+/// If the shapes differ, or there is no term.
+pub fn send_dot<D: Domain, W: Word>(
+    round: &mut Round<'_>,
+    x: &Share<D, W>,
+    y: &Share<D, W>,
+) -> Result<PendingProduct<D, W>> {
+    send_sums(round, sum_shape(x), x, y)
+}
+
+/// The shape of a sum over the first axis.
+fn sum_shape<D: Domain, W: Word>(terms: &Share<D, W>) -> &[usize] {
+    let (&count, shape) = terms.shape().split_first().expect("terms, one after the other");
+    assert!(count > 0, "a sum has terms");
+    shape
+}
+
+/// Products of as many operands as `shape` says, or sums of several times as many.
+fn send_sums<D: Domain, W: Word>(
+    round: &mut Round<'_>,
+    shape: &[usize],
+    x: &Share<D, W>,
+    y: &Share<D, W>,
+) -> Result<PendingProduct<D, W>> {
     assert_eq!(x.shape(), y.shape(), "operands have one shape");
     let (xs, ys) = ([slice(x.own()), slice(x.next())], [slice(y.own()), slice(y.next())]);
-    let z = round.kernel().cross_product::<D, W>(xs, ys);
-    let z = send(round, x.shape(), Some(z), Contributors::ALL)?;
+    let z = sum_of_terms::<D, W>(round.kernel().cross_product::<D, W>(xs, ys), shape.iter().product());
+    let z = send(round, shape, Some(z), Contributors::ALL)?;
     Ok(PendingProduct { x: Factor::Shared(x.clone()), y: Factor::Shared(y.clone()), z })
+}
+
+/// Adds up terms of n elements each.
+fn sum_of_terms<D: Domain, W: Word>(mut terms: Vec<W>, n: usize) -> Vec<W> {
+    let (sum, rest) = terms.split_at_mut(n);
+    for term in rest.chunks_exact(n.max(1)) {
+        sum.iter_mut().zip(term).for_each(|(sum, &x)| *sum = D::add(*sum, x));
+    }
+    terms.truncate(n);
+    terms
 }
 
 /// The product, within a round, of the trivial sharing of `component` in slot `slot` with `y`. 2 elements in total.
@@ -97,17 +137,41 @@ pub fn send_trivial_times<D: Domain, W: Word>(
     component: &Tensor<W>,
     y: &Share<D, W>,
 ) -> Result<PendingProduct<D, W>> {
+    send_trivial_sums(round, y.shape(), slot, component, y)
+}
+
+/// The same, summed over the first axis as in [`send_dot`]. 2 elements in total, however many terms there are.
+///
+/// # Panics
+/// If the shapes differ, or there is no term.
+pub fn send_trivial_dot<D: Domain, W: Word>(
+    round: &mut Round<'_>,
+    slot: Role,
+    component: &Tensor<W>,
+    y: &Share<D, W>,
+) -> Result<PendingProduct<D, W>> {
+    send_trivial_sums(round, sum_shape(y), slot, component, y)
+}
+
+fn send_trivial_sums<D: Domain, W: Word>(
+    round: &mut Round<'_>,
+    shape: &[usize],
+    slot: Role,
+    component: &Tensor<W>,
+    y: &Share<D, W>,
+) -> Result<PendingProduct<D, W>> {
     assert_eq!(component.shape(), y.shape(), "operands have one shape");
     let role = round.role();
     let (known, own, next) = (slice(component).iter(), slice(y.own()), slice(y.next()));
-    let z = if role == slot {
+    let terms: Option<Vec<W>> = if role == slot {
         Some(known.zip(own.iter().zip(next)).map(|(&u, (&a, &b))| D::mul(u, D::add(a, b))).collect())
     } else if role == slot.prev() {
         Some(known.zip(own).map(|(&u, &a)| D::mul(u, a)).collect())
     } else {
         None
     };
-    let z = send(round, y.shape(), z, Contributors::all_but(slot.next()))?;
+    let z = terms.map(|terms| sum_of_terms::<D, W>(terms, shape.iter().product()));
+    let z = send(round, shape, z, Contributors::all_but(slot.next()))?;
     Ok(PendingProduct { x: Factor::Trivial(slot, component.clone()), y: Factor::Shared(y.clone()), z })
 }
 

@@ -2,24 +2,24 @@
 //!
 //! Pi holds (x_i, x_{i+1}), |x| < 2^(k-1).
 //!
-//! 1. ... At the same time: the sign of x ([`msb`]), and x / 2^m ([`truncate`](fn@truncate)), which does not depend on
-//!    it and is done before it. The sign may be that of x without its lowest `drop` bits ([`coarse`]): then what is
-//!    below 2^(drop+1) may become zero.
-//! 2. ... The inverted sign times the truncated value ([`inject`]), two rounds.
+//! 1. ... At the same time: the sign of x ([`msb`]), and what does not depend on it: x / 2^m ([`truncate`](fn@truncate)), and
+//!    that times a random bit ([`Injection`]), six rounds. The sign may be that of x without its lowest `drop` bits ([`coarse`]):
+//!    then what is below 2^(drop+1) may become zero.
+//! 2. The inverted sign times the truncated value, one round.
 //!
 //! With a ceiling c, min(max(x, 0), c) = relu(x) - relu(x - c): both comparisons in one batch. Rounds: those of the
-//! comparison plus two, however large the layer. Private because its parts are and their composition opens nothing.
+//! comparison plus one, however large the layer. Private because its parts are.
 
 use super::bits::not;
 use super::compare::{self, Width, coarse, msb};
-use super::convert::{inject, inject_cost};
+use super::convert::{Injection, injection_cost};
 use super::cost::Cost;
 use super::truncate::{self, truncate};
 use crate::error::Result;
 use crate::party::Party;
 use crate::ring::Word;
 use crate::security::Claimable;
-use crate::sharing::{ArithmeticShare, BitShare, Share, gather, slice, tensor};
+use crate::sharing::{ArithmeticShare, Share, gather, slice, tensor};
 
 /// max(x, 0) / 2^`rescale` and at most `ceiling` (in units of the result, positive) where one is given. `rescale` 0
 /// truncates nothing. An x below 2^(drop + 1) may count as negative, and one so little above the ceiling as below it,
@@ -36,18 +36,16 @@ pub fn relu<W: Claimable>(
 ) -> Result<ArithmeticShare<W>> {
     let role = party.role();
     let Some(ceiling) = ceiling else {
-        let (sign, value) = sign_and_value(party, x, x, width, rescale)?;
-        return inject(party, &not(role, &sign), &value);
+        return times_sign(party, x, x, width, rescale, |value| value);
     };
     let bits = W::BITS - (0..W::BITS).rev().take_while(|&b| ceiling.shr(b) == W::ZERO).count() as u32;
     assert!(bits + rescale <= W::BITS - 3, "a ceiling below 2^{}", W::BITS - 3 - rescale);
-    let below = |x: &ArithmeticShare<W>, by: W| x.add_constant(role, W::ZERO.wrapping_sub(by));
+    let below = move |x: &ArithmeticShare<W>, by: W| x.add_constant(role, W::ZERO.wrapping_sub(by));
 
     let bits = (width.bits.max(bits + rescale + 1) + 1).min(W::BITS);
     let width = if bits <= W::BITS - 2 { Width { bits, ..width } } else { Width::exact(bits) };
     let both = concat(&[x, &below(x, ceiling.shl(rescale))]);
-    let (sign, value) = sign_and_value(party, &both, x, width, rescale)?;
-    let both = inject(party, &not(role, &sign), &concat(&[&value, &below(&value, ceiling)]))?;
+    let both = times_sign(party, &both, x, width, rescale, move |value| concat(&[&value, &below(&value, ceiling)]))?;
     Ok(both.map(|t| {
         let (upper, lower) = slice(t).split_at(x.len());
         tensor(x.shape(), upper.iter().zip(lower).map(|(&a, &b)| a.wrapping_sub(b)).collect())
@@ -57,23 +55,28 @@ pub fn relu<W: Claimable>(
 /// Cost of [`relu`] without ceiling for n numbers in words of `bits` bits.
 pub fn cost(n: usize, width: Width, rescale: u32, bits: u32) -> Cost {
     let truncated = if rescale > 0 { truncate::cost(n, rescale) } else { Cost::default() };
-    compare::cost(n, width.compared()).beside(truncated) + inject_cost(n, bits)
+    let [beside, after] = injection_cost(n, bits);
+    compare::cost(n, width.compared()).beside(truncated + beside) + after
 }
 
-/// The signs of `compared` and, in their shadow, `x` divided by 2^`rescale`.
-fn sign_and_value<W: Claimable>(
+/// `operands` of `x` divided by 2^`rescale`, each where its number in `compared` is not negative, and zero elsewhere.
+fn times_sign<W: Claimable>(
     party: &mut Party,
     compared: &ArithmeticShare<W>,
     x: &ArithmeticShare<W>,
     width: Width,
     rescale: u32,
-) -> Result<(BitShare, ArithmeticShare<W>)> {
+    operands: impl FnOnce(ArithmeticShare<W>) -> ArithmeticShare<W> + Send + 'static,
+) -> Result<ArithmeticShare<W>> {
     let (compared, k) = coarse(compared, width);
-    if rescale == 0 {
-        return Ok((msb(party, &compared, k)?, x.clone()));
-    }
     let x = x.clone();
-    party.join(|party| msb(party, &compared, k), move |party| truncate(party, &x, rescale))
+    let injection = move |party: &mut Party| {
+        let value = if rescale > 0 { truncate(party, &x, rescale)? } else { x };
+        Injection::of(party, operands(value))
+    };
+    let (sign, injection) = party.join(|party| msb(party, &compared, k), injection)?;
+    let positive = not(party.role(), &sign);
+    injection.by(party, &positive)
 }
 
 /// The elements of several sharings one after the other, flat.

@@ -1,6 +1,6 @@
 //! Division by 2^m, rounded to the nearest integer: exactly, whatever the components.
 //!
-//! Pi holds (x_i, x_{i+1}), |x| + 2^(m-1) <= 2^62 as a signed number. Let t = x + 2^(m-1) - 1, with components s_i. The result is
+//! Pi holds (x_i, x_{i+1}), |x| < 3 * 2^60 as a signed number. Let t = x + 2^(m-1) - 1, with components s_i. The result is
 //! floor(t / 2^m): the integer nearest to x / 2^m, and of two that are equally near the lower one.
 //!
 //! [`truncate`](fn@truncate) shifts each component by itself, and so misses what their lowest m bits carry:
@@ -12,9 +12,9 @@
 //!
 //! 1. c, m bits ([`carry_save`](super::compare)).
 //! 2. ... G ([`carry`](fn@carry)): ceil(log2(m)) rounds.
-//! 3. Both bits to numbers ([`to_arithmetic`]), two rounds.
+//! 3. Their sum as a number ([`weigh`]), two rounds.
 //!
-//! Rounds: 3 + ceil(log2(m)), 4 at least. It costs more than a truncation, and is for what leaves the computation: the rounding of a
+//! Rounds: 3 + ceil(log2(m)). It costs more than a truncation, and is for what leaves the computation: the rounding of a
 //! truncation depends on the components, which are drawn anew each time, and its mean over many times is x / 2^m with all its bits.
 //! Private because its parts are and nothing is opened. Source: Catrina, de Hoogh, SCN'10, section 3 (truncation that is exact by
 //! the carry of the low part), with the carries of three components.
@@ -22,36 +22,36 @@
 use super::bits::{component_planes, select_planes, stack};
 use super::carry::{self, carry};
 use super::compare::carry_save;
-use super::convert::{to_arithmetic, to_arithmetic_cost};
+use super::convert::{weigh, weigh_cost};
 use super::cost::Cost;
 use super::truncate::{self, truncate};
 use crate::error::Result;
 use crate::party::Party;
-use crate::security::Claimable;
-use crate::sharing::{ArithmeticShare, slice, tensor};
+use crate::ring::Word;
+use crate::sharing::ArithmeticShare;
 
-/// The integer nearest to x / 2^m, for |x| + 2^(m-1) <= 2^(w-2). See the module for rounds; bytes: those of a truncation, about 3m bits
-/// and 2 words a party.
+/// The integer nearest to x / 2^m, for |x| < 3 * 2^(w-4). See the module for rounds; bytes: those of a truncation, about 3m bits
+/// and 4/3 words a party.
 ///
 /// # Panics
 /// If m is zero or exceeds w - 3.
-pub fn round<W: Claimable>(party: &mut Party, x: &ArithmeticShare<W>, m: u32) -> Result<ArithmeticShare<W>> {
+pub fn round<W: Word>(party: &mut Party, x: &ArithmeticShare<W>, m: u32) -> Result<ArithmeticShare<W>> {
     let low = x.clone();
     let (truncated, carries) = party.join(|party| truncate(party, x, m), move |party| low_carries(party, &low, m))?;
     Ok(truncated.add(&carries).add_constant(party.role(), W::ZERO.wrapping_sub(W::ONE)))
 }
 
-/// Cost of [`round`] for n numbers of `bits` bits.
-pub fn cost(n: usize, m: u32, bits: u32) -> Cost {
+/// Cost of [`round`] for n numbers.
+pub fn cost(n: usize, m: u32) -> Cost {
     let m = m as usize;
     let (planes, carried) = if m > 1 { (2, carry::cost(m - 1, n)) } else { (1, Cost::default()) };
-    let carries = Cost::planes(m, n) + carried + to_arithmetic_cost(planes * n, bits);
+    let carries = Cost::planes(m, n) + carried + weigh_cost::<u64>(n, &[0; 2][..planes]);
     truncate::cost(n, m as u32).beside(carries)
 }
 
 /// K.
-fn low_carries<W: Claimable>(party: &mut Party, x: &ArithmeticShare<W>, m: u32) -> Result<ArithmeticShare<W>> {
-    let (n, m) = (x.len(), m as usize);
+fn low_carries<W: Word>(party: &mut Party, x: &ArithmeticShare<W>, m: u32) -> Result<ArithmeticShare<W>> {
+    let m = m as usize;
     let half = W::ONE.shl(m as u32 - 1).wrapping_sub(W::ONE);
     let s = component_planes(party.kernel(), &x.add_constant(party.role(), half), 0, m);
     let c = carry_save(party, &s)?;
@@ -60,11 +60,5 @@ fn low_carries<W: Claimable>(party: &mut Party, x: &ArithmeticShare<W>, m: u32) 
         1 => top,
         _ => stack(&[&top, &carry(party, &select_planes(&s, 1..m), &select_planes(&c, 0..m - 1))?]),
     };
-    let numbers = to_arithmetic::<W>(party, &bits, n)?;
-    Ok(numbers.map(|t| {
-        let mut sum = vec![W::ZERO; n];
-        let rows = slice(t).chunks_exact(n.max(1));
-        rows.for_each(|row| sum.iter_mut().zip(row).for_each(|(sum, &bit)| *sum = sum.wrapping_add(bit)));
-        tensor(x.shape(), sum)
-    }))
+    weigh(party, &bits, x.shape(), &[0; 2][..bits.shape()[0]])
 }

@@ -2,8 +2,8 @@
 //!
 //! Pi holds (x_i, x_{i+1}); t_0 < t_1 < .. are public.
 //!
-//! 1. ... The signs of all x - t_j at once ([`msb`]).
-//! 2. ... Their complements b_j = (x >= t_j) become numbers ([`to_arithmetic`]), two rounds.
+//! 1. ... The signs of all x - t_j at once ([`msb`]), and as many random bits as numbers ([`Injection`]).
+//! 2. With these, the complements b_j = (x >= t_j) become numbers, one round.
 //!
 //! A function with the value v_0 below t_0 and v_{j+1} from t_j on is v_0 + the sum of b_j (v_{j+1} - v_j), which is
 //! local: any number of such functions for the price of one. Without the lowest bits of x ([`coarse`]) the bits are
@@ -12,7 +12,7 @@
 
 use super::bits::not;
 use super::compare::{self, Width, coarse, msb};
-use super::convert::{to_arithmetic, to_arithmetic_cost};
+use super::convert::{Injection, conversion_cost};
 use super::cost::Cost;
 use crate::error::Result;
 use crate::party::Party;
@@ -30,7 +30,7 @@ pub struct Reached {
 
 /// Compares every element of x with every threshold, both of magnitude below 2^(width.bits-1). With lowest bits left
 /// out, thresholds are rounded down to multiples of 2^drop, and an x that is less than 2^(drop+1) above one may count as
-/// below it. Rounds: those of a comparison and 2; bytes: for each threshold those of a comparison and 8.
+/// below it. Rounds: those of a comparison and 1; bytes: for each threshold those of a comparison and 8, and 1 bit (active: 2).
 ///
 /// # Panics
 /// As [`coarse`], if there are no thresholds or not in ascending order, or if the width is 64.
@@ -50,14 +50,16 @@ pub fn reached(party: &mut Party, x: &ArithmeticShare, thresholds: &[i64], width
         differences(keys.own(), role == Role::P0),
         differences(keys.next(), role.next() == Role::P0),
     );
-    let below = msb(party, &differences, k + 1)?;
-    let bits = to_arithmetic(party, &not(role, &below), m * n)?;
+    let ones = move |party: &mut Party| Injection::of_ones(party, m * n);
+    let (below, bits) = party.join(|party| msb(party, &differences, k + 1), ones)?;
+    let bits = bits.by(party, &not(role, &below))?;
     Ok(Reached { bits: bits.reshape(&[m, n]), shape: x.shape().to_vec() })
 }
 
 /// Cost of [`reached`] for n numbers and m thresholds.
 pub fn cost(n: usize, m: usize, width: Width) -> Cost {
-    compare::cost(m * n, width.compared() + 1) + to_arithmetic_cost(m * n, u64::BITS)
+    let [beside, after] = conversion_cost(m * n, u64::BITS);
+    compare::cost(m * n, width.compared() + 1).beside(beside) + after
 }
 
 impl Reached {

@@ -110,6 +110,15 @@ pub(crate) const PROTOCOLS: &[Program] = &[
         },
     },
     Program {
+        name: "inject a bit that comes later",
+        run: |p, d| {
+            let (bit, x) = (d.bits(1, 1), d.numbers::<u64>(&[3], 40));
+            let product = convert::Injection::of(p, x)?.by(p, &bit)?;
+            let number = convert::Injection::of_ones(p, 3)?.by(p, &bit)?;
+            Ok(scores(product.add(&number)))
+        },
+    },
+    Program {
         name: "select",
         run: |p, d| {
             let (bit, a, b) = (d.bits(1, 1), d.numbers::<u64>(&[3], 40), d.numbers(&[3], 40));

@@ -13,9 +13,7 @@ pub(crate) fn mark_false(claims: (&Claim, &Claim), marks: &mut [u64]) {
     let n = marks.len() * LANES;
     match claims {
         (Claim::And(a), Claim::And(b)) => {
-            let [x, y, z] = values(a, b);
-            for (i, ((x, y), z)) in x.iter().zip(y).zip(z).enumerate() {
-                let wrong = x & y ^ z;
+            for (i, wrong) in errors(a, b).into_iter().enumerate() {
                 // Planes, or a word for each case.
                 if a.z.len() < n {
                     marks[i % (n / LANES)] |= wrong;
@@ -25,8 +23,7 @@ pub(crate) fn mark_false(claims: (&Claim, &Claim), marks: &mut [u64]) {
             }
         }
         (Claim::Mul8(a), Claim::Mul8(b)) => {
-            let [x, y, z] = values(a, b);
-            x.iter().zip(y).zip(z).enumerate().for_each(|(i, ((x, y), z))| mark(marks, i, x.wrapping_mul(y) != z));
+            errors(a, b).into_iter().enumerate().for_each(|(i, wrong)| mark(marks, i, wrong != 0));
         }
         (Claim::MatMul(a), Claim::MatMul(b)) => {
             let ([x, y, z], mut product) = (values(a, b), vec![0; a.z.len()]);
@@ -45,6 +42,14 @@ pub(crate) fn mark_false(claims: (&Claim, &Claim), marks: &mut [u64]) {
 fn mark(marks: &mut [u64], i: usize, wrong: bool) {
     let case = i % (marks.len() * LANES);
     marks[case / LANES] |= u64::from(wrong) << (case % LANES);
+}
+
+/// What the products of an elementwise claim, summed, are off by.
+fn errors<D: Domain, W: Word>(next: &Operands<D, W>, prev: &Operands<D, W>) -> Vec<W> {
+    let [x, y, z] = values(next, prev);
+    let products: Vec<W> = x.into_iter().zip(y).map(|(x, y)| D::mul(x, y)).collect();
+    let terms = |i: usize| products.iter().skip(i).step_by(z.len());
+    z.iter().enumerate().map(|(i, &z)| terms(i).fold(z, |off, &product| D::sub(off, product))).collect()
 }
 
 /// x, y and z from the components that P_{c+1} and P_{c-1} hold.

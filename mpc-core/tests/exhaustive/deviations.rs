@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex};
 
 use mpc_core::Role;
+use mpc_core::link::open::Copies;
 use mpc_core::protocol::compare::Width;
 use mpc_core::protocol::winner::Levels;
 use mpc_core::testing::Hook;
@@ -15,7 +16,7 @@ use rand_core::{Rng, SeedableRng};
 use crate::careless;
 use crate::claims::mark_false;
 use crate::protocols::{self, Input, Protocol, tuples};
-use crate::session::{Columns, Counter, LANES, Place, run, sent};
+use crate::session::{Columns, Counter, HonestCopies, LANES, Place, reshared, run};
 use crate::{assert_row, grouped};
 use Errors::{AllMessages, OneMessage};
 use Sharings::{All, Each};
@@ -153,11 +154,10 @@ impl Entry {
     }
 }
 
-/// What `cheater` sends, message by message, in rows.
+/// What `cheater` reshares, message by message, in rows. Openings are another matter ([`openings`](super::openings)).
 fn messages(protocol: &Protocol, sharings: &[Sharing], cheater: Role) -> Vec<Vec<Row>> {
     const ENOUGH: usize = 64 * LANES;
     let inputs = columns(sharings, (0..ENOUGH).map(|case| case % sharings.len()));
-    let sent = sent(&protocol.program, &inputs, cheater);
     let rows = |(place, bytes): (Place, Vec<u8>)| {
         let bits = 8 * bytes.len() / ENOUGH;
         // No protocol here sends eight planes or eight bytes a case.
@@ -171,7 +171,7 @@ fn messages(protocol: &Protocol, sharings: &[Sharing], cheater: Role) -> Vec<Vec
         };
         (0..rows).map(|index| Row { place, index, entry }).collect()
     };
-    sent.into_iter().map(rows).collect()
+    reshared(&protocol.program, &inputs, cheater).into_iter().map(rows).collect()
 }
 
 /// Rows that something is added to, in all combinations.
@@ -239,16 +239,29 @@ fn outcomes(
 ) -> Vec<[bool; 2]> {
     let n = cases.len().next_multiple_of(LANES);
     let inputs = columns(sharings, (0..n).map(|case| cases[case % cases.len()].0));
+    // What it opens to the next party must be what the previous one does, or that ends the session.
+    let copies = Arc::new(HonestCopies::default());
     let hook: Hook = {
         let (deviation, cases, counter) = (deviation.clone(), cases.to_vec(), Mutex::new(Counter::default()));
+        let copies = copies.clone();
         Arc::new(move |message| {
             if message.from == cheater {
                 let place = counter.lock().expect("no panic while locked").place(&message);
-                deviation.add(place, &cases, message.bytes);
+                if message.to == cheater.next() {
+                    message.bytes.copy_from_slice(&copies.wait((place.0, place.2)));
+                } else {
+                    deviation.add(place, &cases, message.bytes);
+                }
             }
         })
     };
-    let results = run(&protocol.program, &inputs, None, (cheater, hook));
+    let results = run(
+        &protocol.program,
+        &inputs,
+        None,
+        &[(cheater, hook), (cheater.prev(), copies.recorder(cheater.prev()))],
+        Copies::Both,
+    );
     let [next, prev] = [cheater.next(), cheater.prev()].map(|role| &results[role.index()]);
 
     let mut caught = vec![0; n / LANES];
@@ -312,7 +325,6 @@ fn signs() {
 
 #[test]
 fn truncations() {
-    assert_caught(&protocols::truncation::<4>(1), All, OneMessage);
     assert_caught(&protocols::truncation::<5>(1), Each(128), OneMessage);
     assert_caught(&protocols::truncation::<5>(2), Each(128), OneMessage);
     for m in 1..=3 {
@@ -322,7 +334,7 @@ fn truncations() {
 
 #[test]
 fn roundings() {
-    assert_caught(&protocols::rounding::<4>(1), All, OneMessage);
+    assert_caught(&protocols::rounding::<5>(1), Each(64), OneMessage);
     assert_caught(&protocols::rounding::<6>(2), Each(8), OneMessage);
 }
 
@@ -334,6 +346,8 @@ fn conversions() {
     assert_caught(&protocols::injection::<4>(), All, OneMessage);
     assert_caught(&protocols::injection::<4>(), Each(64), AllMessages);
     assert_caught(&protocols::injection::<6>(), Each(64), OneMessage);
+    assert_caught(&protocols::later_injection::<3>(), All, AllMessages);
+    assert_caught(&protocols::later_injection::<6>(), Each(64), OneMessage);
     assert_caught(&protocols::selection::<3>(), Each(64), AllMessages);
 }
 
@@ -341,7 +355,7 @@ fn conversions() {
 fn activations() {
     assert_caught(&protocols::relu::<3>(Width::exact(3), 0), All, AllMessages);
     assert_caught(&protocols::relu::<4>(Width::exact(4), 0), All, OneMessage);
-    assert_caught(&protocols::relu::<4>(Width::exact(3), 1), All, OneMessage);
+    assert_caught(&protocols::relu::<5>(Width::exact(3), 1), Each(128), OneMessage);
     assert_caught(&protocols::relu::<5>(Width::exact(4), 2), Each(128), OneMessage);
     assert_caught(&protocols::relu::<6>(Width { bits: 4, drop: 1 }, 0), Each(512), OneMessage);
     assert_caught(&protocols::clipped_relu::<5>(3, 1), Each(64), OneMessage);
@@ -353,7 +367,7 @@ fn maxima() {
     assert_caught(&protocols::maximum::<3>(2, 2), Each(32), AllMessages);
     assert_caught(&protocols::maximum::<3>(2, 3), Each(16), OneMessage);
     assert_caught(&protocols::maximum_relu::<3>(2, 2, 0), Each(64), OneMessage);
-    assert_caught(&protocols::maximum_relu::<4>(3, 2, 1), Each(16), OneMessage);
+    assert_caught(&protocols::maximum_relu::<5>(3, 2, 1), Each(16), OneMessage);
     assert_caught(&protocols::argmax::<3>(2, &Levels::all_pairs(2)), All, AllMessages);
     assert_caught(&protocols::argmax::<3>(2, &Levels::all_pairs(3)), Each(64), OneMessage);
     assert_caught(&protocols::argmax::<3>(2, &Levels::tournament(4)), Each(4), OneMessage);
@@ -371,15 +385,16 @@ fn a_product_without_a_claim_is_found() {
 fn no_claim_can_be_spared() {
     let protocols = [
         protocols::sign::<4>(4),
-        protocols::truncation::<4>(1),
+        protocols::truncation::<5>(2),
         protocols::selection::<3>(),
-        protocols::relu::<4>(Width::exact(3), 1),
+        protocols::later_injection::<3>(),
+        protocols::relu::<5>(Width::exact(3), 1),
         protocols::maximum::<3>(2, 3),
         protocols::argmax::<3>(2, &Levels::tournament(4)),
     ];
     for protocol in protocols {
         let inputs = columns(&enumerate(&protocol, Each(1)), std::iter::repeat_n(0, LANES));
-        let claims = run(&protocol.program, &inputs, None, (Role::P0, Arc::new(|_| ())))[0].1.len();
+        let claims = run(&protocol.program, &inputs, None, &[], Copies::Both)[0].1.len();
         assert!(claims > 2, "{}", protocol.name);
         for claim in 0..claims {
             let count = go(&protocol, Each(1), OneMessage, Some(claim));

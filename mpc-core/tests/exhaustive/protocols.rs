@@ -172,32 +172,33 @@ fn truncated(bits: u32, m: u32, x: [u64; 3]) -> u64 {
         return Combination::Modulo { bits }.of(x);
     }
     // What is divided is not negative, and its components add up to it and some times 2^bits.
-    let shifted = [(x[0] + (1 << (bits - 2)) + (1 << (m - 1)) - 1) & mask(bits), x[1], x[2]];
+    let offset = (9 << (bits - 5)) >> m;
+    let shifted = [(x[0] + (offset << m) + (1 << (m - 1)) - 1) & mask(bits), x[1], x[2]];
     let number = Combination::Modulo { bits }.of(shifted);
     let wraps = (shifted.iter().sum::<u64>() - number) >> bits;
     let parts: u64 = shifted.iter().map(|part| part >> m).sum();
-    let quotient = parts.wrapping_sub(wraps << (bits - m)).wrapping_sub(1 << (bits - 2 - m)).wrapping_add(1);
+    let quotient = parts.wrapping_sub(wraps << (bits - m)).wrapping_sub(offset).wrapping_add(1);
     let off = 2 * ((quotient as i64) << m) - 2 * signed(bits, x);
     assert!(-3 << m < off && off <= 3 << m, "{x:?} divided by 2^{m}");
     quotient & mask(bits)
 }
 
 /// What a truncation takes, and a comparison of k bits.
-fn truncatable(bits: u32, m: u32, k: u32) -> Input {
-    let most = ((1i64 << (bits - 2)) - (1 << m >> 1)).min((1 << (k - 1)) - 1);
+fn truncatable(bits: u32, k: u32) -> Input {
+    let most = ((3i64 << (bits - 4)) - 1).min((1 << (k - 1)) - 1);
     Input::range(bits, -most, most)
 }
 
 pub(crate) fn truncation<const B: u32>(m: u32) -> Protocol {
     let run =
         move |p: &mut Party, s: &[ArithmeticShare<Small<B>>]| Ok(Output::numbers(&truncate::truncate(p, &s[0], m)?));
-    on_ring(format!("truncation by {m}"), vec![truncatable(B, m, B)], run, move |x| truncated(B, m, x[0]))
+    on_ring(format!("truncation by {m}"), vec![truncatable(B, B)], run, move |x| truncated(B, m, x[0]))
 }
 
 /// The nearest integer, however the number is shared; of two the lower one.
 pub(crate) fn rounding<const B: u32>(m: u32) -> Protocol {
     let run = move |p: &mut Party, s: &[ArithmeticShare<Small<B>>]| Ok(Output::numbers(&round::round(p, &s[0], m)?));
-    on_ring(format!("rounding by {m}"), vec![truncatable(B, m, B)], run, move |x| {
+    on_ring(format!("rounding by {m}"), vec![truncatable(B, B)], run, move |x| {
         ((signed(B, x[0]) + (1 << (m - 1)) - 1) >> m) as u64 & mask(B)
     })
 }
@@ -216,9 +217,20 @@ pub(crate) fn injection<const B: u32>() -> Protocol {
         let bit = plane(p, &s[0]);
         Ok(Output::numbers(&convert::inject(p, &bit, &s[1])?))
     };
-    on_ring("injection".into(), vec![Input::bit(), Input::ring(B)], run, |x| {
-        Combination::Boolean.of(x[0]) * Combination::Modulo { bits: B }.of(x[1])
-    })
+    on_ring("injection".into(), vec![Input::bit(), Input::ring(B)], run, bit_times::<B>)
+}
+
+fn bit_times<const B: u32>(x: &[[u64; 3]]) -> u64 {
+    Combination::Boolean.of(x[0]) * Combination::Modulo { bits: B }.of(x[1])
+}
+
+pub(crate) fn later_injection<const B: u32>() -> Protocol {
+    let run = |p: &mut Party, s: &[ArithmeticShare<Small<B>>]| {
+        let bit = plane(p, &s[0]);
+        let injection = convert::Injection::of(p, s[1].clone())?;
+        Ok(Output::numbers(&injection.by(p, &bit)?))
+    };
+    on_ring("injection of a later bit".into(), vec![Input::bit(), Input::ring(B)], run, bit_times::<B>)
 }
 
 pub(crate) fn selection<const B: u32>() -> Protocol {
@@ -242,7 +254,7 @@ pub(crate) fn relu<const B: u32>(width: Width, m: u32) -> Protocol {
         (_, 0) => format!("ReLU, k = {k}, and truncation by {m}"),
         _ => format!("ReLU, k = {k}, without {drop} bit"),
     };
-    let input = if m == 0 { Input::signed(B, k) } else { truncatable(B, m, k) };
+    let input = if m == 0 { Input::signed(B, k) } else { truncatable(B, k) };
     on_ring(name, vec![input], run, move |x| {
         let compared = signed(B - drop, x[0].map(|component| component >> drop));
         if compared < 0 { 0 } else { truncated(B, m, x[0]) }
@@ -275,7 +287,7 @@ pub(crate) fn maximum_relu<const B: u32>(k: u32, candidates: usize, m: u32) -> P
     let run = move |p: &mut Party, s: &[ArithmeticShare<Small<B>>]| {
         Ok(Output::numbers(&pool::max_relu(p, s, Width::exact(k), m, &Levels::all_pairs(candidates))?))
     };
-    let input = || if m == 0 { Input::signed(B, k) } else { truncatable(B, m, k) };
+    let input = || if m == 0 { Input::signed(B, k) } else { truncatable(B, k) };
     let name = format!("largest of {candidates} and ReLU, k = {k}");
     let name = if m == 0 { name } else { format!("{name}, and truncation by {m}") };
     on_ring(name, repeat_n((), candidates).map(|()| input()).collect(), run, move |x| {

@@ -2,14 +2,16 @@
 //! cases as it has elements.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 use mpc_core::error::Result;
 use mpc_core::kernel::Kernel;
+use mpc_core::link::Link;
+use mpc_core::link::open::Copies;
 use mpc_core::network::Network;
 use mpc_core::prss::Prss;
 use mpc_core::ring::{Boolean, Domain, Tensor, Word};
-use mpc_core::security::Claim;
+use mpc_core::security::{Claim, Security};
 use mpc_core::session::Branch;
 use mpc_core::sharing::Share;
 use mpc_core::testing::tape::Tape;
@@ -73,18 +75,20 @@ impl Output {
 /// A protocol in the hands of one party, on its components of the inputs.
 pub(crate) type Program = dyn Fn(&mut Party, &[Columns<2>]) -> Result<Output> + Send + Sync;
 
-/// Runs a protocol on these inputs. Keys are fixed; where there are `tapes`, by key, what is drawn comes from them. `hook` sees all that
-/// one party sends and receives. Returns results and claims by role.
+/// Runs a protocol on these inputs. Keys are fixed; where there are `tapes`, by key, what is drawn comes from them. Hooks see all that
+/// their party sends and receives. Values are opened in so many copies. Returns results and claims by role.
 pub(crate) fn run(
     program: &Program,
     inputs: &[Columns<3>],
     tapes: Option<&[Tape; 3]>,
-    (tapped, hook): (Role, Hook),
+    hooks: &[(Role, Hook)],
+    copies: Copies,
 ) -> [(Output, Vec<Claim>); 3] {
     let parties = mesh().map(|network| {
         let role = network.role();
-        let hook: Hook = if role == tapped { hook.clone() } else { Arc::new(|_: Message<'_>| ()) };
-        let (network, security) = (Tap::new(network, hook), Box::new(Recorder::default()));
+        let hook = hooks.iter().find(|(tapped, _)| *tapped == role).map(|(_, hook)| hook.clone());
+        let network = Tap::new(network, hook.unwrap_or_else(|| Arc::new(|_: Message<'_>| ())));
+        let security = Box::new(Opening { claims: Recorder::default(), copies });
         let mut party = match tapes {
             None => party(network, 1, security),
             Some(tapes) => {
@@ -104,32 +108,111 @@ pub(crate) fn run(
     results.map(|result| result.expect("no message has another length"))
 }
 
+/// Keeps claims, and opens in so many copies.
+struct Opening {
+    claims: Recorder,
+    copies: Copies,
+}
+
+impl Security for Opening {
+    fn wants_claims(&self) -> bool {
+        true
+    }
+
+    fn copies(&self) -> Copies {
+        self.copies
+    }
+
+    fn record(&mut self, claim: Claim) {
+        self.claims.record(claim);
+    }
+
+    fn branch(&self) -> Box<dyn Security> {
+        Box::new(Self { claims: Recorder::default(), copies: self.copies })
+    }
+
+    fn take(&mut self) -> Vec<Claim> {
+        self.claims.take()
+    }
+
+    fn verify(&mut self, _: &mut Link) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// Where a message is: its branch, its receiver, and how many went there from the same sender before.
 pub(crate) type Place = (Branch, Role, usize);
 
 /// Numbers messages by branch, sender and receiver.
 #[derive(Default)]
-pub(crate) struct Counter(HashMap<(Branch, Role, Role), usize>);
+pub(crate) struct Counter {
+    counts: HashMap<(Branch, Role, Role), usize>,
+    /// Whether the last message of a branch went to the next party.
+    opening: HashMap<(Branch, Role), bool>,
+}
 
 impl Counter {
     pub(crate) fn place(&mut self, message: &Message<'_>) -> Place {
-        let count = self.0.entry((message.branch, message.from, message.to)).or_default();
+        let count = self.counts.entry((message.branch, message.from, message.to)).or_default();
         *count += 1;
         (message.branch, message.to, *count - 1)
     }
+
+    /// Whether a message is a copy of an opened component: it goes to the next party, or comes right after one that does.
+    pub(crate) fn is_opening(&mut self, message: &Message<'_>) -> bool {
+        let to_next = message.to == message.from.next();
+        let last = self.opening.insert((message.branch, message.from), to_next);
+        to_next || last == Some(true)
+    }
 }
 
-/// What `sender` sends in an honest run, by place.
-pub(crate) fn sent(program: &Program, inputs: &[Columns<3>], sender: Role) -> Vec<(Place, Vec<u8>)> {
+/// Components that a party opens to the previous one, by branch and position among the openings.
+#[derive(Default)]
+pub(crate) struct HonestCopies {
+    opened: Mutex<HashMap<(Branch, usize), Vec<u8>>>,
+    more: Condvar,
+}
+
+impl HonestCopies {
+    /// Looks on as `opener` opens.
+    pub(crate) fn recorder(self: Arc<Self>, opener: Role) -> Hook {
+        let counter = Mutex::new((Counter::default(), HashMap::new()));
+        Arc::new(move |message| {
+            if message.from == opener {
+                let (counter, positions) = &mut *counter.lock().expect("no panic while locked");
+                if counter.is_opening(&message) && message.to == opener.prev() {
+                    let position: &mut usize = positions.entry(message.branch).or_default();
+                    let mut opened = self.opened.lock().expect("no panic while locked");
+                    opened.insert((message.branch, *position), message.bytes.to_vec());
+                    *position += 1;
+                    self.more.notify_all();
+                }
+            }
+        })
+    }
+
+    /// Waits for the copy of an opening.
+    pub(crate) fn wait(&self, opening: (Branch, usize)) -> Vec<u8> {
+        let opened = self.opened.lock().expect("no panic while locked");
+        let mut opened = self.more.wait_while(opened, |opened| !opened.contains_key(&opening)).expect("no panic");
+        opened.remove(&opening).expect("waited for")
+    }
+}
+
+/// What `sender` reshares in an honest run, by place.
+pub(crate) fn reshared(program: &Program, inputs: &[Columns<3>], sender: Role) -> Vec<(Place, Vec<u8>)> {
     let seen = Arc::new(Mutex::new((Counter::default(), Vec::new())));
     let recording = seen.clone();
     let hook: Hook = Arc::new(move |message| {
         if message.from == sender {
             let (counter, sent) = &mut *recording.lock().expect("no panic while locked");
-            sent.push((counter.place(&message), message.bytes.to_vec()));
+            let place = counter.place(&message);
+            if !counter.is_opening(&message) {
+                sent.push((place, message.bytes.to_vec()));
+            }
         }
     });
-    run(program, inputs, None, (sender, hook));
+    run(program, inputs, None, &[(sender, hook)], Copies::Both);
     let mut sent = std::mem::take(&mut seen.lock().expect("no panic while locked").1);
     sent.sort();
     sent

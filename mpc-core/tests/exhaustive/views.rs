@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use mpc_core::Role;
+use mpc_core::link::open::Copies;
 use mpc_core::protocol::compare::Width;
 use mpc_core::protocol::winner::Levels;
 use mpc_core::session::Branch;
@@ -303,7 +304,7 @@ fn received(protocol: &Protocol, observer: Role, inputs: &[Columns<3>], tapes: &
             received.insert((branch, message.from, position), message.bytes.to_vec());
         }
     });
-    run(&protocol.program, inputs, Some(tapes), (observer, hook));
+    run(&protocol.program, inputs, Some(tapes), &[(observer, hook)], Copies::One);
     std::mem::take(&mut seen.lock().expect("no panic while locked").1)
 }
 
@@ -355,10 +356,10 @@ fn signs() {
 
 #[test]
 fn truncations() {
-    assert_uniform(&protocols::truncation::<4>(1), All, Chosen(64));
-    assert_uniform(&protocols::truncation::<5>(2), All, Chosen(16));
+    assert_uniform(&protocols::truncation::<5>(1), Chosen(256), Chosen(16));
+    assert_uniform(&protocols::truncation::<5>(2), Chosen(256), Chosen(16));
     assert_uniform(&protocols::truncation::<6>(3), Chosen(256), Chosen(16));
-    assert_uniform(&protocols::rounding::<4>(1), Chosen(64), Chosen(4));
+    assert_uniform(&protocols::rounding::<5>(1), Chosen(16), Chosen(2));
 }
 
 #[test]
@@ -367,13 +368,14 @@ fn conversions() {
     assert_uniform(&protocols::bit_to_number::<6>(), All, Chosen(64));
     assert_uniform(&protocols::injection::<3>(), All, Chosen(16));
     assert_uniform(&protocols::injection::<4>(), Chosen(64), Chosen(4));
+    assert_uniform(&protocols::later_injection::<3>(), Chosen(64), Chosen(16));
     assert_uniform(&protocols::selection::<3>(), Chosen(64), Chosen(4));
 }
 
 #[test]
 fn layers() {
     assert_uniform(&protocols::relu::<3>(Width::exact(3), 0), All, Chosen(4));
-    assert_uniform(&protocols::relu::<4>(Width::exact(3), 1), Chosen(4), Chosen(1));
+    assert_uniform(&protocols::relu::<5>(Width::exact(3), 1), Chosen(2), Chosen(1));
     assert_uniform(&protocols::maximum::<3>(2, 2), Chosen(64), Chosen(4));
     assert_uniform(&protocols::argmax::<3>(2, &Levels::all_pairs(2)), Chosen(256), Chosen(16));
 }

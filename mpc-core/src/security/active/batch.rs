@@ -3,7 +3,7 @@
 use std::iter::Peekable;
 
 use super::Parameters;
-use super::elementwise::Elementwise;
+use super::elementwise::{Elementwise, terms};
 use super::inner::InnerProduct;
 use super::linear::compress;
 use crate::kernel::Kernel;
@@ -23,8 +23,8 @@ impl Load {
 
     pub(super) fn add(&mut self, claim: &Claim) {
         match elements(claim) {
-            Some((Kind::Product, n)) => self.products += n,
-            Some((Kind::And, n)) => self.ands += n,
+            Some((Kind::Product, n, terms)) => self.products += n * terms,
+            Some((Kind::And, n, terms)) => self.ands += n * terms,
             None => {}
         }
     }
@@ -39,14 +39,14 @@ enum Kind {
     And,
 }
 
-/// Kind and number of an elementwise claim's products.
-fn elements(claim: &Claim) -> Option<(Kind, usize)> {
+/// Kind of an elementwise claim's products, number of its results, and of the products in each.
+fn elements(claim: &Claim) -> Option<(Kind, usize, usize)> {
     Some(match claim {
-        Claim::And(o) => (Kind::And, o.z.len()),
-        Claim::Mul8(o) => (Kind::Product, o.z.len()),
-        Claim::Mul16(o) => (Kind::Product, o.z.len()),
-        Claim::Mul32(o) => (Kind::Product, o.z.len()),
-        Claim::Mul64(o) => (Kind::Product, o.z.len()),
+        Claim::And(o) => (Kind::And, o.z.len(), terms(o)),
+        Claim::Mul8(o) => (Kind::Product, o.z.len(), terms(o)),
+        Claim::Mul16(o) => (Kind::Product, o.z.len(), terms(o)),
+        Claim::Mul32(o) => (Kind::Product, o.z.len(), terms(o)),
+        Claim::Mul64(o) => (Kind::Product, o.z.len(), terms(o)),
         Claim::MatMul(_) | Claim::Conv(..) => return None,
     })
 }
@@ -65,18 +65,18 @@ impl<P: Parameters> Batch<P> {
         let (bits, narrow, wide) = (Elementwise::new(), Elementwise::new(), Elementwise::new());
         let mut batch = Self { bits, narrow, wide, linear: Vec::new() };
         while let Some(claim) = claims.peek() {
-            let Some((kind, n)) = elements(claim) else {
+            let Some((kind, n, terms)) = elements(claim) else {
                 batch.linear.extend(claims.next());
                 continue;
             };
             let room = match kind {
-                Kind::Product => Load::MOST.products - batch.narrow.len() - batch.wide.len(),
-                Kind::And => Load::MOST.ands - batch.bits.len(),
+                Kind::Product => Load::MOST.products.saturating_sub(batch.narrow.len() + batch.wide.len()),
+                Kind::And => Load::MOST.ands.saturating_sub(batch.bits.len()),
             };
             if room == 0 {
                 break;
             }
-            let end = n.min(*start + room);
+            let end = n.min(*start + room.div_ceil(terms));
             let range = *start..end;
             match claim {
                 Claim::And(o) => batch.bits.push(o, range),

@@ -3,11 +3,13 @@
 //! Claim a G + g stands in row a and column g of 2^l rows of G columns. For weights w_g from S, and for every row,
 //! C_a = sum_g w_g z_ag is to be sum_g w_g x_ag y_ag. With X(e, g), Y(e, g) the multilinear extensions of the rows,
 //! T(e) = sum_g w_g X(e, g) Y(e, g) is a table of products of base values, and T(a) = C_a on the cube if the claims hold.
+//! The terms of a claim with several, z = x_1 y_1 + .. + x_t y_t, stand beside each other in columns of the same weight, and z in the
+//! first of them.
 //! [`Binding`] takes it from there, the rows of the second step joined by weights u_b from S; what remains is
 //! <w X(t), Y(t)> = c, G elements of E long. Source: small-value sum-check as in [`table`](super::table).
 
 use super::binding::{Binding, Claimed, outer_sums};
-use super::elementwise::Elementwise;
+use super::elementwise::{Elementwise, Products};
 use super::table::{beyond_cube, extend, factors, from_rows};
 use super::{Pair, draw};
 use crate::kernel::Kernel;
@@ -34,17 +36,21 @@ impl<E: Extension> Columns<E> {
     pub(super) fn new(kernel: Kernel, coin: &mut Coin, claims: Elementwise<E>) -> (Self, Binding<E>) {
         let levels = (claims.len().ilog2() as usize).saturating_sub(LEAST_COLUMNS).clamp(1, MOST_LEVELS);
         let rows = 1 << levels;
-        let columns = claims.len().div_ceil(rows);
-        let weights = draw::<E>(coin, columns);
-        let pad = |mut component: Vec<E::Word>| {
-            component.resize(rows * columns, E::Word::ZERO);
-            component
+        let (mut weights, mut widths) = (Vec::new(), Vec::new());
+        for (&terms, products) in &claims.by_terms {
+            let claims = (products.x[0].len() / terms).div_ceil(rows);
+            let of_claims = draw::<E>(coin, claims);
+            weights.extend(of_claims.chunks_exact(E::WORDS).flat_map(|weight| weight.repeat(terms)));
+            widths.push(claims * terms);
+        }
+        let pair = |of: fn(&Products<E>) -> &Pair<E::Word>| {
+            let component = |i: usize| claims.by_terms.values().map(move |products| of(products)[i].as_slice());
+            [0, 1].map(|i| in_rows(rows, component(i).zip(widths.iter().copied())))
         };
-        let Elementwise { x, y, z } = claims;
-        let this = Self { x: x.map(pad), y: y.map(pad), weights };
-        let sums = z.map(|z| {
+        let this = Self { x: pair(|products| &products.x), y: pair(|products| &products.y), weights };
+        let sums = pair(|products| &products.z).map(|z| {
             let mut sums = vec![E::Word::ZERO; rows * E::WORDS];
-            E::add_weighted_sums(kernel, &pad(z), &this.weights, &mut sums);
+            E::add_weighted_sums(kernel, &z, &this.weights, &mut sums);
             sums
         });
 
@@ -95,4 +101,18 @@ impl<E: Extension> Columns<E> {
         }
         table
     }
+}
+
+/// Groups of values side by side in rows, each row with the next values of every group, as many as the group is wide, or zeros.
+fn in_rows<'a, W: Word>(rows: usize, groups: impl Iterator<Item = (&'a [W], usize)> + Clone) -> Vec<W> {
+    let columns: usize = groups.clone().map(|(_, width)| width).sum();
+    let mut all = Vec::with_capacity(rows * columns);
+    for a in 0..rows {
+        for (values, width) in groups.clone() {
+            let filled = all.len() + width;
+            all.extend_from_slice(&values[values.len().min(a * width)..values.len().min((a + 1) * width)]);
+            all.resize(filled, W::ZERO);
+        }
+    }
+    all
 }
