@@ -1,44 +1,66 @@
-//! Elementwise claims of a batch, gathered.
+//! Elementwise claims of a batch.
 
 use std::ops::Range;
 
-use super::Pair;
 use crate::kernel::extension::Extension;
 use crate::ring::Word;
 use crate::security::Operands;
-use crate::sharing::slice;
+use crate::sharing::{Share, slice};
 
-/// Elementwise claims z = x y over the base ring of E.
+/// What is claimed of elementwise products over the base ring of E.
+type Products<E> = Operands<<E as Extension>::Domain, <E as Extension>::Word>;
+
+/// One of its three shares.
+pub(super) type Operand<E> = fn(&Products<E>) -> &Share<<E as Extension>::Domain, <E as Extension>::Word>;
+
+/// Elementwise claims z = x y over the base ring of E, by reference to the shares that they are about.
 pub(super) struct Elementwise<E: Extension> {
-    pub(super) x: Pair<E::Word>,
-    pub(super) y: Pair<E::Word>,
-    pub(super) z: Pair<E::Word>,
+    claims: Vec<(Products<E>, Range<usize>)>,
+    len: usize,
 }
 
 impl<E: Extension> Elementwise<E> {
     pub(super) fn new() -> Self {
-        let pair = || [Vec::new(), Vec::new()];
-        Self { x: pair(), y: pair(), z: pair() }
+        Self { claims: Vec::new(), len: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.x[0].len()
+        self.len
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.len == 0
     }
 
-    /// Adds the claims at `range` of some that were made modulo 2^w: as `(2^(W-w) x) y = 2^(W-w) z` modulo 2^W they say the same.
-    pub(super) fn push<W: Word>(&mut self, claims: &Operands<E::Domain, W>, range: Range<usize>) {
+    /// Adds the claims at `range`.
+    pub(super) fn push(&mut self, claims: &Products<E>, range: Range<usize>) {
+        self.len += range.len();
+        self.claims.push((claims.clone(), range));
+    }
+
+    /// As [`Elementwise::push`], for claims modulo 2^w: as `(2^(W-w) x) y = 2^(W-w) z` modulo 2^W they say the same.
+    pub(super) fn push_narrower<W: Word>(&mut self, claims: &Operands<E::Domain, W>, range: Range<usize>) {
+        let widened = |share: &Share<E::Domain, W>, shift| {
+            share.map(|words| words.mapv(|word| E::Word::from_u64(word.to_u64()).shl(shift)).into_shared())
+        };
         let shift = E::Word::BITS - W::BITS;
-        for (columns, share, shift) in
-            [(&mut self.x, &claims.x, shift), (&mut self.y, &claims.y, 0), (&mut self.z, &claims.z, shift)]
-        {
-            for (column, component) in columns.iter_mut().zip([share.own(), share.next()]) {
-                let words = slice(component)[range.clone()].iter();
-                column.extend(words.map(|word| E::Word::from_u64(word.to_u64()).shl(shift)));
+        let Operands { x, y, z } = claims;
+        self.push(&Operands { x: widened(x, shift), y: widened(y, 0), z: widened(z, shift) }, range);
+    }
+
+    /// Writes both components of an operand of the claims from `start` on, and zeros after the last claim.
+    pub(super) fn read(&self, operand: Operand<E>, mut start: usize, [mut own, mut next]: [&mut [E::Word]; 2]) {
+        for (claims, range) in &self.claims {
+            let from = range.start + start.min(range.len());
+            let end = range.end.min(from + own.len());
+            start -= from - range.start;
+            let share = operand(claims);
+            for (to, component) in [(&mut own, share.own()), (&mut next, share.next())] {
+                let (words, rest) = std::mem::take(to).split_at_mut(end - from);
+                words.copy_from_slice(&slice(component)[from..end]);
+                *to = rest;
             }
         }
+        [own, next].into_iter().for_each(|rest| rest.fill(E::Word::ZERO));
     }
 }
