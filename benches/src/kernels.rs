@@ -61,6 +61,7 @@ fn main() -> anyhow::Result<()> {
             out.rate(name, rate, "G words/s")?;
         }
         extension::<Field>(&mut out, kernel, "GF(2^64)")?;
+        extension::<Galois<u16, 48>>(&mut out, kernel, "Z_2^16[X], 48")?;
         extension::<Galois<u32, 48>>(&mut out, kernel, "Z_2^32[X], 48")?;
         extension::<Galois<u64, 48>>(&mut out, kernel, "Z_2^64[X], 48")?;
     }

@@ -188,7 +188,7 @@ move=> k0 [l6 prop n0 bad] n_m adv seen; apply: le_trans (galois_sound k0 irredu
 exact: (bound_figure 6 (isT : 1 < 64)%N n_m (joins_le2 l2 e ts)).
 Qed.
 
-(* Elementwise products alone, as those modulo 2^32 and less (k = 32). *)
+(* Elementwise products alone, as those modulo 2^32 and less (k = 16 and k = 32). *)
 Theorem standard_narrow k l1 l2 e m : (0 < k)%N -> false_batch l1 l2 e [::] -> (total_length 1 l1 l2 e [::] <= 2 ^ m)%N ->
   forall adv seen, share adv seen (check_standard (k := k) l1 l2 e [::]) <= (18 + 2 * m)%:R / (2 ^ 48)%:R.
 Proof.

@@ -5,6 +5,7 @@ mod verified;
 use crate::error::{Result, Step};
 use crate::kernel::Kernel;
 use crate::link::Link;
+use crate::link::open::Copies;
 use crate::link::round::{Pending, Round};
 use crate::link::worker::both;
 use crate::network::Network;
@@ -103,9 +104,8 @@ impl Party {
         self.security.checkpoint(&mut self.link)
     }
 
-    /// How many holders of a component send it in an opening, for tests.
-    #[cfg(feature = "testing")]
-    pub(crate) fn copies(&self) -> crate::link::open::Copies {
+    /// How many holders of a component send it in an opening.
+    pub(crate) fn copies(&self) -> Copies {
         self.security.copies()
     }
 

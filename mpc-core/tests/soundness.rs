@@ -28,6 +28,7 @@ struct Only<E>(PhantomData<E>);
 
 impl<E: Extension<Domain = Arithmetic, Word = u64>> Parameters for Only<E> {
     type Bits = Field;
+    type Short = Galois<u16, 4>;
     type Narrow = Galois<u32, 4>;
     type Wide = Chosen<E>;
     const CHECKS: Checks = Checks { openings: false, transcript: false, ..Checks::ALL };

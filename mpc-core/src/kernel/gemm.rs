@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Kernel;
-use super::tile::{Block, NARROW_WIDTH};
+use super::tile::{Block, NARROW_WIDTH, Narrow};
 use crate::ring::Word;
 
 /// Rows and columns of a panel of b, which takes half of a first-level cache.
@@ -157,30 +157,39 @@ impl Gemm for u64 {
     }
 }
 
-impl Gemm for u32 {
-    fn gemm(kernel: Kernel, [m, k, n]: [usize; 3], a: &[Self], b: &[Self], c: &mut [Self]) {
-        assert_eq!([a.len(), b.len(), c.len()], [m * k, k * n, m * n]);
-        if k == 0 {
-            return;
-        }
-        for first in (0..n).step_by(NARROW_WIDTH) {
-            let width = NARROW_WIDTH.min(n - first);
-            let mut packed = Vec::new();
-            let panel = if n == NARROW_WIDTH {
-                b.as_chunks().0
-            } else {
-                packed.extend(b.chunks_exact(n).map(|row| {
-                    let mut to = [0; NARROW_WIDTH];
-                    to[..width].copy_from_slice(&row[first..][..width]);
-                    to
-                }));
-                &packed
-            };
-            let mut rows = a.chunks_exact(k).zip(c.chunks_exact_mut(n).map(|row| &mut row[first..][..width]));
-            let mut left = m;
-            while left > 0 {
-                left -= kernel.narrow_tile(&mut rows, left, panel);
+macro_rules! narrow_gemm {
+    ($($word:ty),*) => {$(
+        impl Gemm for $word {
+            fn gemm(kernel: Kernel, shape: [usize; 3], a: &[Self], b: &[Self], c: &mut [Self]) {
+                narrow(kernel, shape, a, b, c);
             }
+        }
+    )*};
+}
+narrow_gemm!(u16, u32);
+
+fn narrow<W: Narrow>(kernel: Kernel, [m, k, n]: [usize; 3], a: &[W], b: &[W], c: &mut [W]) {
+    assert_eq!([a.len(), b.len(), c.len()], [m * k, k * n, m * n]);
+    if k == 0 {
+        return;
+    }
+    for first in (0..n).step_by(NARROW_WIDTH) {
+        let width = NARROW_WIDTH.min(n - first);
+        let mut packed = Vec::new();
+        let panel = if n == NARROW_WIDTH {
+            b.as_chunks().0
+        } else {
+            packed.extend(b.chunks_exact(n).map(|row| {
+                let mut to = [W::ZERO; NARROW_WIDTH];
+                to[..width].copy_from_slice(&row[first..][..width]);
+                to
+            }));
+            &packed
+        };
+        let mut rows = a.chunks_exact(k).zip(c.chunks_exact_mut(n).map(|row| &mut row[first..][..width]));
+        let mut left = m;
+        while left > 0 {
+            left -= kernel.narrow_tile(&mut rows, left, panel);
         }
     }
 }

@@ -5,7 +5,8 @@
 //! neither time nor memory accesses depend on their contents.
 //!
 //! The bodies are written once: `Kernel::run` compiles one for each instruction set and leaves the vectors to the
-//! compiler. Only the register tiles of the matrix product (`tile`) use intrinsics.
+//! compiler. Only where that falls far behind are there intrinsics: register tiles of the matrix product (`tile`), sums of subsets (`subset`),
+//! transposes, and a few planes of bits.
 
 #![allow(unsafe_code)]
 
@@ -17,6 +18,7 @@ mod gemm;
 pub(crate) mod small;
 mod subset;
 mod tile;
+pub(crate) mod transpose;
 mod wiping;
 
 use std::fmt;

@@ -1,6 +1,7 @@
 //! Register tiles: the innermost loops of the matrix product.
 
 use super::Kernel;
+use crate::ring::Word;
 
 /// Operands of one tile, `c += a * b` for a few rows and columns.
 pub(super) struct Block<'a> {
@@ -58,26 +59,37 @@ impl Kernel {
     }
 }
 
-/// Columns of a tile of 32-bit words.
+/// Columns of a tile of words narrower than 64 bits.
 pub(super) const NARROW_WIDTH: usize = 48;
+
+/// Words narrower than 64 bits, whose products are single instructions.
+pub(super) trait Narrow: Word {
+    /// The sums of some rows of a, each with all of b, where it is faster than the portable code. To call one is safe on a machine with the
+    /// instruction set.
+    #[cfg(target_arch = "x86_64")]
+    const AVX2: Option<Sums<Self, 2>>;
+    #[cfg(target_arch = "x86_64")]
+    const AVX512: Sums<Self, 8>;
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) type Sums<W, const ROWS: usize> = unsafe fn([&[W]; ROWS], &[[W; NARROW_WIDTH]]) -> [[W; NARROW_WIDTH]; ROWS];
 
 impl Kernel {
     /// `c += a * b` for the next few of `left` rows of a and c, over all rows of b; how many they were.
-    pub(super) fn narrow_tile<'a>(
+    pub(super) fn narrow_tile<'a, W: Narrow>(
         self,
-        rows: &mut impl Iterator<Item = (&'a [u32], &'a mut [u32])>,
+        rows: &mut impl Iterator<Item = (&'a [W], &'a mut [W])>,
         left: usize,
-        b: &[[u32; NARROW_WIDTH]],
+        b: &[[W; NARROW_WIDTH]],
     ) -> usize {
         #[cfg(target_arch = "x86_64")]
-        if let Kernel::Avx512(_) = self {
-            return if left >= 8 {
-                // SAFETY: the kernel is AVX-512.
-                narrow(rows, b, |a| unsafe { x86::narrow::<8>(a, b) })
-            } else {
-                // SAFETY: as above.
-                narrow(rows, b, |a| unsafe { x86::narrow::<1>(a, b) })
-            };
+        match (self, W::AVX2) {
+            // SAFETY: the kernel has the instructions.
+            (Kernel::Avx512(_), _) if left >= 8 => return narrow(rows, b, |a| unsafe { W::AVX512(a, b) }),
+            // SAFETY: as above.
+            (Kernel::Avx2(_), Some(sums)) if left >= 2 => return narrow(rows, b, |a| unsafe { sums(a, b) }),
+            _ => {}
         }
         let _ = left;
         self.run(
@@ -89,12 +101,12 @@ impl Kernel {
 
 /// Adds the sums of ROWS rows.
 #[inline(always)]
-fn narrow<'a, const ROWS: usize>(
-    rows: &mut impl Iterator<Item = (&'a [u32], &'a mut [u32])>,
-    b: &[[u32; NARROW_WIDTH]],
-    sums: impl Fn([&[u32]; ROWS]) -> [[u32; NARROW_WIDTH]; ROWS],
+fn narrow<'a, W: Word, const ROWS: usize>(
+    rows: &mut impl Iterator<Item = (&'a [W], &'a mut [W])>,
+    b: &[[W; NARROW_WIDTH]],
+    sums: impl Fn([&[W]; ROWS]) -> [[W; NARROW_WIDTH]; ROWS],
 ) -> usize {
-    let mut c: [&mut [u32]; ROWS] = std::array::from_fn(|_| Default::default());
+    let mut c: [&mut [W]; ROWS] = std::array::from_fn(|_| Default::default());
     let a = std::array::from_fn(|i| {
         let (a, row) = rows.next().expect("as many rows as are left");
         c[i] = row;
@@ -107,8 +119,8 @@ fn narrow<'a, const ROWS: usize>(
 }
 
 #[inline(always)]
-fn narrow_sums([a]: [&[u32]; 1], b: &[[u32; NARROW_WIDTH]]) -> [[u32; NARROW_WIDTH]; 1] {
-    let mut sums = [0u32; NARROW_WIDTH];
+fn narrow_sums<W: Word>([a]: [&[W]; 1], b: &[[W; NARROW_WIDTH]]) -> [[W; NARROW_WIDTH]; 1] {
+    let mut sums = [W::ZERO; NARROW_WIDTH];
     for (a, b) in a.iter().zip(b) {
         sums.iter_mut().zip(b).for_each(|(sum, b)| *sum = sum.wrapping_add(a.wrapping_mul(*b)));
     }
@@ -142,36 +154,55 @@ fn add(c: &mut [u64], sums: &[u64]) {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Block, NARROW_WIDTH, Tiles, add};
+    use super::{Block, NARROW_WIDTH, Narrow, Sums, Tiles, add};
 
-    /// The products of ROWS rows with a matrix of 32-bit words.
-    #[target_feature(enable = "avx512f")]
-    pub(super) fn narrow<const ROWS: usize>(
-        a: [&[u32]; ROWS],
-        b: &[[u32; NARROW_WIDTH]],
-    ) -> [[u32; NARROW_WIDTH]; ROWS] {
-        const LANES: usize = 16;
-        const VECTORS: usize = NARROW_WIDTH / LANES;
-        let mut sums = [[_mm512_setzero_si512(); VECTORS]; ROWS];
-        for (l, b) in b.iter().enumerate() {
-            // SAFETY: `b` has sixteen words for each vector.
-            let b: [_; VECTORS] =
-                std::array::from_fn(|v| unsafe { _mm512_loadu_si512(b[v * LANES..].as_ptr().cast()) });
-            for i in 0..ROWS {
-                let a = _mm512_set1_epi32(a[i][l].cast_signed());
-                for v in 0..VECTORS {
-                    sums[i][v] = _mm512_add_epi32(sums[i][v], _mm512_mullo_epi32(a, b[v]));
+    /// Sums of products of ROWS rows with a matrix of narrow words.
+    macro_rules! narrow {
+        ($($name:ident, $features:literal: $word:ty, $vector:ty, $zero:ident, $set:ident, $load:ident, $store:ident, $mul:ident, $add:ident;)*) => {$(
+            #[target_feature(enable = $features)]
+            fn $name<const ROWS: usize>(
+                a: [&[$word]; ROWS],
+                b: &[[$word; NARROW_WIDTH]],
+            ) -> [[$word; NARROW_WIDTH]; ROWS] {
+                const LANES: usize = size_of::<$vector>() / size_of::<$word>();
+                const VECTORS: usize = NARROW_WIDTH / LANES;
+                let mut sums = [[$zero(); VECTORS]; ROWS];
+                for (l, b) in b.iter().enumerate() {
+                    // SAFETY: `b` has as many words for each vector.
+                    let b: [_; VECTORS] = std::array::from_fn(|v| unsafe { $load(b[v * LANES..].as_ptr().cast()) });
+                    for i in 0..ROWS {
+                        let a = $set(a[i][l].cast_signed());
+                        for v in 0..VECTORS {
+                            sums[i][v] = $add(sums[i][v], $mul(a, b[v]));
+                        }
+                    }
                 }
+                let mut words = [[0; NARROW_WIDTH]; ROWS];
+                for (words, sums) in words.iter_mut().zip(sums) {
+                    for (words, sum) in words.chunks_exact_mut(LANES).zip(sums) {
+                        // SAFETY: as many words as the vector has.
+                        unsafe { $store(words.as_mut_ptr().cast(), sum) };
+                    }
+                }
+                words
             }
-        }
-        let mut words = [[0; NARROW_WIDTH]; ROWS];
-        for (words, sums) in words.iter_mut().zip(sums) {
-            for (words, sum) in words.chunks_exact_mut(LANES).zip(sums) {
-                // SAFETY: sixteen words.
-                unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), sum) };
-            }
-        }
-        words
+        )*};
+    }
+    narrow! {
+        short_256, "avx2": u16, __m256i, _mm256_setzero_si256, _mm256_set1_epi16, _mm256_loadu_si256, _mm256_storeu_si256, _mm256_mullo_epi16, _mm256_add_epi16;
+        short_256_of_32, "avx2,avx512f,avx512bw,avx512vl": u16, __m256i, _mm256_setzero_si256, _mm256_set1_epi16, _mm256_loadu_si256, _mm256_storeu_si256, _mm256_mullo_epi16, _mm256_add_epi16;
+        word_512, "avx512f": u32, __m512i, _mm512_setzero_si512, _mm512_set1_epi32, _mm512_loadu_si512, _mm512_storeu_si512, _mm512_mullo_epi32, _mm512_add_epi32;
+    }
+
+    impl Narrow for u16 {
+        const AVX2: Option<Sums<Self, 2>> = Some(short_256::<2>);
+        /// 48 words are three vectors of 256 bits; there are 32 registers for them.
+        const AVX512: Sums<Self, 8> = short_256_of_32::<8>;
+    }
+
+    impl Narrow for u32 {
+        const AVX2: Option<Sums<Self, 2>> = None;
+        const AVX512: Sums<Self, 8> = word_512::<8>;
     }
 
     pub(super) static AVX2: Tiles = Tiles { lanes: 4, sizes: &[&[avx2::<1>], &[avx2::<2>], &[avx2::<4>]] };

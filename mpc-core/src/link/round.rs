@@ -124,3 +124,12 @@ impl<R, P: Pending<R>, Q: Pending<R>, S: Pending<R>> Pending<R> for (P, Q, S) {
         Ok((self.0.receive(receiver)?, self.1.receive(receiver)?, self.2.receive(receiver)?))
     }
 }
+
+impl<R, P: Pending<R>, Q: Pending<R>, S: Pending<R>, T: Pending<R>> Pending<R> for (P, Q, S, T) {
+    type Value = (P::Value, Q::Value, S::Value, T::Value);
+
+    fn receive(self, receiver: &mut R) -> Result<Self::Value> {
+        let first = (self.0.receive(receiver)?, self.1.receive(receiver)?);
+        Ok((first.0, first.1, self.2.receive(receiver)?, self.3.receive(receiver)?))
+    }
+}

@@ -24,7 +24,7 @@
 
 use super::bits::unpack;
 use super::cost::Cost;
-use super::open::random;
+use super::open::{open_masked, random};
 use super::product::{component, mul, send_component_pair, send_trivial_dot, send_trivial_times};
 use super::rows;
 use crate::error::Result;
@@ -152,7 +152,7 @@ impl<W: Claimable> Injection<W> {
 
     /// b x for one plane of bits. 1 round, 1 bit (active: 2).
     pub fn by(self, party: &mut Party, bit: &BitShare) -> Result<ArithmeticShare<W>> {
-        let opened = party.exchange(&bit.add(&self.mask))?;
+        let opened = open_masked(party, bit, &self.mask)?;
         let v = tensor(self.x.shape(), party.kernel().from_planes(slice(&opened), self.x.len()));
         let rest = self.x.sub(&self.product.scale(W::ONE.shl(1)));
         Ok(self.product.add(&rest.map(|rest| combine(&v, rest, W::wrapping_mul))))

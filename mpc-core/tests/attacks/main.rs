@@ -137,6 +137,7 @@ macro_rules! without {
 
         impl Parameters for $name {
             type Bits = Field;
+            type Short = Galois<u16, 48>;
             type Narrow = Galois<u32, 48>;
             type Wide = Galois<u64, 48>;
             const CHECKS: Checks = Checks { $($check: false,)* ..Checks::ALL };

@@ -1,7 +1,7 @@
 //! The code of the check against its mathematics: one false claim over Z_2^b through [`Active`], with every challenge, every error in the
 //! table and every error in the mask's products.
 //!
-//! As (2^(32-b) x) y = 2^(32-b) z modulo 2^32, errors are multiples of 2^(32-b): the code computes in Z_2^32[X] / f, and on them as
+//! As (2^(16-b) x) y = 2^(16-b) z modulo 2^16, errors are multiples of 2^(16-b): the code computes in Z_2^16[X] / f, and on them as
 //! in Z_2^b[X] / f.
 
 use std::sync::{Arc, Mutex};
@@ -31,7 +31,8 @@ struct Tiny;
 
 impl Parameters for Tiny {
     type Bits = Field;
-    type Narrow = Chosen<Galois<u32, 2>>;
+    type Short = Chosen<Galois<u16, 2>>;
+    type Narrow = Galois<u32, 2>;
     type Wide = Galois<u64, 4>;
     const CHECKS: Checks = Checks { coins: false, openings: false, transcript: false, ..Checks::ALL };
 }
@@ -52,20 +53,20 @@ type Challenges = [u64; 4];
 
 /// Whether P_{c-1}, which holds the errors, takes the claim for right, case by case.
 fn accepted<const B: u32>(ring: &Ring, cheater: Role, cases: &[(Deviation, Challenges)]) -> Vec<bool> {
-    let words = |elements: &[usize]| -> Vec<u32> {
-        let word = |x: usize, k: u32| (ring.coefficient(x, k) as u32) << (32 - B);
+    let words = |elements: &[usize]| -> Vec<u16> {
+        let word = |x: usize, k: u32| (ring.coefficient(x, k) as u16) << (16 - B);
         elements.iter().flat_map(|&x| (0..ring.d).map(move |k| word(x, k))).collect()
     };
     // To the previous party go, for each case, the table and the mask's products.
-    let errors: Vec<Vec<u32>> = cases.iter().flat_map(|(d, _)| [words(&[d.table]), words(&d.mask)]).collect();
+    let errors: Vec<Vec<u16>> = cases.iter().flat_map(|(d, _)| [words(&[d.table]), words(&d.mask)]).collect();
     let sent = Mutex::new(0);
     let cheating: Hook = Arc::new(move |message: Message<'_>| {
         if message.from == cheater && message.to == cheater.prev() {
             let mut sent = sent.lock().expect("no panic while locked");
-            let words = message.bytes.as_chunks_mut::<4>().0;
+            let words = message.bytes.as_chunks_mut::<2>().0;
             assert_eq!(words.len(), errors[*sent].len(), "a table of one entry, or two products");
             for (word, error) in words.iter_mut().zip(&errors[*sent]) {
-                *word = u32::from_le_bytes(*word).wrapping_add(*error).to_le_bytes();
+                *word = u16::from_le_bytes(*word).wrapping_add(*error).to_le_bytes();
             }
             *sent += 1;
         }

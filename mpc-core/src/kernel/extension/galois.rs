@@ -6,9 +6,11 @@
 use std::marker::PhantomData;
 
 use super::Extension;
+use crate::kernel::Kernel;
 use crate::kernel::gemm::Gemm;
-use crate::kernel::{Kernel, subset::subset_sums};
-use crate::ring::{Arithmetic, Word};
+use crate::kernel::subset::subset_sums;
+use crate::kernel::transpose::transpose;
+use crate::ring::Arithmetic;
 
 /// The ring over Z_2^w, w the bits of `W`; D is 2 or 4 (for tests), 48 or 64.
 #[derive(Debug, Clone, Copy)]
@@ -85,12 +87,6 @@ impl<W: Gemm, const D: usize> Extension for Galois<W, D> {
     fn lift(kernel: Kernel, rows: &[W], factors: &[W]) -> Vec<W> {
         let height = factors.len() / D;
         let columns = rows.len() / height;
-        // Either the rows or the result must be transposed: whichever is smaller.
-        if height > D {
-            let mut coefficients = vec![W::ZERO; D * columns];
-            W::gemm(kernel, [D, height, columns], &transpose(factors, D), rows, &mut coefficients);
-            return transpose(&coefficients, columns);
-        }
         let mut lifted = vec![W::ZERO; columns * D];
         W::gemm(kernel, [columns, height, D], &transpose(rows, columns), factors, &mut lifted);
         lifted
@@ -151,32 +147,4 @@ impl<W: Gemm, const D: usize> Extension for Galois<W, D> {
         }
         folded
     }
-}
-
-/// The transpose of a matrix with `width` columns, by squares that fit into registers.
-pub(crate) fn transpose<W: Word>(matrix: &[W], width: usize) -> Vec<W> {
-    const SIDE: usize = 8;
-    let height = matrix.len() / width;
-    let mut transposed = vec![W::ZERO; matrix.len()];
-    for row in (0..height).step_by(SIDE) {
-        for column in (0..width).step_by(SIDE) {
-            if row + SIDE <= height && column + SIDE <= width {
-                let square: [[W; SIDE]; SIDE] = std::array::from_fn(|i| {
-                    let line = &matrix[(row + i) * width + column..][..SIDE];
-                    std::array::from_fn(|j| line[j])
-                });
-                for j in 0..SIDE {
-                    let line: [W; SIDE] = std::array::from_fn(|i| square[i][j]);
-                    transposed[(column + j) * height + row..][..SIDE].copy_from_slice(&line);
-                }
-            } else {
-                for i in row..height.min(row + SIDE) {
-                    for j in column..width.min(column + SIDE) {
-                        transposed[j * height + i] = matrix[i * width + j];
-                    }
-                }
-            }
-        }
-    }
-    transposed
 }

@@ -13,7 +13,6 @@ mod galois;
 
 pub use field::Field;
 pub use galois::Galois;
-pub(crate) use galois::transpose;
 
 use super::Kernel;
 use crate::ring::{Domain, Word};

@@ -53,11 +53,14 @@ macro_rules! galois_oracle {
     )*};
 }
 galois_oracle! {
+    u16, 2: [0, 1];
     u32, 2: [0, 1];
     u32, 4: [0, 1];
     u64, 4: [0, 1];
+    u16, 48: [0, 2, 3, 5];
     u32, 48: [0, 2, 3, 5];
     u64, 48: [0, 2, 3, 5];
+    u16, 64: [0, 1, 3, 4];
     u32, 64: [0, 1, 3, 4];
     u64, 64: [0, 1, 3, 4];
 }
@@ -154,11 +157,14 @@ proptest! {
     fn operations_agree_with_polynomials(seed in 0..u64::MAX - 10, height in prop_oneof![1..9usize, 60..70usize], columns in 1..70usize) {
         check::<Field>(seed, height, columns);
         check::<Field<4>>(seed, height, columns);
+        check::<Galois<u16, 2>>(seed, height, columns);
         check::<Galois<u32, 2>>(seed, height, columns);
         check::<Galois<u32, 4>>(seed, height, columns);
         check::<Galois<u64, 4>>(seed, height, columns);
+        check::<Galois<u16, 48>>(seed, height, columns);
         check::<Galois<u32, 48>>(seed, height, columns);
         check::<Galois<u64, 48>>(seed, height, columns);
+        check::<Galois<u16, 64>>(seed, height, columns);
         check::<Galois<u32, 64>>(seed, height, columns);
         check::<Galois<u64, 64>>(seed, height, columns);
     }

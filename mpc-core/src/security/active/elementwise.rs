@@ -1,24 +1,23 @@
-//! Elementwise claims of a batch, gathered.
+//! Elementwise claims of a batch.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::Pair;
 use crate::kernel::extension::Extension;
 use crate::ring::{Domain, Word};
 use crate::security::Operands;
-use crate::sharing::slice;
+use crate::sharing::{Share, slice};
 
-/// Elementwise claims z = x_1 y_1 + .. + x_t y_t over the base ring of E, by their number of terms t.
+/// What is claimed of elementwise products over the base ring of E.
+type Products<E> = Operands<<E as Extension>::Domain, <E as Extension>::Word>;
+
+/// One of its three shares.
+pub(super) type Operand<E> = fn(&Products<E>) -> &Share<<E as Extension>::Domain, <E as Extension>::Word>;
+
+/// Elementwise claims z = x_1 y_1 + .. + x_t y_t over the base ring of E, by reference to the shares that they are about.
 pub(super) struct Elementwise<E: Extension> {
-    pub(super) by_terms: BTreeMap<usize, Products<E>>,
-}
-
-/// The terms of the first claim, then those of the next one. The first term of each brings z along, the others zero.
-pub(super) struct Products<E: Extension> {
-    pub(super) x: Pair<E::Word>,
-    pub(super) y: Pair<E::Word>,
-    pub(super) z: Pair<E::Word>,
+    /// By their number of terms t.
+    groups: BTreeMap<usize, Vec<(Products<E>, Range<usize>)>>,
 }
 
 /// How many terms each of these claims has.
@@ -28,40 +27,58 @@ pub(super) fn terms<D: Domain, W: Word>(claims: &Operands<D, W>) -> usize {
 
 impl<E: Extension> Elementwise<E> {
     pub(super) fn new() -> Self {
-        Self { by_terms: BTreeMap::new() }
+        Self { groups: BTreeMap::new() }
     }
 
     /// The number of products.
     pub(super) fn len(&self) -> usize {
-        self.by_terms.values().map(|products| products.x[0].len()).sum()
+        self.claims().map(|(terms, claims)| terms * claims).sum()
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Adds the claims at `range` of some that were made modulo 2^w: as `(2^(W-w) x) y = 2^(W-w) z` modulo 2^W they say the same.
-    pub(super) fn push<W: Word>(&mut self, claims: &Operands<E::Domain, W>, range: Range<usize>) {
-        let (n, terms, shift) = (claims.z.len(), terms(claims), E::Word::BITS - W::BITS);
-        let products = self.by_terms.entry(terms).or_insert_with(Products::new);
-        let word = |word: W, shift| E::Word::from_u64(word.to_u64()).shl(shift);
-        for (columns, share, shift) in [(&mut products.x, &claims.x, shift), (&mut products.y, &claims.y, 0)] {
-            for (column, component) in columns.iter_mut().zip([share.own(), share.next()]) {
-                let of_claim = |i| slice(component)[i..].iter().step_by(n).map(|&x| word(x, shift));
-                column.extend(range.clone().flat_map(of_claim));
+    /// For each number of terms, how many claims have it.
+    pub(super) fn claims(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.groups.iter().map(|(&terms, claims)| (terms, claims.iter().map(|(_, range)| range.len()).sum()))
+    }
+
+    /// Adds the claims at `range`.
+    pub(super) fn push(&mut self, claims: &Products<E>, range: Range<usize>) {
+        self.groups.entry(terms(claims)).or_default().push((claims.clone(), range));
+    }
+
+    /// As [`Elementwise::push`], for claims modulo 2^w: as `(2^(W-w) x) y = 2^(W-w) z` modulo 2^W they say the same.
+    pub(super) fn push_narrower<W: Word>(&mut self, claims: &Operands<E::Domain, W>, range: Range<usize>) {
+        let widened = |share: &Share<E::Domain, W>, shift| {
+            share.map(|words| words.mapv(|word| E::Word::from_u64(word.to_u64()).shl(shift)).into_shared())
+        };
+        let shift = E::Word::BITS - W::BITS;
+        let Operands { x, y, z } = claims;
+        self.push(&Operands { x: widened(x, shift), y: widened(y, 0), z: widened(z, shift) }, range);
+    }
+
+    /// Writes both components of an operand, in term `term` of the claims with `terms` terms, from claim `start` on, and zeros after the
+    /// last claim.
+    pub(super) fn read(
+        &self,
+        operand: Operand<E>,
+        (terms, term): (usize, usize),
+        mut start: usize,
+        [mut own, mut next]: [&mut [E::Word]; 2],
+    ) {
+        for (claims, range) in &self.groups[&terms] {
+            let from = range.start + start.min(range.len());
+            let end = range.end.min(from + own.len());
+            start -= from - range.start;
+            let (share, first) = (operand(claims), term * claims.z.len());
+            for (to, component) in [(&mut own, share.own()), (&mut next, share.next())] {
+                let (words, rest) = std::mem::take(to).split_at_mut(end - from);
+                words.copy_from_slice(&slice(component)[first + from..first + end]);
+                *to = rest;
             }
         }
-        for (column, component) in products.z.iter_mut().zip([claims.z.own(), claims.z.next()]) {
-            let others = || std::iter::repeat_n(E::Word::ZERO, terms - 1);
-            let of_claim = |&z: &W| std::iter::once(word(z, shift)).chain(others());
-            column.extend(slice(component)[range.clone()].iter().flat_map(of_claim));
-        }
-    }
-}
-
-impl<E: Extension> Products<E> {
-    fn new() -> Self {
-        let pair = || [Vec::new(), Vec::new()];
-        Self { x: pair(), y: pair(), z: pair() }
+        [own, next].into_iter().for_each(|rest| rest.fill(E::Word::ZERO));
     }
 }

@@ -8,7 +8,8 @@
 use super::draw;
 use super::inner::{Base, InnerProduct};
 use super::mixed::{Mixed, is_worth};
-use crate::kernel::extension::{Extension, transpose};
+use crate::kernel::extension::Extension;
+use crate::kernel::transpose::transpose;
 use crate::kernel::{ConvGeometry, Kernel};
 use crate::link::coin::Coin;
 use crate::ring::{Arithmetic, Word};

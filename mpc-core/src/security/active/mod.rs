@@ -2,12 +2,13 @@
 //!
 //! The protocols run as in passive mode: a reshare is private whatever errors a cheater adds, and all it can do is add an error
 //! that it knows to a product. Every product is recorded as a claim on shares that the parties hold anyway. A batch of claims is checked
-//! together, one inner product for each of three rings:
+//! together, one inner product for each of four rings:
 //!
 //! | claims | ring | file |
 //! |---|---|---|
 //! | and | GF(2^64) | `columns.rs` |
-//! | elementwise products modulo 2^8, 2^16, 2^32 | Z_2^32\[X\] / f | `columns.rs` |
+//! | elementwise products modulo 2^8 and 2^16 | Z_2^16\[X\] / f | `columns.rs` |
+//! | elementwise products modulo 2^32 | Z_2^32\[X\] / f | `columns.rs` |
 //! | elementwise products modulo 2^64 | Z_2^64\[X\] / f | `columns.rs` |
 //! | matrix products and convolutions | Z_2^64\[X\] / f | `linear.rs` |
 //!
@@ -45,7 +46,9 @@ use batch::{Batch, Joined, Load};
 pub trait Parameters: Send + 'static {
     /// For ands.
     type Bits: Extension<Domain = Boolean, Word = u64>;
-    /// For products modulo 2^32 and less.
+    /// For products modulo 2^8 and 2^16.
+    type Short: Extension<Domain = Arithmetic, Word = u16>;
+    /// For products modulo 2^32.
     type Narrow: Extension<Domain = Arithmetic, Word = u32>;
     /// For products modulo 2^64.
     type Wide: Extension<Domain = Arithmetic, Word = u64>;
@@ -79,6 +82,7 @@ pub struct Standard;
 
 impl Parameters for Standard {
     type Bits = Field;
+    type Short = Galois<u16, 48>;
     type Narrow = Galois<u32, 48>;
     type Wide = Galois<u64, 48>;
 }
@@ -89,6 +93,7 @@ pub struct Strict;
 
 impl Parameters for Strict {
     type Bits = Field;
+    type Short = Galois<u16, 64>;
     type Narrow = Galois<u32, 64>;
     type Wide = Galois<u64, 64>;
 }
@@ -152,32 +157,39 @@ fn check<P: Parameters>(link: &mut Link, batch: Batch<P>) -> Result<()> {
     let copies = Active::<P>::copies();
     link.note(b"claims", &batch.describe());
     let mut coin = toss(link)?;
-    let Joined { mut bits, mut narrow, mut wide } = batch.join(link.kernel(), &mut coin);
-    while bits.is_long() || narrow.is_long() || wide.is_long() {
-        let tables =
-            link.round(|round| Ok((bits.send_table(round)?, narrow.send_table(round)?, wide.send_table(round)?)))?;
+    let Joined { mut bits, mut short, mut narrow, mut wide } = batch.join(link.kernel(), &mut coin);
+    while bits.is_long() || short.is_long() || narrow.is_long() || wide.is_long() {
+        let tables = link.round(|round| {
+            let (bits, short) = (bits.send_table(round)?, short.send_table(round)?);
+            Ok((bits, short, narrow.send_table(round)?, wide.send_table(round)?))
+        })?;
         let mut coin = toss(link)?;
         bits.bind(tables.0, &mut coin);
-        narrow.bind(tables.1, &mut coin);
-        wide.bind(tables.2, &mut coin);
+        short.bind(tables.1, &mut coin);
+        narrow.bind(tables.2, &mut coin);
+        wide.bind(tables.3, &mut coin);
     }
 
-    let (bits, narrow, wide) =
-        link.round(|round| Ok((bits.send_mask(round)?, narrow.send_mask(round)?, wide.send_mask(round)?)))?;
+    let (bits, short, narrow, wide) = link.round(|round| {
+        let (bits, short) = (bits.send_mask(round)?, short.send_mask(round)?);
+        Ok((bits, short, narrow.send_mask(round)?, wide.send_mask(round)?))
+    })?;
     let mut coin = toss(link)?;
     if P::CHECKS.coins {
         link.compare_transcripts(Step::Coins)?;
     }
     let opened = link.round(|round| {
         let bits = bits.map(|claim| claim.open(round, &mut coin, copies)).transpose()?;
+        let short = short.map(|claim| claim.open(round, &mut coin, copies)).transpose()?;
         let narrow = narrow.map(|claim| claim.open(round, &mut coin, copies)).transpose()?;
         let wide = wide.map(|claim| claim.open(round, &mut coin, copies)).transpose()?;
-        Ok((bits, narrow, wide))
+        Ok((bits, short, narrow, wide))
     })?;
     let kernel = link.kernel();
     let stands = inner::stands::<P::Bits>(kernel, opened.0)
-        && inner::stands::<P::Narrow>(kernel, opened.1)
-        && inner::stands::<P::Wide>(kernel, opened.2);
+        && inner::stands::<P::Short>(kernel, opened.1)
+        && inner::stands::<P::Narrow>(kernel, opened.2)
+        && inner::stands::<P::Wide>(kernel, opened.3);
     if P::CHECKS.products && !stands {
         return Err(Error::Cheating { step: Step::Products });
     }
