@@ -44,17 +44,22 @@ impl<E: Extension> Elementwise<E> {
     pub(super) fn push<W: Word>(&mut self, claims: &Operands<E::Domain, W>, range: Range<usize>) {
         let (n, terms, shift) = (claims.z.len(), terms(claims), E::Word::BITS - W::BITS);
         let products = self.by_terms.entry(terms).or_insert_with(Products::new);
-        let word = |word: W, shift| E::Word::from_u64(word.to_u64()).shl(shift);
-        for (columns, share, shift) in [(&mut products.x, &claims.x, shift), (&mut products.y, &claims.y, 0)] {
+        for (columns, share, shift) in
+            [(&mut products.x, &claims.x, shift), (&mut products.y, &claims.y, 0), (&mut products.z, &claims.z, shift)]
+        {
             for (column, component) in columns.iter_mut().zip([share.own(), share.next()]) {
-                let of_claim = |i| slice(component)[i..].iter().step_by(n).map(|&x| word(x, shift));
-                column.extend(range.clone().flat_map(of_claim));
+                let word = |x: &W| E::Word::from_u64(x.to_u64()).shl(shift);
+                if terms == 1 {
+                    column.extend(slice(component)[range.clone()].iter().map(word));
+                    continue;
+                }
+                let start = column.len();
+                column.resize(start + terms * range.len(), E::Word::ZERO);
+                for (term, of) in slice(component).chunks_exact(n).enumerate() {
+                    let to = column[start + term..].iter_mut().step_by(terms);
+                    to.zip(&of[range.clone()]).for_each(|(to, x)| *to = word(x));
+                }
             }
-        }
-        for (column, component) in products.z.iter_mut().zip([claims.z.own(), claims.z.next()]) {
-            let others = || std::iter::repeat_n(E::Word::ZERO, terms - 1);
-            let of_claim = |&z: &W| std::iter::once(word(z, shift)).chain(others());
-            column.extend(slice(component)[range.clone()].iter().flat_map(of_claim));
         }
     }
 }
