@@ -153,9 +153,12 @@ impl<W: Claimable> Injection<W> {
     /// b x for one plane of bits. 1 round, 1 bit (active: 2).
     pub fn by(self, party: &mut Party, bit: &BitShare) -> Result<ArithmeticShare<W>> {
         let opened = open_masked(party, bit, &self.mask)?;
-        let v = tensor(self.x.shape(), party.kernel().from_planes(slice(&opened), self.x.len()));
-        let rest = self.x.sub(&self.product.scale(W::ONE.shl(1)));
-        Ok(self.product.add(&rest.map(|rest| combine(&v, rest, W::wrapping_mul))))
+        let v: Vec<W> = party.kernel().from_planes(slice(&opened), self.x.len());
+        Ok(self.x.zip(&self.product, |x, product| {
+            let chosen =
+                |(&v, (&x, &p)): (&W, (&W, &W))| p.wrapping_add(x.wrapping_sub(p.shl(1)).and(W::ZERO.wrapping_sub(v)));
+            tensor(x.shape(), v.iter().zip(slice(x).iter().zip(slice(product))).map(chosen).collect())
+        }))
     }
 }
 
