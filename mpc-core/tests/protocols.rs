@@ -1,5 +1,7 @@
 //! Every protocol against plain arithmetic: exhaustively on the 8-bit ring, at random on Z_2^64.
 
+use std::sync::Barrier;
+
 use mpc_core::error::Result;
 use mpc_core::inference::head::Output;
 use mpc_core::protocol::compare::{self, Width};
@@ -231,7 +233,10 @@ fn a_value_of_another_session_is_neither_opened_nor_released() {
         assert!(refused, "{result:?}");
     };
     let nothing = |_: &mut Party| Ok(());
+    // A refusal ends the session, so nobody asks for one while another party still verifies.
+    let all_verified = Barrier::new(3);
     let ends = run_verified(sessions(), nothing, |verified, ()| {
+        all_verified.wait();
         let (mine, [other, _, _]) = (x[verified.role().index()].clone(), sessions());
         refused(verified.release(computed(&other, Output::Scores(vec![mine.clone()]))).map(drop));
         refused(open::open(verified, computed(&other, mine)).map(drop));

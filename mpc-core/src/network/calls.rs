@@ -8,8 +8,8 @@ use quinn::{Connection, ConnectionError, RecvStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::endpoint::{self, IDLE_TIMEOUT, close, explain};
-use super::identity::Fingerprint;
+use super::endpoint::{self, GREETING, IDLE_TIMEOUT, close, explain};
+use super::fingerprint::Fingerprint;
 use super::mesh::{Caller, Control, Inner, Line, NOT_LISTED};
 use super::reach::reach;
 use super::roles::Side;
@@ -31,9 +31,6 @@ const MAX_HANDSHAKES: usize = 256;
 
 /// With more handshakes under way, a caller must first prove that it receives at its address (RFC 9000, 8.1.2).
 const FEW_HANDSHAKES: usize = 32;
-
-/// Time limit for a handshake or a stream header.
-pub(super) const GREETING: Duration = Duration::from_secs(5);
 
 impl Inner {
     /// Keeps a connection to a peer with a higher role.

@@ -10,11 +10,14 @@ use rcgen::{
 };
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::WebPkiSupportedAlgorithms;
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, OtherError, RootCertStore};
 
-use super::identity::Fingerprint;
+use super::crypto::provider;
+use super::fingerprint::Fingerprint;
+use crate::error::{Error, Result};
 
 /// Seconds by which a certificate's validity begins before its issue, for machines whose clocks are slow.
 const CLOCK_SKEW: u64 = 3600;
@@ -142,12 +145,18 @@ pub(super) fn verify(
     Fingerprint::of_certificate(identity).map_err(|e| Distrust::Chain(e.to_string()))
 }
 
+/// The validity of this side's own chain, if its certificates fit together and belong to the key (PKCS #8, DER).
+pub(super) fn check_own(chain: &[CertificateDer<'static>; 2], key: &[u8]) -> Result<Validity> {
+    const REMEDY: &str = "renew the certificate";
+    let wrong = |reason: String| Error::invalid("TLS certificate", format!("{reason}; {REMEDY}"));
+    let key = PrivateKeyDer::Pkcs8(key.to_vec().into());
+    CertifiedKey::from_der(chain.to_vec(), key, &provider()).map_err(|e| wrong(e.to_string()))?;
+    validity(&chain[0], &chain[1]).map_err(|e| wrong(e.to_string()))
+}
+
 /// The period in which a chain is valid, which may lie in the past or the future.
-pub(super) fn validity(
-    leaf: &CertificateDer<'_>,
-    identity: &CertificateDer<'_>,
-    algorithms: WebPkiSupportedAlgorithms,
-) -> Result<Validity, Distrust> {
+pub(super) fn validity(leaf: &CertificateDer<'_>, identity: &CertificateDer<'_>) -> Result<Validity, Distrust> {
+    let algorithms = provider().signature_verification_algorithms;
     let at = |seconds| {
         let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         verify(leaf, std::slice::from_ref(identity), time, algorithms)

@@ -17,9 +17,10 @@ use socket2::SockRef;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::certificate::Validity;
+use super::certificate::{self, Validity};
 use super::congestion::BoundedConfig;
-use super::identity::{Fingerprint, Identity};
+use super::fingerprint::Fingerprint;
+use super::identity::Identity;
 use super::tls;
 use crate::error::{Error, Result};
 use crate::wire::cluster::PartyEntry;
@@ -27,6 +28,9 @@ use crate::wire::message::Purpose;
 
 /// A peer silent for this long is given up; keep-alives go out five times as often.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Time limit for a handshake or a stream header.
+pub(super) const GREETING: Duration = Duration::from_secs(5);
 
 /// Application error codes that close a connection; the reason phrase beside them is for people.
 pub mod close {
@@ -161,7 +165,7 @@ pub fn peer_fingerprint(connection: &Connection) -> Option<Fingerprint> {
 /// The validity of the certificate that the other end of a connection has shown.
 pub fn peer_validity(connection: &Connection) -> Option<Validity> {
     match peer_chain(connection)?.as_slice() {
-        [leaf, identity] => tls::validity(leaf, identity).ok(),
+        [leaf, identity] => certificate::validity(leaf, identity).ok(),
         _ => None,
     }
 }

@@ -7,20 +7,16 @@ use std::fmt;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::str::FromStr;
 
-use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use hkdf::Hkdf;
 use rcgen::KeyPair;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::server::ParsedCertificate;
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::certificate::{self, Validity};
-use super::tls;
+pub use super::fingerprint::Fingerprint;
 use crate::error::{Error, Result};
 
 /// File name of the long-lived private key in an identity's folder: PKCS #8, PEM, readable by its owner alone. Only
@@ -38,60 +34,6 @@ pub const TLS_CERTIFICATE_FILE: &str = "tls.pem";
 
 /// Days for which a certificate is issued by default.
 pub const DAYS: u32 = 365;
-
-/// SHA-256 of a public key (SubjectPublicKeyInfo, DER), written `sha256:` and 64 hex digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub struct Fingerprint(pub [u8; 32]);
-
-impl Fingerprint {
-    /// The fingerprint of the key in a certificate.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] where the bytes are not an X.509 certificate.
-    pub fn of_certificate(certificate: &CertificateDer<'_>) -> Result<Self> {
-        let parsed = ParsedCertificate::try_from(certificate)
-            .map_err(|e| Error::invalid("certificate", format!("cannot be read: {e}")))?;
-        Ok(Self(Sha256::digest(parsed.subject_public_key_info()).into()))
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{}", HEXLOWER.encode(&self.0))
-    }
-}
-
-impl fmt::Debug for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl FromStr for Fingerprint {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let wrong = || Error::invalid(format!("fingerprint {text:?}"), "expected `sha256:` and 64 hex digits");
-        let digits = text.strip_prefix("sha256:").ok_or_else(wrong)?;
-        let bytes = HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).map_err(|_| wrong())?;
-        Ok(Self(bytes.try_into().map_err(|_| wrong())?))
-    }
-}
-
-impl From<Fingerprint> for String {
-    fn from(fingerprint: Fingerprint) -> Self {
-        fingerprint.to_string()
-    }
-}
-
-impl TryFrom<String> for Fingerprint {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        text.parse()
-    }
-}
 
 /// What one side shows in a handshake: a key, its certificate, which expires, and the identity that signed it. Drop
 /// wipes the key from memory. The long-lived key is not included, see [`keys`](super::keys).
@@ -192,7 +134,7 @@ impl Identity {
         let key = Zeroizing::new(key.secret_pkcs8_der().to_vec());
         Ok(Self {
             fingerprint: Fingerprint::of_certificate(&chain[1])?,
-            validity: tls::check_own(&chain, &key)?,
+            validity: certificate::check_own(&chain, &key)?,
             chain,
             chain_pem: chain_pem.clone(),
             key,

@@ -16,7 +16,8 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 
 use super::endpoint::{self, Io, close, explain};
-use super::identity::{Fingerprint, Identity};
+use super::fingerprint::Fingerprint;
+use super::identity::Identity;
 use super::quic::QuicNetwork;
 use super::quiet::Quiet;
 use super::roles::Views;

@@ -15,7 +15,11 @@ pub mod check;
 #[cfg(feature = "quic")]
 mod congestion;
 #[cfg(feature = "quic")]
+mod crypto;
+#[cfg(feature = "quic")]
 pub mod endpoint;
+#[cfg(feature = "quic")]
+mod fingerprint;
 #[cfg(feature = "quic")]
 pub mod identity;
 #[cfg(feature = "quic")]

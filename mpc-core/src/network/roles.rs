@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use quinn::{Connection, ConnectionError};
 use tokio::time::timeout;
 
-use super::calls::GREETING;
-use super::endpoint::explain;
+use super::endpoint::{GREETING, explain};
 use super::session::Header;
 use crate::role::Role;
 

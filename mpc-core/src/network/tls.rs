@@ -9,18 +9,19 @@ use std::sync::{Arc, OnceLock};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::sign::CertifiedKey;
 use rustls::{
     ClientConfig, DigitallySignedStruct, DistinguishedName, PeerIncompatible, ServerConfig, SignatureScheme,
     version::TLS13,
 };
 
-use super::certificate::{self, Distrust, Validity};
-use super::identity::{Fingerprint, Identity};
+use super::certificate::{self, Distrust};
+use super::crypto::provider;
+use super::fingerprint::Fingerprint;
+use super::identity::Identity;
 use crate::error::{Error, Result};
 use crate::wire::message::Purpose;
 
@@ -88,26 +89,6 @@ fn pinning(
     config.resumption = Resumption::disabled();
     config.enable_early_data = false;
     Ok((config, distrust))
-}
-
-/// The validity of this side's own chain, if its certificates fit together and belong to the key (PKCS #8, DER).
-pub(super) fn check_own(chain: &[CertificateDer<'static>; 2], key: &[u8]) -> Result<Validity> {
-    const REMEDY: &str = "renew the certificate";
-    let wrong = |reason: String| Error::invalid("TLS certificate", format!("{reason}; {REMEDY}"));
-    let provider = provider();
-    let key = PrivateKeyDer::Pkcs8(key.to_vec().into());
-    CertifiedKey::from_der(chain.to_vec(), key, &provider).map_err(|e| wrong(e.to_string()))?;
-    validity(&chain[0], &chain[1]).map_err(|e| wrong(e.to_string()))
-}
-
-/// The period in which a chain is valid, which may lie in the past or the future.
-pub(super) fn validity(leaf: &CertificateDer<'_>, identity: &CertificateDer<'_>) -> Result<Validity, Distrust> {
-    certificate::validity(leaf, identity, provider().signature_verification_algorithms)
-}
-
-fn provider() -> CryptoProvider {
-    let kx_groups = vec![aws_lc_rs::kx_group::X25519MLKEM768, aws_lc_rs::kx_group::X25519];
-    CryptoProvider { kx_groups, ..aws_lc_rs::default_provider() }
 }
 
 fn unusable(reason: &dyn std::error::Error) -> Error {
@@ -226,6 +207,7 @@ mod tests {
     use rustls::{ClientConnection, NamedGroup, ProtocolVersion, ServerConnection};
 
     use super::*;
+    use crate::network::certificate::Validity;
 
     /// Passes the bytes of a handshake back and forth in memory.
     fn shake_hands(server: ServerConfig, client: ClientConfig) -> (ServerConnection, ClientConnection) {

@@ -14,10 +14,13 @@ type Products<E> = Operands<<E as Extension>::Domain, <E as Extension>::Word>;
 /// One of its three shares.
 pub(super) type Operand<E> = fn(&Products<E>) -> &Share<<E as Extension>::Domain, <E as Extension>::Word>;
 
+/// Some claims, and which of them are in the batch.
+type Part<E> = (Products<E>, Range<usize>);
+
 /// Elementwise claims z = x_1 y_1 + .. + x_t y_t over the base ring of E, by reference to the shares that they are about.
 pub(super) struct Elementwise<E: Extension> {
     /// By their number of terms t.
-    groups: BTreeMap<usize, Vec<(Products<E>, Range<usize>)>>,
+    groups: BTreeMap<usize, Vec<Part<E>>>,
 }
 
 /// How many terms each of these claims has.
