@@ -72,6 +72,11 @@ pub(super) trait Narrow: Word {
     const AVX512: Sums<Self, 8>;
 }
 
+#[cfg(not(target_arch = "x86_64"))]
+impl Narrow for u16 {}
+#[cfg(not(target_arch = "x86_64"))]
+impl Narrow for u32 {}
+
 #[cfg(target_arch = "x86_64")]
 pub(super) type Sums<W, const ROWS: usize> = unsafe fn([&[W]; ROWS], &[[W; NARROW_WIDTH]]) -> [[W; NARROW_WIDTH]; ROWS];
 

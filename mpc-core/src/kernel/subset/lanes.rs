@@ -95,8 +95,9 @@ impl<W: Word, const LANES: usize> Panel<W, LANES> {
             Kernel::Avx2(_) => return unsafe { x86::add_chosen_256(self, choices, totals) },
             Kernel::Scalar => {}
         }
-        for (g, words) in self.words.as_chunks::<GROUP>().0.iter().enumerate() {
-            let mut sums = [[W::ZERO; LANES]; 1 << GROUP];
+        let _ = kernel;
+        for (g, (words, sums)) in self.words.as_chunks::<GROUP>().0.iter().zip(&mut self.sums).enumerate() {
+            sums[0] = [W::ZERO; LANES];
             for (i, word) in words.iter().enumerate() {
                 for j in 0..1 << i {
                     sums[j + (1 << i)] = std::array::from_fn(|l| sums[j][l].wrapping_add(word[l]));
