@@ -1,4 +1,4 @@
-//! What is made of a network's outputs before anybody learns anything: a label, a verdict, a match, or a template.
+//! What the parties derive from a network's outputs before anybody learns anything: a label, a verdict, a match, or a template.
 //!
 //! Pi holds (x_i, x_{i+1}) of the outputs, one row an input.
 //!
@@ -83,7 +83,7 @@ impl Templates {
     }
 }
 
-/// What is made of the outputs, with what it takes.
+/// What the parties derive from the outputs, and what that needs.
 #[derive(Debug, Clone)]
 pub enum Head<'a> {
     /// The outputs themselves, with all their fractional bits: for the owner of the network.
@@ -199,7 +199,7 @@ impl<'a> Head<'a> {
         if fits { Ok(()) } else { Err(Error::invalid("the graph's output", reason())) }
     }
 
-    /// In what the largest is sought.
+    /// The search for the largest, if there is one.
     pub fn search(&self, graph: &Graph, inputs: usize) -> Option<Search> {
         let output = graph.output();
         let classes = output.shape.first().copied().unwrap_or(1);
@@ -269,7 +269,7 @@ impl<'a> Head<'a> {
         Ok(Output::Labels(argmax(party, &candidates, search.width, plan.argmax())?))
     }
 
-    /// Of rows of length 1 with each other or with templates: 32 fractional bits. 1 round.
+    /// The cosines of rows of length 1 with each other or with templates: 32 fractional bits. 1 round.
     fn cosines(&self, party: &mut Party, rows: &ArithmeticShare) -> Result<ArithmeticShare> {
         match self {
             Self::Match { templates, place: Some(place), .. } => matmul(party, rows, &templates.only(*place)),
@@ -279,10 +279,10 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Of a cosine: below 2 with 32 fractional bits, compared to 20 of them.
+/// The width of a cosine: below 2 with 32 fractional bits, compared to 20 of them.
 const COSINE: Width = Width { bits: COSINE_BITS + 3, drop: FRAC_BITS - 4 };
 
-/// Numbers that leave, with at most `frac_bits` of the fractional bits they were `computed` with.
+/// Numbers to hand out, with at most `frac_bits` of the fractional bits they were `computed` with.
 fn rounded(party: &mut Party, numbers: &ArithmeticShare, computed: u32, frac_bits: u32) -> Result<Output> {
     Ok(Output::Scores(vec![match computed.saturating_sub(frac_bits) {
         0 => numbers.clone(),
@@ -332,12 +332,12 @@ fn pairs(party: &mut Party, rows: &ArithmeticShare) -> Result<ArithmeticShare> {
     }))
 }
 
-/// A cosine as many times as there are rows.
+/// The threshold, once for each row.
 fn cosine(threshold: f64, rows: usize) -> Result<Vec<u64>> {
     Ok(vec![constant(threshold, COSINE_BITS)?; rows])
 }
 
-/// One more column, of public numbers. Local.
+/// `rows` with one more column, of public numbers. Local.
 fn append(party: &Party, rows: &ArithmeticShare, column: &[u64]) -> ArithmeticShare {
     let (n, m) = (rows.shape()[0], rows.shape()[1]);
     let public = Share::public(party.role(), &tensor(&[n, 1], column.to_vec()));

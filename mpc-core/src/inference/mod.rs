@@ -16,7 +16,7 @@ pub enum Piece {
     Agreement,
     /// A node of the graph, with the checks that came due before it; of an input, its lift.
     Node(ValueId),
-    /// What becomes of the network's output.
+    /// The head, which derives the answer from the output.
     Head,
     /// The checks at the end.
     Verification,

@@ -2,7 +2,7 @@
 //! graph on dummy shares.
 //!
 //! What parties send and compute does not depend on what they hold, so rounds and bytes are those of the real
-//! evaluation, checks of active security included, and so is the processor time but for the transport and the speed of
+//! evaluation, checks of active security included, and so is the processor time except for the transport and the speed of
 //! the machine.
 
 use std::thread;
@@ -30,7 +30,7 @@ const DEADLINE: Duration = Duration::from_secs(600);
 /// What a piece costs a party.
 #[derive(Debug, Clone, Copy)]
 pub struct Spent {
-    /// Which.
+    /// The piece.
     pub piece: Piece,
     /// Rounds, and bytes that the party sends.
     pub meter: Meter,
@@ -113,7 +113,7 @@ pub fn reference(clock: impl Fn() -> Duration) -> Duration {
     (clock() - before) / (3 * TIMES)
 }
 
-/// A sharing of something. Not of zeros: memory of zeros may stand in no place at all, and would be faster than it ever is.
+/// A sharing of nonzero numbers: pages of zeros may not be backed by memory, and would be faster than real ones.
 fn ones(shape: &[usize]) -> ArithmeticShare {
     let component = tensor(shape, vec![1; shape.iter().product()]);
     Share::new(component.clone(), component)

@@ -44,7 +44,7 @@ impl Interval {
         self.scale(other.low).hull(self.scale(other.high))
     }
 
-    /// Of the square of one number, not of the product of two.
+    /// The interval of the square of one number, not of the product of two.
     pub(crate) fn square(self) -> Self {
         let product = self.mul(self);
         Self { low: product.low.max(0.0), ..product }
@@ -58,12 +58,12 @@ impl Interval {
         Self { low: self.low - by, high: self.high + by }
     }
 
-    /// Of a sum of one number from each.
+    /// The interval of a sum of one number from each.
     pub(crate) fn sum(terms: &[Self]) -> Self {
         terms.iter().copied().fold(Self::ZERO, Self::add)
     }
 
-    /// Of a sum of products with these numbers.
+    /// The interval of a sum of products with these numbers.
     pub(crate) fn dot(terms: impl Iterator<Item = (Self, f64)>) -> Self {
         terms.fold(Self::ZERO, |sum, (interval, w)| sum.add(interval.scale(w)))
     }
@@ -78,13 +78,13 @@ impl Range {
         Self { channels: vec![interval; first(&form.shape)], source }
     }
 
-    /// Of what an operation makes of these operands: no better known than the operands are.
+    /// The range of a result of these operands: known no better than the operands are.
     pub(crate) fn of(operands: &[Operand<'_>], channels: Vec<Interval>) -> Self {
         let source = operands.iter().map(|operand| operand.range.source).max().unwrap_or(Source::Proved);
         Self { channels, source }
     }
 
-    /// What a weight holds.
+    /// The range of a weight's elements.
     pub(crate) fn of_weight(weight: &ArrayD<f64>) -> Self {
         let point = |&w: &f64| Interval { low: w, high: w };
         let hull =
@@ -109,7 +109,7 @@ impl Range {
         Bound { bits, source: self.source }
     }
 
-    /// Also within +-`magnitude`, for all that samples show.
+    /// Narrows the range to +-`magnitude`, as samples suggest.
     pub(crate) fn calibrate(&mut self, magnitude: f64) {
         if magnitude < self.magnitude() {
             self.source = Source::Calibrated;
@@ -119,7 +119,7 @@ impl Range {
         }
     }
 
-    /// Everything that an element can be.
+    /// The interval that holds every element.
     pub(crate) fn all(&self) -> Interval {
         self.channels.iter().copied().reduce(Interval::hull).unwrap_or(Interval::ZERO)
     }
@@ -135,7 +135,7 @@ impl Range {
     }
 }
 
-/// An operand, as an operation sees it that derives the range of its result.
+/// An operand of an operation that derives the range of its result.
 pub(crate) struct Operand<'a> {
     pub range: &'a Range,
     pub form: &'a Form,

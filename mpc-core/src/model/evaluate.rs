@@ -8,16 +8,16 @@ use super::graph::{Node, ValueId};
 use super::op::{Args, Batch, Operation};
 use crate::error::Result;
 
-/// What every graph says of its operations.
+/// What the evaluator asks of an operation.
 pub(crate) trait Operator {
     /// The number of the weight, if it is one.
     fn weight(&self) -> Option<usize>;
 
-    /// What is computed; `None` for inputs and weights.
+    /// The operation over the real numbers; `None` for inputs and weights.
     fn real(&self) -> Option<&dyn Operation>;
 }
 
-/// What every graph knows of its values.
+/// What the evaluator asks about a value.
 pub(crate) trait Known {
     /// The shape per sample, or of what is the same for all.
     fn shape(&self) -> &[usize];
@@ -46,7 +46,7 @@ pub(crate) trait Backend<O, F> {
         false
     }
 
-    /// The results of several of those.
+    /// The results of several such nodes.
     fn joint(&mut self, nodes: &[Ready<'_, O, F, Self::Value>]) -> Result<Vec<Self::Value>> {
         nodes.iter().map(|node| self.apply(node)).collect()
     }
@@ -117,14 +117,14 @@ fn ready<'a, O, F: Known, B: Backend<O, F>>(
 pub(crate) struct Uses(Vec<usize>);
 
 impl Uses {
-    /// Before anything is computed. An output has one use that is never spent.
+    /// The uses before anything is computed. An output has one use that is never spent.
     pub(crate) fn new<O, F>(nodes: &[Node<O, F>], outputs: &[ValueId]) -> Self {
         let mut uses = vec![0; nodes.len()];
         nodes.iter().flat_map(|node| &node.inputs).chain(outputs).for_each(|&value| uses[value] += 1);
         Self(uses)
     }
 
-    /// How often a value is.
+    /// How often the value is still going to be used.
     pub(crate) fn of(&self, id: ValueId) -> usize {
         self.0[id]
     }

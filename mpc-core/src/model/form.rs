@@ -1,4 +1,4 @@
-//! Shapes, and what is asked of them. They come from untrusted files: nothing here overflows or panics.
+//! Shapes and their checks. They come from untrusted files: nothing here overflows or panics.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ const MAX_RANK: usize = 8;
 /// Most elements of a tensor (a weight, or one sample of a value).
 pub(crate) const MAX_ELEMENTS: usize = 1 << 26;
 
-/// What follows from an operation over the real numbers.
+/// The shape of a value, and whether there is one for each sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Form {
     pub shape: Vec<usize>,

@@ -1,4 +1,4 @@
-//! What becomes of a network's output.
+//! How a network's output becomes an answer.
 
 use serde::{Deserialize, Serialize};
 
@@ -65,7 +65,7 @@ pub struct Unknown {
 pub struct Embedding {
     /// Elements of the vector.
     pub size: usize,
-    /// The cosine from which on two inputs count as the same.
+    /// The least cosine of two inputs that count as the same.
     pub threshold: f64,
 }
 
@@ -80,7 +80,7 @@ impl Manifest {
         self.reveal_bits.unwrap_or(MAX_SCORE_BITS).min(computed)
     }
 
-    /// Checks what becomes of the network's output.
+    /// Checks the declarations about the answer.
     pub(super) fn validate_answer(&self) -> Result<()> {
         let compares = self.task.compares();
         let said = self.embedding.is_some() == compares;

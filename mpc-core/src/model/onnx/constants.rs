@@ -7,7 +7,7 @@ use super::node::OnnxNode;
 use super::{Importer, Value, tensor};
 use crate::error::Result;
 
-/// Stands for the batch size in a shape: "as it is" to Reshape, its only reader here.
+/// Stands for the batch size in a shape. Reshape, its only reader here, takes it as "unchanged".
 const BATCH: f64 = 0.0;
 
 impl Importer {

@@ -52,7 +52,7 @@ pub(super) struct Importer {
     values: HashMap<String, Value>,
     /// Batch size that the file was exported with, where it is not symbolic.
     pub(super) batch: Option<i64>,
-    /// Outputs of the nodes behind the scores, such as a Softmax, which keep their order.
+    /// Outputs of the nodes after the scores, such as a Softmax, which keep their order.
     tail: HashSet<String>,
 }
 

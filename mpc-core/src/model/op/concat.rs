@@ -15,7 +15,7 @@ use crate::model::passes::Quantizer;
 /// Joins samples along a dimension.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Concat {
-    /// Which dimension of a sample.
+    /// The dimension of a sample.
     pub axis: usize,
 }
 

@@ -103,8 +103,8 @@ impl Product for ConvGeometry {
 }
 
 impl ConvGeometry {
-    /// The convolution of a batch with one kernel that computes the same, and its operands. Of each operand it is known
-    /// whether it is a batch, as one at least is.
+    /// The convolution of a batch with one kernel that computes the same, and its operands. Each operand comes with whether it
+    /// is a batch; one at least is.
     fn arranged<T: Element>(&self, [(x, x_batched), (w, w_batched)]: [(&Batch<T>, bool); 2]) -> (Self, [Batch<T>; 2]) {
         if !w_batched {
             return (self.clone(), [x.clone(), w.clone()]);

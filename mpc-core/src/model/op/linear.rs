@@ -1,4 +1,4 @@
-//! The operations that move and add elements without looking at them. They are linear, so they act on numbers and on
+//! Operations that move and add elements independently of their values. They are linear, so they act on numbers and on
 //! the components of shares alike.
 
 use ndarray::{ArcArray, ArrayViewD, IxDyn};
@@ -15,7 +15,7 @@ use crate::sharing::{ArithmeticShare, Share};
 /// A tensor with the batch dimension first.
 pub(crate) type Batch<T> = ArcArray<T, IxDyn>;
 
-/// What tensors consist of.
+/// The elements of tensors.
 pub(crate) trait Element: Copy + Default + Send + Sync + 'static {
     /// The sum; modulo 2^64 for words.
     fn plus(self, other: Self) -> Self;
@@ -44,7 +44,7 @@ impl Element for u64 {
     }
 }
 
-/// Such an operation. Its operands have the same fractional bits, which are those of the result.
+/// A linear operation. Its operands have the same fractional bits, which are those of the result.
 pub(super) trait Linear {
     /// As [`Operation::name`].
     fn name(&self) -> &'static str;
@@ -101,7 +101,7 @@ impl<L: Linear> RingOperation for L {
     }
 }
 
-/// `x`, batched or a weight, repeated to `shape`, its batch dimension first.
+/// `x`, a batch or the same for all samples, repeated to `shape`, its batch dimension first.
 pub(super) fn broadcast<T: Element>(x: &Batch<T>, batched: bool, shape: &[usize]) -> Batch<T> {
     if x.shape() == shape {
         return x.clone();

@@ -1,7 +1,7 @@
 //! The product of two matrices, or stacks of them.
 //!
-//! Rows times a matrix that is the same for all samples are one matrix product. Of other operands one at least has a matrix of
-//! its own for each sample: the product of `[m, k]` and `[k, n]` is the convolution of k channels of n pixels with a kernel of one
+//! Rows times a matrix that is the same for all samples are one matrix product. Otherwise an operand has matrices of its own for
+//! each sample: the product of `[m, k]` and `[k, n]` is the convolution of k channels of n pixels with a kernel of one
 //! pixel, and stacked matrices are its groups. So any number of products are one convolution and one claim.
 
 use ndarray::{ArrayViewD, Axis, IxDyn};
@@ -32,7 +32,7 @@ struct Sizes {
 }
 
 impl Sizes {
-    /// Of operands of these shapes per sample, where they fit.
+    /// The sizes for operands of these shapes per sample, if they fit.
     fn of(x: &[usize], y: &[usize]) -> Option<Self> {
         let (&k, rows) = x.split_last()?;
         let &[ref stack @ .., inner, n] = y else { return None };
@@ -64,7 +64,7 @@ impl Sizes {
 enum Way<T> {
     /// As the product of a matrix `[rows, k]` with a matrix `[k, n]`: rows, k and n.
     Rows([usize; 3]),
-    /// As a convolution with these operands, of which it is known whether they are batches.
+    /// As a convolution with these operands, each with whether it is a batch.
     Convolution(ConvGeometry, [(T, bool); 2]),
 }
 

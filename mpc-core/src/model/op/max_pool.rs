@@ -1,6 +1,6 @@
 //! The largest element of every window.
 //!
-//! A maximum of many can be sought with few comparisons one after the other or with many at once, and the ReLU behind
+//! A maximum of many can be sought with few comparisons one after the other or with many at once, and the ReLU after
 //! a pool can be a comparison of its own or one more candidate: the variants of a [`Pool`].
 
 use std::fmt;
@@ -34,7 +34,7 @@ pub struct MaxPool(pub PoolGeometry);
 pub struct Pool {
     /// The search.
     pub levels: Levels,
-    /// Whether the ReLU behind it is left out there and made part of the last level.
+    /// Whether the ReLU after it is made part of the last level.
     pub with_relu: bool,
 }
 
@@ -86,7 +86,7 @@ impl RingOperation for MaxPool {
         Ok(candidates.into_iter().reduce(max).expect("a window has elements"))
     }
 
-    /// The maximum, or its candidates if it is found with the ReLU behind it.
+    /// The maximum, or its candidates if the ReLU after it finds it.
     fn secure(&self, party: &mut Party, operands: &[&Shared], place: &Place<'_>) -> Result<Shared> {
         let facts = place.operands[0];
         let candidates = candidates(party.role(), &self.0, operands[0].share(), facts);
@@ -122,7 +122,7 @@ impl RingOperation for MaxPool {
     }
 }
 
-/// The bits that the ReLU drops which alone uses the value at `id`, if it has no ceiling.
+/// The bits that a ReLU without ceiling drops, if it is the only user of the value at `id`.
 fn relu_behind(graph: &Graph, id: ValueId) -> Option<u32> {
     let mut users = graph.nodes.iter().filter(|node| node.inputs.contains(&id));
     match (users.next(), users.next()) {

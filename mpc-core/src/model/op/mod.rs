@@ -60,9 +60,9 @@ pub enum FloatOp {
     Input,
     /// Weight number i.
     Weight(usize),
-    /// Convolution of `[channels, h, w]` per sample with a weight.
+    /// Convolution of `[channels, h, w]` with a kernel, each a value or a weight.
     Conv(ConvGeometry),
-    /// `[k]` or `[m, k]` per sample times a weight `[k, n]`.
+    /// `[.., k]` times `[k, n]`, or stacks of matrices `[.., m, k]` times `[.., k, n]`, each a value or a weight.
     MatMul,
     /// Elementwise sum.
     Add,
@@ -104,9 +104,10 @@ pub enum Op {
     Input,
     /// Weight number i of [`Graph::weights`](super::Graph::weights).
     Weight(usize),
-    /// Convolution of `[channels, h, w]` per sample with a weight; fractional bits add up.
+    /// Convolution of `[channels, h, w]` with a kernel, each a value or a weight; fractional bits add up.
     Conv(ConvGeometry),
-    /// `[k]` or `[m, k]` per sample times a weight `[k, n]`; fractional bits add up.
+    /// `[.., k]` times `[k, n]`, or stacks of matrices `[.., m, k]` times `[.., k, n]`, each a value or a weight; fractional
+    /// bits add up.
     MatMul,
     /// Elementwise sum of operands with the same fractional bits.
     Add,
@@ -143,7 +144,7 @@ pub enum Op {
 }
 
 impl FloatOp {
-    /// The operation; `None` for what is given and not computed.
+    /// The operation; `None` for inputs and weights, which are given.
     pub(crate) fn operation(&self) -> Option<&dyn FloatOperation> {
         Some(match self {
             FloatOp::Input | FloatOp::Weight(_) => return None,
@@ -177,7 +178,7 @@ impl FloatOp {
 }
 
 impl Op {
-    /// The operation; `None` for what is given and not computed.
+    /// The operation; `None` for inputs and weights, which are given.
     pub(crate) fn operation(&self) -> Option<&dyn RingOperation> {
         Some(match self {
             Op::Input | Op::Weight(_) => return None,
@@ -202,7 +203,7 @@ impl Op {
         })
     }
 
-    /// Form and fractional bits of what is computed from operands of which this is known.
+    /// Form and fractional bits of the result for operands with these facts.
     pub(super) fn result(&self, operands: &[&Facts]) -> Result<(Form, u32), String> {
         let forms: Vec<Form> = operands.iter().map(|facts| facts.form()).collect();
         let operation = self.operation().ok_or("is given, not computed")?;

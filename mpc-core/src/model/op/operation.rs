@@ -1,4 +1,4 @@
-//! What the file of an operation must say, and what its functions are given.
+//! What the file of an operation provides, and the arguments of its functions.
 
 use super::Pool;
 use super::linear::{Batch, Element, broadcast};
@@ -20,8 +20,8 @@ pub(crate) trait Operation {
     /// Short name for messages.
     fn name(&self) -> &'static str;
 
-    /// The form of the result, which one operand at least has a sample of for each sample of the batch. Operands may come
-    /// from an untrusted file: nothing overflows or panics.
+    /// The form of the result, where one operand at least is a batch. Operands may come from an untrusted file: nothing
+    /// overflows or panics.
     fn form(&self, operands: &[Form]) -> Result<Form, String>;
 
     /// The result in float64, on operands that [`form`](Operation::form) accepts.
@@ -29,8 +29,8 @@ pub(crate) trait Operation {
 }
 
 impl dyn Operation + '_ {
-    /// The form of the result, which is no larger than a tensor may be. What has no samples is one sample, and its result is
-    /// the same for all.
+    /// The form of the result, which is no larger than a tensor may be. Operands that are all the same for every sample
+    /// count as one sample, and the result is the same for every sample too.
     pub(crate) fn checked_form(&self, operands: &[Form]) -> Result<Form, String> {
         let batched = operands.iter().any(|operand| operand.batched);
         let form = match batched {
@@ -53,7 +53,7 @@ pub(crate) trait FloatOperation: Operation {
 
 /// An operation of a ring graph.
 pub(crate) trait RingOperation {
-    /// What it means.
+    /// The meaning over the real numbers.
     fn real(&self) -> &dyn Operation;
 
     /// Fractional bits of the result from those of the operands, of which there are as many as the form takes.
@@ -66,7 +66,7 @@ pub(crate) trait RingOperation {
         0
     }
 
-    /// Refuses operands that it cannot compute with, and constants that do not fit the ring.
+    /// Refuses operands that the operation cannot compute with, and constants that do not fit the ring.
     fn check(&self, operands: &[&Facts], frac_bits: u32) -> Result<(), String> {
         let _ = (operands, frac_bits);
         Ok(())
@@ -86,7 +86,7 @@ pub(crate) trait RingOperation {
         None
     }
 
-    /// Comparisons at once for each element of the result, where most are.
+    /// The most comparisons that run at once, for each element of the result.
     fn comparisons(&self, operand: &Facts) -> u64 {
         let _ = operand;
         0
@@ -101,8 +101,8 @@ pub(crate) trait RingOperation {
 
 /// A product of two operands that takes one round.
 pub(crate) trait Product {
-    /// First half, to share the round with others; the result has the elements of the product in their order. Of each operand
-    /// it says whether it is a batch.
+    /// The first half, to share the round with others; the result has the elements of the product in their order. Each operand
+    /// comes with whether it is a batch.
     fn send(&self, round: &mut Round<'_>, operands: [(&ArithmeticShare, bool); 2]) -> Result<PendingLinear>;
 }
 
@@ -163,7 +163,7 @@ impl Place<'_> {
         Args::new(operands.into_iter().zip(self.batched()).collect(), &self.node.facts.shape, self.windows)
     }
 
-    /// Of each operand whether it is a batch: one sample, where all are the same for all samples.
+    /// Whether each operand is a batch; of one sample, where all operands are the same for every sample.
     pub(crate) fn batched(&self) -> impl Iterator<Item = bool> {
         self.operands.iter().map(|facts| facts.batched || !self.node.facts.batched)
     }
@@ -174,7 +174,7 @@ impl Place<'_> {
 pub(crate) enum Shared {
     /// The value.
     Value(ArithmeticShare),
-    /// The candidates of a max-pool, for the ReLU behind it to find the maximum of.
+    /// The candidates of a max-pool, for the ReLU after it to find the maximum of.
     Candidates(Vec<ArithmeticShare>, Levels),
 }
 

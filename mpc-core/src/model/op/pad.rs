@@ -17,7 +17,7 @@ use crate::model::passes::Quantizer;
 pub struct Pad {
     /// Zeros before each dimension.
     pub begin: Vec<usize>,
-    /// Zeros behind each dimension.
+    /// Zeros after each dimension.
     pub end: Vec<usize>,
 }
 

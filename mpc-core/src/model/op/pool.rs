@@ -24,7 +24,7 @@ pub struct PoolGeometry {
     pub stride: [usize; 2],
     /// Padding before the first row and column.
     pub pad_begin: [usize; 2],
-    /// Padding behind the last row and column.
+    /// Padding after the last row and column.
     pub pad_end: [usize; 2],
 }
 

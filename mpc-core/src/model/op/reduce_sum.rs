@@ -16,7 +16,7 @@ use crate::model::passes::Quantizer;
 /// Sum over some dimensions of a sample, which disappear.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReduceSum {
-    /// Which, ascending.
+    /// The dimensions, ascending.
     pub axes: Vec<usize>,
 }
 

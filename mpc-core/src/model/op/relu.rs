@@ -1,4 +1,4 @@
-//! max(x, 0), possibly clipped. A truncation that is due waits for it: the comparison does not wait for the truncation.
+//! max(x, 0), possibly clipped. A truncation that is due becomes part of it, since the comparison need not wait for it.
 
 use serde::{Deserialize, Serialize};
 
@@ -169,5 +169,5 @@ impl Importer {
     }
 }
 
-/// Exporters clip a norm here before they divide by it; no fixed point knows such a number.
+/// Exporters clip a norm here before they divide by it; fixed point cannot represent such a number.
 const RESOLUTION: f64 = 1e-5;

@@ -15,7 +15,7 @@ use crate::protocol::truncate::truncate;
 /// Drops `bits` fractional bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rescale {
-    /// How many.
+    /// The number of bits.
     pub bits: u32,
 }
 

@@ -1,4 +1,4 @@
-//! Affine layers around a convolution or matrix product disappear into its weights: batch normalisation behind it, the
+//! Affine layers around a convolution or matrix product disappear into its weights: batch normalisation after it, the
 //! divisor of an average before it.
 
 use ndarray::{ArrayD, IxDyn};

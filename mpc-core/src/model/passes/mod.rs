@@ -49,7 +49,7 @@ struct Builder {
 }
 
 impl Builder {
-    /// Appends a layer, or what a rule makes of it.
+    /// Appends a layer, or the layers that a rule replaces it with.
     fn append(&mut self, name: &str, op: FloatOp, inputs: &[ValueId]) -> Result<ValueId> {
         for rule in [fold::affine, fold::divisor, order::reorder] {
             if let Some(value) = rule(self, name, &op, inputs)? {

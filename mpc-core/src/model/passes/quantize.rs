@@ -1,7 +1,7 @@
 //! From real numbers to fixed point: fractional bits, truncations and bounds.
 //!
 //! A product adds fractional bits up. They are dropped as late as possible: inside the next ReLU, whose comparison does
-//! not wait for the truncation, and behind pooling, where there are fewer elements.
+//! not wait for the truncation, and after pooling, where there are fewer elements.
 
 use std::collections::HashMap;
 
@@ -73,12 +73,12 @@ pub(in crate::model) fn quantize(
     Ok((graph, weights))
 }
 
-/// A ring graph under construction, as the operations see it that place themselves there.
+/// A ring graph under construction; operations place themselves in it.
 pub(crate) struct Quantizer<'a> {
     network: &'a FloatGraph,
-    /// Of activations.
+    /// Fractional bits of activations.
     frac_bits: u32,
-    /// Of calibrated bounds: for comparisons and for the ring.
+    /// The margins of calibrated bounds: for comparisons and for the ring.
     margins: Option<(u32, u32)>,
     nodes: Vec<Node>,
     ranges: Vec<Range>,
@@ -89,9 +89,9 @@ pub(crate) struct Quantizer<'a> {
     specs: Vec<WeightSpec>,
     /// Weights of the float graph and fractional bits that have a node already.
     placed: HashMap<(ValueId, u32), ValueId>,
-    /// For each node of the float graph its value here; a weight has one for each number of fractional bits.
+    /// The value of each node of the float graph; none for weights, which have one for each number of fractional bits.
     values: Vec<Option<ValueId>>,
-    /// Values and how many fractional bits were dropped of them.
+    /// Truncated values, by the value and the number of bits dropped.
     lowered: HashMap<(ValueId, u32), ValueId>,
 }
 

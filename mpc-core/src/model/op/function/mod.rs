@@ -1,4 +1,4 @@
-//! Functions of one number that no sum of products is: the parties approximate them. One file for each; this one
+//! Functions of one number that are no sums of products: the parties approximate them. One file for each; this one
 //! registers them.
 
 mod erf;
@@ -31,7 +31,7 @@ use crate::protocol::power::{Exponent, Octaves, power};
 use crate::ring::fixed;
 use crate::sharing::tensor;
 
-/// A function that is applied to each element. Where it stops being what its name says is part of it.
+/// A function that is applied to each element. The limits of its domain are part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum Function {
     /// A power of max(x, 2^low).
@@ -55,7 +55,7 @@ pub struct FixedFunction {
     pub frac_bits: u32,
 }
 
-/// What the file of a function must say. All of them are monotone.
+/// What the file of a function provides. All functions are monotone.
 trait Curve {
     /// Short name for messages.
     fn name(&self) -> &'static str;
@@ -66,10 +66,10 @@ trait Curve {
     /// How far the parties' result may be from [`of`](Curve::of) where that is at most `largest`, to both sides and further above.
     fn error(&self, largest: f64) -> [f64; 2];
 
-    /// The value with as many fractional bits as the function takes, and no more of its domain than that value can be in.
+    /// The value with as many fractional bits as the function takes, and the function with its domain cut to the value's range.
     fn quantize(&self, quantizer: &mut Quantizer<'_>, name: &str, x: ValueId) -> Result<(ValueId, Function)>;
 
-    /// How the parties compute it of a value of which this is known, or why they cannot.
+    /// How the parties compute it of a value with these facts, or why they cannot.
     fn approximation(&self, argument: &Facts) -> Result<Approximation, String>;
 
     /// The table it is computed by, if it is one.

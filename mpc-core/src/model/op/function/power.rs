@@ -14,7 +14,7 @@ use crate::protocol::power::{Exponent, Octaves};
 /// A power of max(x, 2^low); the root of a number below 2^low is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Power {
-    /// Which.
+    /// The power.
     pub exponent: Exponent,
     /// Exponent of the least number that counts as itself.
     pub low: i32,
@@ -23,7 +23,7 @@ pub struct Power {
 /// Relative error, doubled.
 const ERROR: f64 = 8e-6;
 
-/// Most fractional bits of what a power is taken of.
+/// Most fractional bits of an argument.
 const MAX_ARGUMENT_BITS: u32 = 24;
 
 impl Power {

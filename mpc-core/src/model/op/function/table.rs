@@ -16,7 +16,7 @@ use crate::model::graph::{Facts, ValueId};
 use crate::model::passes::Quantizer;
 use crate::protocol::piecewise::{ARGUMENT_BITS, Argument, MAX_BITS, Piecewise};
 
-/// Such a function that takes any number.
+/// A piecewise cubic function that takes any number.
 pub(super) trait Table {
     /// The function, as it is registered.
     const FUNCTION: Function;
@@ -65,7 +65,7 @@ pub(super) fn argument(quantizer: &mut Quantizer<'_>, name: &str, x: ValueId) ->
     quantizer.lowered(name, x, quantizer.activation_bits().min(ARGUMENT_BITS))
 }
 
-/// `table` applied to a value of which this is known.
+/// `table` applied to a value with these facts.
 pub(super) fn approximation(table: Piecewise, argument: &Facts) -> Result<Approximation, String> {
     let (bits, frac_bits) = (argument.bound.bits, argument.frac_bits);
     let raised = ARGUMENT_BITS.checked_sub(frac_bits).map(|raise| bits.saturating_add(raise));
