@@ -13,7 +13,8 @@ use mpc_core::{Party, Role};
 use ndarray::IxDyn;
 use proptest::prelude::*;
 
-/// A product that is off by `error` at position `at`, as a cheater can bring about in a reshare: its shares are consistent.
+/// A product that is off by `error` at position `at`, as a cheater can bring about in a reshare: its shares are
+/// consistent.
 #[derive(Debug, Clone, Copy)]
 struct Wrong {
     at: usize,

@@ -1,4 +1,5 @@
-//! Every protocol offers its products as claims, in the same order at all parties, and each claim is true of the shares it names.
+//! Every protocol offers its products as claims, in the same order at all parties, and each claim is true of the shares
+//! it names.
 
 use mpc_core::Party;
 use mpc_core::error::Result;

@@ -1,4 +1,5 @@
-//! What is made of a network's outputs, against float64: cosines, verdicts, matches, labels with a threshold, templates.
+//! What is made of a network's outputs, against float64: cosines, verdicts, matches, labels with a threshold,
+//! templates.
 
 use std::slice::from_ref;
 

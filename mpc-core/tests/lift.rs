@@ -1,4 +1,5 @@
-//! Numbers dealt within a range, lifted to Z_2^64: against integers, for all components of small ranges and random ones of all ranges.
+//! Numbers dealt within a range, lifted to Z_2^64: against integers, for all components of small ranges and random ones
+//! of all ranges.
 
 use mpc_core::protocol::lift::lift;
 use mpc_core::ring::{Arithmetic, Tensor};

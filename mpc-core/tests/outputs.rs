@@ -1,5 +1,5 @@
-//! What `docs/argument.md` says of roundings and of the components of what is handed out, counted on the 8-bit ring: all values, and
-//! as many of their sharings as it takes.
+//! What `docs/argument.md` says of roundings and of the components of what is handed out, counted on the 8-bit ring:
+//! all values, and as many of their sharings as it takes.
 
 use std::collections::HashMap;
 
@@ -114,7 +114,8 @@ fn a_comparison_is_the_stated_function_of_the_components_for_every_value() {
     }
 }
 
-/// For each rounding e, how often each pair of first and second components of what `protocol` makes of all sharings of x.
+/// For each rounding e, how often each pair of first and second components of what `protocol` makes of all sharings of
+/// x.
 fn counted(
     x: u8,
     m: u32,
@@ -144,8 +145,8 @@ fn is_flat(cells: &[u32], pairs: usize) -> bool {
 /// Within |x| < 48.
 const VALUES: [i8; 7] = [-47, -17, -1, 0, 2, 35, 47];
 
-/// Lemma 3. The lowest 8 - m bits of two components are those of the operand's components, and all equally likely for each
-/// rounding; the others are masked by random words, and close to that.
+/// Lemma 3. The lowest 8 - m bits of two components are those of the operand's components, and all equally likely for
+/// each rounding; the others are masked by random words, and close to that.
 #[test]
 fn two_components_of_a_truncated_value_say_nothing_of_its_rounding() {
     for m in [1, 2, 3] {

@@ -342,7 +342,8 @@ fn truncation_runs_in_the_shadow_of_the_comparison() {
     let (_, meters) =
         run::<Arithmetic, u64, Arithmetic, u64>(11, &[x], |p, s| relu(p, &s[0], Width::exact(40), 16, None));
     let total: u64 = meters.iter().map(|m| m.bytes_sent).sum();
-    // Sign 109 bits; injection 2 words of 8 bytes, and 1 bit that is opened; truncation, of all parties, 5 bits and 4 words of 2 bytes.
+    // Sign 109 bits; injection 2 words of 8 bytes, and 1 bit that is opened; truncation, of all parties, 5 bits and 4
+    // words of 2 bytes.
     assert_eq!(total, 3 * (n as u64 * (109 + 1) / 8 + n as u64 * 16) + n as u64 * 5 / 8 + n as u64 * 4 * 2);
     assert!(meters.iter().all(|m| m.rounds == 7 + 1), "{meters:?}");
 }

@@ -1,5 +1,5 @@
-//! What only tests can do does not compile in a production build: without the feature `testing`, which every test of this package
-//! has, so that the programs in `sealed/` are compiled as a package of their own.
+//! What only tests can do does not compile in a production build: without the feature `testing`, which every test of
+//! this package has, so that the programs in `sealed/` are compiled as a package of their own.
 
 use std::path::Path;
 use std::process::Command;

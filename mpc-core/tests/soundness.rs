@@ -1,8 +1,8 @@
-//! A cheater that makes one error and then does the best it can inside the check, in the check as it is and with challenges that the
-//! test chooses: all of them where there are 16, so that what gets through can be counted.
+//! A cheater that makes one error and then does the best it can inside the check, in the check as it is and with
+//! challenges that the test chooses: all of them where there are 16, so that what gets through can be counted.
 //!
-//! The cheater adds errors to what it reshares. Its own component of the claim does not follow, so the previous party, which holds the
-//! errors, judges: to the next one the cheater can tell what fits. Only the check of products is on.
+//! The cheater adds errors to what it reshares. Its own component of the claim does not follow, so the previous party,
+//! which holds the errors, judges: to the next one the cheater can tell what fits. Only the check of products is on.
 
 use std::marker::PhantomData;
 
@@ -138,8 +138,8 @@ fn freivalds_compression() {
     }
 }
 
-/// A table of one variable, of two elements' product, and one of two variables, of four elements' product. The error of the sum is
-/// spread so that the polynomial vanishes at two challenges in each variable.
+/// A table of one variable, of two elements' product, and one of two variables, of four elements' product. The error of
+/// the sum is spread so that the polynomial vanishes at two challenges in each variable.
 #[test]
 fn tables() {
     for e in ERRORS {
@@ -157,8 +157,8 @@ fn tables() {
     }
 }
 
-/// An elementwise product: the weight of its column, the point at which its table is taken and the weight that joins it to other
-/// claims.
+/// An elementwise product: the weight of its column, the point at which its table is taken and the weight that joins it
+/// to other claims.
 #[test]
 fn columns() {
     for e in ERRORS {
@@ -193,8 +193,8 @@ fn masks() {
     }
 }
 
-/// The best that a cheater can do with the challenges it has seen so far: one error in the product of [1, 2] and [2, 1], then roots
-/// at challenges that it guesses. How often it gets through.
+/// The best that a cheater can do with the challenges it has seen so far: one error in the product of [1, 2] and [2,
+/// 1], then roots at challenges that it guesses. How often it gets through.
 fn adaptive<E: Extension<Domain = Arithmetic, Word = u64>>(trials: u64) -> usize {
     let mut rng = ChaCha12Rng::seed_from_u64(1);
     let mut challenge = || rng.next_u64() & (u64::MAX >> (64 - E::CHALLENGE_BITS));

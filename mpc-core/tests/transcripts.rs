@@ -1,8 +1,9 @@
 //! What a single party sees does not depend on the secrets.
 //!
-//! The party under test knows two components of each secret and two of the three keys, all fixed here. For every secret of a small
-//! ring, what it receives must be uniform, and so must the differences between what it receives and everything else it received or
-//! sent (which betray a mask used twice). Everything is seeded: a failure is a failure every time.
+//! The party under test knows two components of each secret and two of the three keys, all fixed here. For every secret
+//! of a small ring, what it receives must be uniform, and so must the differences between what it receives and
+//! everything else it received or sent (which betray a mask used twice). Everything is seeded: a failure is a failure
+//! every time.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,4 +1,5 @@
-//! What a session leaves in the memory of its process: nothing of the input, of its shares and seeds, and of the session's keys.
+//! What a session leaves in the memory of its process: nothing of the input, of its shares and seeds, and of the
+//! session's keys.
 #![cfg(target_os = "linux")]
 
 use std::process;
@@ -36,7 +37,8 @@ const RANGE: f64 = 4.0;
 /// Its name, and how it is made.
 type Secret = (&'static str, fn() -> Vec<u8>);
 
-/// What is looked for. Everything can be made again from the numbers of streams, so that nothing need be kept to compare with.
+/// What is looked for. Everything can be made again from the numbers of streams, so that nothing need be kept to
+/// compare with.
 const SECRETS: [Secret; 5] = [
     ("the input", || bytes(input().as_slice().expect("standard layout"))),
     ("its seeds", || seeds().iter().flat_map(|seed| *seed.0).collect()),

@@ -1,9 +1,10 @@
-//! What the parties derive from a network's outputs before anybody learns anything: a label, a verdict, a match, or a template.
+//! What the parties derive from a network's outputs before anybody learns anything: a label, a verdict, a match, or a
+//! template.
 //!
 //! Pi holds (x_i, x_{i+1}) of the outputs, one row an input.
 //!
-//! Labels: a public threshold is one more candidate, local. Then the largest is sought ([`argmax`]), and its position is what the
-//! client learns; that of the threshold means "unknown".
+//! Labels: a public threshold is one more candidate, local. Then the largest is sought ([`argmax`]), and its position
+//! is what the client learns; that of the threshold means "unknown".
 //!
 //! Scores: each is rounded to the fractional bits that may be told ([`round`](fn@round)).
 //!
@@ -11,13 +12,14 @@
 //!
 //! 1. ... Each row is brought to length 1 ([`unit`](fn@unit)).
 //! 2. Cosines: a matrix product, with the rows of the other inputs or with the enrolled templates. 1 round.
-//! 3. ... The threshold is one more candidate, and the largest is sought. For two candidates the answer is "same" or "different",
-//!    for many it is which template, or none. A model that reveals cosines has them rounded instead, as scores.
+//! 3. ... The threshold is one more candidate, and the largest is sought. For two candidates the answer is "same" or
+//!    "different", for many it is which template, or none. A model that reveals cosines has them rounded instead, as
+//!    scores.
 //!
 //! A template to enrol is the mean of rows of length 1, brought to length 1 again; it stays with the parties.
 //!
-//! Private because the parts are, and nothing is opened here: what leaves is an [`Output`], which only the session's own
-//! [`VerifiedParty`] releases.
+//! Private because the parts are, and nothing is opened here: what leaves is an [`Output`], which only the session's
+//! own [`VerifiedParty`] releases.
 
 use crate::error::{Error, Result};
 use crate::model::graph::MAX_BITS_TRUNCATED;
@@ -93,14 +95,16 @@ pub enum Head<'a> {
         /// Fractional bits that are left.
         frac_bits: u32,
     },
-    /// The position of each row's largest score; one more than the last where none reaches `unknown` times the windows of the input.
+    /// The position of each row's largest score; one more than the last where none reaches `unknown` times the windows
+    /// of the input.
     Label {
         /// The threshold.
         unknown: Option<f64>,
     },
     /// For each two rows, their cosine, or 0 where that is at least the threshold and 1 where not.
     Pairs(Told),
-    /// For each row, the cosines with templates, or the position of the largest; their number where that is below the threshold.
+    /// For each row, the cosines with templates, or the position of the largest; their number where that is below the
+    /// threshold.
     Match {
         /// All enrolled templates.
         templates: &'a Templates,
@@ -123,8 +127,8 @@ pub enum Told {
 }
 
 impl<'a> Head<'a> {
-    /// What `question` about `inputs` inputs means for a model with this manifest and graph. `templates` are those of the gallery that
-    /// the question names.
+    /// What `question` about `inputs` inputs means for a model with this manifest and graph. `templates` are those of
+    /// the gallery that the question names.
     ///
     /// # Errors
     /// [`Error::Invalid`] where the question does not suit the model or the number of inputs.
@@ -223,8 +227,8 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// From the outputs of the network, `[inputs, ..]` each, to what may leave or stay; `facts` are those of the first one. Rounds: see
-    /// the module.
+    /// From the outputs of the network, `[inputs, ..]` each, to what may leave or stay; `facts` are those of the first
+    /// one. Rounds: see the module.
     ///
     /// # Errors
     /// Those of the protocols.
@@ -354,8 +358,8 @@ fn append(party: &Party, rows: &ArithmeticShare, column: &[u64]) -> ArithmeticSh
 pub enum Output {
     /// Position of the largest number, one word for each row: shape `[rows]`.
     Labels(Share<Boolean, u64>),
-    /// Numbers: each of the graph's outputs, shape `[inputs, ..]`, or cosines, shape `[rows, templates]`; with the fractional bits that
-    /// the head leaves them.
+    /// Numbers: each of the graph's outputs, shape `[inputs, ..]`, or cosines, shape `[rows, templates]`; with the
+    /// fractional bits that the head leaves them.
     Scores(Vec<ArithmeticShare>),
     /// A template, with 16 fractional bits: shape `[size]`.
     Template(ArithmeticShare),
@@ -371,12 +375,12 @@ pub enum Released {
 }
 
 impl VerifiedParty {
-    /// Hands out what its session has computed: a value may leave the sharing, or be used in other sessions, once the session's
-    /// products were checked. 0 rounds.
+    /// Hands out what its session has computed: a value may leave the sharing, or be used in other sessions, once the
+    /// session's products were checked. 0 rounds.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where another session has computed it, or where it is to be kept although no product was checked: it would
-    /// carry whatever error a party has made into sessions that are.
+    /// [`Error::Invalid`] where another session has computed it, or where it is to be kept although no product was
+    /// checked: it would carry whatever error a party has made into sessions that are.
     pub fn release(&self, output: Computed<Output>) -> Result<Released> {
         Ok(match self.own(output)? {
             Output::Labels(labels) => Released::ToClient(vec![components(&labels)]),

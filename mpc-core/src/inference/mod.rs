@@ -1,5 +1,5 @@
-//! Evaluation of a graph: [`clear`], in float64 or exact fixed point, and [`secure`]; a [`head`] makes of the output what may
-//! be told, and a [`rehearsal`] tells what all that costs.
+//! Evaluation of a graph: [`clear`], in float64 or exact fixed point, and [`secure`]; a [`head`] makes of the output
+//! what may be told, and a [`rehearsal`] tells what all that costs.
 
 pub mod clear;
 pub mod head;
@@ -22,7 +22,8 @@ pub enum Piece {
     Verification,
 }
 
-/// Refuses batches that do not fit the graph; `shapes` are those of its inputs. Returns how many samples there are of each.
+/// Refuses batches that do not fit the graph; `shapes` are those of its inputs. Returns how many samples there are of
+/// each.
 fn check_inputs<'a>(
     graph: &Graph,
     shapes: impl ExactSizeIterator<Item = &'a [usize]>,

@@ -2,8 +2,8 @@
 //! graph on dummy shares.
 //!
 //! What parties send and compute does not depend on what they hold, so rounds and bytes are those of the real
-//! evaluation, checks of active security included, and so is the processor time except for the transport and the speed of
-//! the machine.
+//! evaluation, checks of active security included, and so is the processor time except for the transport and the speed
+//! of the machine.
 
 use std::thread;
 use std::time::Duration;
@@ -95,8 +95,8 @@ pub fn rehearse(
     })
 }
 
-/// Processor time of a party in this process for the [reference work](crate::network::lines::reference_work), while two others do
-/// the same.
+/// Processor time of a party in this process for the [reference work](crate::network::lines::reference_work), while two
+/// others do the same.
 pub fn reference(clock: impl Fn() -> Duration) -> Duration {
     const TIMES: u32 = 8;
     let kernel = Kernel::detect();

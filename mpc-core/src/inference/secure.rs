@@ -27,9 +27,9 @@ impl Weights {
         Self { digests: Digests::of(&shares), shares }
     }
 
-    /// Compares the components with those of their other holders, when they come to the parties, so that a wrong share is not
-    /// found by the first who asks; and `public`, a digest of what else must be the same. 2 rounds, 128 bytes, after which all three know
-    /// that all three agree.
+    /// Compares the components with those of their other holders, when they come to the parties, so that a wrong share
+    /// is not found by the first who asks; and `public`, a digest of what else must be the same. 2 rounds, 128 bytes,
+    /// after which all three know that all three agree.
     ///
     /// # Errors
     /// [`Error::Cheating`] with [`Step::Model`] where something differs; errors of the network.
@@ -43,9 +43,9 @@ impl Weights {
 }
 
 /// Evaluates `graph` on a batch and makes of it what `head` says. `inputs` are those of the graph, each of shape
-/// `[sum of windows, ..]` and of the [range](Facts::input_range) that it is lifted from: no share that a client can send is beyond
-/// the input's bound. Entry i of `windows` says how many consecutive samples are windows of input i. The graph must be
-/// [valid](Graph::validate). All three parties plan for the same `conditions`.
+/// `[sum of windows, ..]` and of the [range](Facts::input_range) that it is lifted from: no share that a client can
+/// send is beyond the input's bound. Entry i of `windows` says how many consecutive samples are windows of input i. The
+/// graph must be [valid](Graph::validate). All three parties plan for the same `conditions`.
 ///
 /// # Errors
 /// [`Error::Invalid`] where shapes, ranges, windows or weights are not what the graph says; errors of the protocols.

@@ -13,8 +13,8 @@ const BLOCKS: usize = 8;
 const FEW: usize = 4;
 
 impl Kernel {
-    /// These bits of every word as planes of ceil(n / 64) words: bit j of word i of the first plane is bit `bits.start` of
-    /// element 64 i + j. Bits past the last element are zero.
+    /// These bits of every word as planes of ceil(n / 64) words: bit j of word i of the first plane is bit `bits.start`
+    /// of element 64 i + j. Bits past the last element are zero.
     ///
     /// # Panics
     /// If the range ends past the word.

@@ -42,8 +42,8 @@ impl ConvGeometry {
         [0, 1].map(|d| self.steps(d).unwrap_or(0))
     }
 
-    /// Checks a geometry from an untrusted source: no size is zero, the groups divide the channels, the kernel fits into
-    /// the padded input, and neither that, nor the weights, nor the output has more than
+    /// Checks a geometry from an untrusted source: no size is zero, the groups divide the channels, the kernel fits
+    /// into the padded input, and neither that, nor the weights, nor the output has more than
     /// [`ConvGeometry::MAX_ELEMENTS`] elements. [`Kernel::conv`] expects a valid one.
     ///
     /// # Errors
@@ -75,8 +75,8 @@ impl ConvGeometry {
         Ok(())
     }
 
-    /// What the taps of one group see of one input, at most `most` positions of the output at a time: which ones, and one row a
-    /// tap, one column a position (im2col). Taps are numbered as in a row of the weights.
+    /// What the taps of one group see of one input, at most `most` positions of the output at a time: which ones, and
+    /// one row a tap, one column a position (im2col). Taps are numbered as in a row of the weights.
     pub(crate) fn columns<'x>(
         &'x self,
         x: &'x [u64],

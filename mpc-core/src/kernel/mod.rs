@@ -5,8 +5,8 @@
 //! neither time nor memory accesses depend on their contents.
 //!
 //! The bodies are written once: `Kernel::run` compiles one for each instruction set and leaves the vectors to the
-//! compiler. Only where that falls far behind are there intrinsics: register tiles of the matrix product (`tile`), sums of subsets (`subset`),
-//! transposes, and a few planes of bits.
+//! compiler. Only where that falls far behind are there intrinsics: register tiles of the matrix product (`tile`), sums
+//! of subsets (`subset`), transposes, and a few planes of bits.
 
 #![allow(unsafe_code)]
 
@@ -44,7 +44,8 @@ pub enum Kernel {
 pub struct Detected(());
 
 impl Kernel {
-    /// The kernels that this process computes with, the best that its machine has. Every computation asks here, and only tests have others.
+    /// The kernels that this process computes with, the best that its machine has. Every computation asks here, and
+    /// only tests have others.
     pub fn detect() -> Self {
         Self::available().pop().unwrap_or(Kernel::Scalar)
     }
@@ -81,8 +82,8 @@ impl Kernel {
         }
     }
 
-    /// Runs `body` compiled for this instruction set. That reaches only what is inlined into it, so mark `body` and what
-    /// it calls `#[inline(always)]`.
+    /// Runs `body` compiled for this instruction set. That reaches only what is inlined into it, so mark `body` and
+    /// what it calls `#[inline(always)]`.
     #[inline(always)]
     fn run<R>(self, body: impl FnOnce() -> R) -> R {
         #[cfg(target_arch = "x86_64")]

@@ -6,9 +6,11 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::ring::Word;
 
-/// An element of Z_2^B, or a row of B bits, B from 1 to 8. Only the lowest B bits of its byte count, so that any byte is one.
+/// An element of Z_2^B, or a row of B bits, B from 1 to 8. Only the lowest B bits of its byte count, so that any byte
+/// is one.
 ///
-/// The vectorised kernels know the widths of machine words alone: a party that computes with these takes [`Kernel::Scalar`].
+/// The vectorised kernels know the widths of machine words alone: a party that computes with these takes
+/// [`Kernel::Scalar`].
 ///
 /// [`Kernel::Scalar`]: super::Kernel::Scalar
 #[derive(Clone, Copy, Default)]

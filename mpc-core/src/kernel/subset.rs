@@ -1,7 +1,7 @@
 //! Sums of subsets: matrix products with a public matrix of zeros and ones.
 //!
-//! Four words at a time have sixteen sums, and four bits of each column choose one of them (the method of four Russians). What is chosen, and
-//! so what is read, depends on the public bits only.
+//! Four words at a time have sixteen sums, and four bits of each column choose one of them (the method of four
+//! Russians). What is chosen, and so what is read, depends on the public bits only.
 
 mod lanes;
 #[cfg(target_arch = "x86_64")]

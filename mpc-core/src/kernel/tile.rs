@@ -64,8 +64,8 @@ pub(super) const NARROW_WIDTH: usize = 48;
 
 /// Words narrower than 64 bits, whose products are single instructions.
 pub(super) trait Narrow: Word {
-    /// The sums of some rows of a, each with all of b, where it is faster than the portable code. To call one is safe on a machine with the
-    /// instruction set.
+    /// The sums of some rows of a, each with all of b, where it is faster than the portable code. To call one is safe
+    /// on a machine with the instruction set.
     #[cfg(target_arch = "x86_64")]
     const AVX2: Option<Sums<Self, 2>>;
     #[cfg(target_arch = "x86_64")]

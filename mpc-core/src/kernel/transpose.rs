@@ -10,7 +10,8 @@ pub(crate) fn transpose<W: Word>(matrix: &[W], width: usize) -> Vec<W> {
     transposed
 }
 
-/// Writes the transpose of a matrix of `height` rows and `width` columns. Its rows are `stride` apart, those of the transpose `to_stride`.
+/// Writes the transpose of a matrix of `height` rows and `width` columns. Its rows are `stride` apart, those of the
+/// transpose `to_stride`.
 ///
 /// # Panics
 /// If a slice is too short.

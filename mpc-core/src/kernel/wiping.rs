@@ -4,12 +4,12 @@ use std::alloc::{GlobalAlloc, Layout, System};
 
 use zeroize::{optimization_barrier, zeroize_stack};
 
-/// The system's allocator, but every block is filled with zeros before it is freed, and a block that grows or shrinks moves, so that its
-/// old place is wiped too.
+/// The system's allocator, but every block is filled with zeros before it is freed, and a block that grows or shrinks
+/// moves, so that its old place is wiped too.
 ///
-/// Shares, seeds, key streams and encoded inputs pass through many owners, most of them in other crates: tensors that several nodes
-/// share, vectors that grow, buffers of the transport. An allocator meets them all where the last one lets go. A program that holds
-/// secrets installs it:
+/// Shares, seeds, key streams and encoded inputs pass through many owners, most of them in other crates: tensors that
+/// several nodes share, vectors that grow, buffers of the transport. An allocator meets them all where the last one
+/// lets go. A program that holds secrets installs it:
 ///
 /// ```
 /// #[global_allocator]
@@ -43,11 +43,11 @@ unsafe impl GlobalAlloc for WipingAllocator {
     }
 }
 
-/// Overwrites what finished functions have left on the stack below the caller: the last thing that a thread does which computed on
-/// secrets, and what one that goes on does after it.
+/// Overwrites what finished functions have left on the stack below the caller: the last thing that a thread does which
+/// computed on secrets, and what one that goes on does after it.
 ///
-/// The reach is what handling a share takes, with a margin. glibc keeps the stacks of threads for later ones, but gives back to the kernel
-/// what lies deeper.
+/// The reach is what handling a share takes, with a margin. glibc keeps the stacks of threads for later ones, but gives
+/// back to the kernel what lies deeper.
 pub fn wipe_stack() {
     const REACH: usize = 128 << 10;
     zeroize_stack::<REACH>();

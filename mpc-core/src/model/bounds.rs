@@ -1,4 +1,5 @@
-//! How large values can get: intervals from the weights and from what a client can send, whether it keeps to the declared range or not.
+//! How large values can get: intervals from the weights and from what a client can send, whether it keeps to the
+//! declared range or not.
 //!
 //! An interval is kept for every entry of the first dimension of a sample (the channel, or the element of a vector).
 //! The weights that go in are the quantised ones and truncation widens by its error, so that what comes out bounds the

@@ -131,8 +131,8 @@ impl Graph {
         &self.nodes[self.outputs[0]].facts
     }
 
-    /// Refuses a [valid](Graph::validate) graph that is not from one input to one output, both a row per sample: parties
-    /// answer questions about such graphs only.
+    /// Refuses a [valid](Graph::validate) graph that is not from one input to one output, both a row per sample:
+    /// parties answer questions about such graphs only.
     ///
     /// # Errors
     /// [`Error::Model`] with what the graph has instead.
@@ -155,7 +155,8 @@ impl Graph {
     }
 
     /// Refuses a graph that cannot be evaluated: shapes and fractional bits are derived anew and compared, bounds must
-    /// fit the ring, inputs have names of their own. Whether bounds hold depends on the weights, and is the publisher's word.
+    /// fit the ring, inputs have names of their own. Whether bounds hold depends on the weights, and is the publisher's
+    /// word.
     ///
     /// # Errors
     /// [`Error::Model`] with the offending node.
@@ -229,9 +230,9 @@ impl Graph {
         operation.check(operands, frac_bits)
     }
 
-    /// How much of such a value a comparison must look at. Activations have the fractional bits of the input; of a value
-    /// with more of them, which is going to be truncated, those are left out that are four bits and more below the last
-    /// place of an activation.
+    /// How much of such a value a comparison must look at. Activations have the fractional bits of the input; of a
+    /// value with more of them, which is going to be truncated, those are left out that are four bits and more below
+    /// the last place of an activation.
     pub(crate) fn width(&self, facts: &Facts) -> Width {
         const KEPT: u32 = 4;
         let bits = facts.bound.bits + 1;

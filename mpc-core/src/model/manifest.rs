@@ -173,8 +173,8 @@ pub enum Channels {
 pub struct Input {
     /// Shape without the batch dimension.
     pub shape: Vec<usize>,
-    /// Largest magnitude of an input value; features are clipped to it. What a client can send beyond it is bounded too, see
-    /// [`Input::dealt`].
+    /// Largest magnitude of an input value; features are clipped to it. What a client can send beyond it is bounded
+    /// too, see [`Input::dealt`].
     pub range: f32,
     /// Fractional bits of the fixed-point encoding.
     #[serde(default = "default_frac_bits")]

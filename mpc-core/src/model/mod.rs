@@ -1,7 +1,7 @@
 //! A model: its manifest, its public graph and its weights.
 //!
-//! ONNX file -> [`FloatGraph`] over the reals -> passes -> fixed-point [`Graph`], whose every value has a bound. Whoever
-//! owns the weights does all that in the clear; the parties only ever see the graph and shares of the weights.
+//! ONNX file -> [`FloatGraph`] over the reals -> passes -> fixed-point [`Graph`], whose every value has a bound.
+//! Whoever owns the weights does all that in the clear; the parties only ever see the graph and shares of the weights.
 
 mod bounds;
 pub(crate) mod evaluate;
@@ -63,7 +63,8 @@ impl Model {
     /// Reads `manifest.toml`, `model.onnx` and, for calibrated bounds, `calibration.npy` of a folder and compiles them.
     ///
     /// # Errors
-    /// [`Error::File`] for a file, [`Error::Invalid`] for what it says, [`Error::Model`] with the node that cannot be imported or bounded.
+    /// [`Error::File`] for a file, [`Error::Invalid`] for what it says, [`Error::Model`] with the node that cannot be
+    /// imported or bounded.
     pub fn load(folder: &Path) -> Result<Self> {
         let manifest = Manifest::read(folder)?;
         let read = |file: &str| {

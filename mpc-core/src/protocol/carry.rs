@@ -5,15 +5,16 @@
 //!
 //!   G = g_t ^ p_t G_X ^ (p_t P_X) G_Y,
 //!
-//! a gate of up to three terms in the round after the one in which G_X and G_Y, of up to 2^r - 1 bits each, are known; p_t P_X is
-//! known then too, because a product of propagates of 2^r bits takes r rounds. Its terms are added up before they are reshared
-//! ([`send_dot`]), so a gate costs one bit. So blocks of 1, 3, 7, 15, .. bits take 1, 2, 3, 4, .. rounds, g included:
+//! a gate of up to three terms in the round after the one in which G_X and G_Y, of up to 2^r - 1 bits each, are known;
+//! p_t P_X is known then too, because a product of propagates of 2^r bits takes r rounds. Its terms are added up before
+//! they are reshared ([`send_dot`]), so a gate costs one bit. So blocks of 1, 3, 7, 15, .. bits take 1, 2, 3, 4, ..
+//! rounds, g included:
 //!
 //! 1. ... In round r, the gates of all blocks of 2^(r-1) to 2^r - 1 bits, and the products of propagates that larger
 //!    ones need.
 //!
-//! ceil(log2(n + 1)) rounds for n positions, one fewer than a tree over g and p that are computed first; about 2n bits and 3n ands.
-//! Private because only reshares talk. Source: `docs/adr/0008` and `docs/adr/0024`.
+//! ceil(log2(n + 1)) rounds for n positions, one fewer than a tree over g and p that are computed first; about 2n bits
+//! and 3n ands. Private because only reshares talk. Source: `docs/adr/0008` and `docs/adr/0024`.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;

@@ -1,7 +1,7 @@
 //! From bits to numbers.
 //!
-//! Pi holds (b_i, b_{i+1}) of a bit b = b0 ^ b1 ^ b2. Each b_j is known to two parties, so (b_j, 0, 0) in slot j is an arithmetic
-//! sharing for free, and xor is a ^ b = a + b - 2ab.
+//! Pi holds (b_i, b_{i+1}) of a bit b = b0 ^ b1 ^ b2. Each b_j is known to two parties, so (b_j, 0, 0) in slot j is an
+//! arithmetic sharing for free, and xor is a ^ b = a + b - 2ab.
 //!
 //! **B2A.**
 //! 1. d = b0 ^ b1 = b0 + b1 - 2 b0 b1: P0 knows both factors, one element in total.
@@ -11,16 +11,17 @@
 //! 1. d as above and u = b2 x at the same time: three elements in total.
 //! 2. b x = d (x - 2u) + u, because b = d + b2 - 2 d b2: one element per party.
 //!
-//! Two rounds each. Private because only reshares talk. Sources: Mohassel, Rindal, CCS'18, section 5.4, in the sparse form of
-//! [`reshare`](crate::link::reshare).
+//! Two rounds each. Private because only reshares talk. Sources: Mohassel, Rindal, CCS'18, section 5.4, in the sparse
+//! form of [`reshare`](crate::link::reshare).
 //!
 //! **Injection of a bit that is still being computed** ([`Injection`]), while x is known:
 //! 1. and 2. r x as above for a random bit r from PRSS, beside what computes b.
 //! 3. v = b ^ r is opened, and b x = v x + (1 - 2v) r x is local: b = v + r - 2 v r.
 //!
-//! One round after b instead of two. Private because v is uniform: r has a component that each party lacks, and it has gone into
-//! nothing but r x, which reshares have masked anew. v is opened before the products are checked, as any masked opening. Source: random
-//! bits in both sharings (daBits; Rotaru, Wood, INDOCRYPT'19), here without a check of their own, since r x is a claim like others.
+//! One round after b instead of two. Private because v is uniform: r has a component that each party lacks, and it has
+//! gone into nothing but r x, which reshares have masked anew. v is opened before the products are checked, as any
+//! masked opening. Source: random bits in both sharings (daBits; Rotaru, Wood, INDOCRYPT'19), here without a check of
+//! their own, since r x is a claim like others.
 
 use super::bits::unpack;
 use super::cost::Cost;
@@ -54,8 +55,9 @@ pub fn to_arithmetic_cost(n: usize, bits: u32) -> Cost {
     Cost::round(n, bits) + Cost::round(2 * n, bits)
 }
 
-/// The sum of 2^s b over planes of bits b, each with its shift s, modulo 2^w: shape `shape`. The bits become numbers in words as small as
-/// the lowest shift allows, and their second products are summed before they are reshared. 2 rounds, (planes + 2) / 3 such words.
+/// The sum of 2^s b over planes of bits b, each with its shift s, modulo 2^w: shape `shape`. The bits become numbers in
+/// words as small as the lowest shift allows, and their second products are summed before they are reshared. 2 rounds,
+/// (planes + 2) / 3 such words.
 pub(super) fn weigh<W: Word>(
     party: &mut Party,
     bits: &BitShare,

@@ -26,8 +26,8 @@ impl Cost {
 
     /// Nanoseconds on the line, and for what the processors do with each byte.
     pub fn nanoseconds(self, conditions: Conditions) -> u64 {
-        /// Measured: comparisons and injections, passive, take a party 4 to 6 ns for each byte that they send, active four
-        /// times as long.
+        /// Measured: comparisons and injections, passive, take a party 4 to 6 ns for each byte that they send, active
+        /// four times as long.
         const PROCESSING: u64 = 8;
         let line = 8000 / u64::from(conditions.rate_mbit.max(1));
         let waiting = self.rounds.saturating_mul(u64::from(conditions.latency_us) * 1000);

@@ -5,9 +5,9 @@
 //!
 //! 1. and 2. The number of the two bits of w = w_0 ^ w_1 ^ w_2, modulo 2^(64-k) ([`weigh`]): it is needed times 2^k.
 //!
-//! The rest is local: the r_i are an additive sharing of their sum. Two rounds, 4/3 words of 64 - k bits (8, 16, 32 or 64) per party.
-//! Exact for all components, so |x| < 3 * 2^k without a check, in every mode; both holders of a component must hold the same
-//! ([`Party::agree`]). Private because only reshares talk. Source: `docs/adr/0018`.
+//! The rest is local: the r_i are an additive sharing of their sum. Two rounds, 4/3 words of 64 - k bits (8, 16, 32 or
+//! 64) per party. Exact for all components, so |x| < 3 * 2^k without a check, in every mode; both holders of a
+//! component must hold the same ([`Party::agree`]). Private because only reshares talk. Source: `docs/adr/0018`.
 
 use super::bits::component_planes;
 use super::convert::{weigh, weigh_cost};

@@ -3,9 +3,9 @@
 //! 1. The holders of each component send it to the party that lacks it: one of them or both, as the security mode says
 //!    ([`Copies`](crate::link::open::Copies)).
 //!
-//! An unmasked opening needs a [`VerifiedParty`], and a value that its session has computed: the session's products were checked,
-//! and no later product contains what was opened. A masked opening reveals x + r, uniform because r comes from [`random`] and is
-//! used once.
+//! An unmasked opening needs a [`VerifiedParty`], and a value that its session has computed: the session's products
+//! were checked, and no later product contains what was opened. A masked opening reveals x + r, uniform because r comes
+//! from [`random`] and is used once.
 
 use crate::error::Result;
 use crate::link::open;
@@ -20,7 +20,8 @@ pub fn random<D: Domain, W: Word>(party: &mut Party, shape: &[usize]) -> Share<D
     Share::new(tensor(shape, op.own(n)), tensor(shape, op.next(n)))
 }
 
-/// Reveals x + r to all three parties, where r comes from [`random`] and masks nothing else. 1 round, 1 element (active: 2).
+/// Reveals x + r to all three parties, where r comes from [`random`] and masks nothing else. 1 round, 1 element
+/// (active: 2).
 ///
 /// # Errors
 /// [`Error::Cheating`](crate::Error::Cheating) where the copies of a component differ; errors of the network.

@@ -3,16 +3,17 @@
 //! Pi holds (x_i, x_{i+1}), 16 fractional bits. The ends of the intervals, and for each interval its centre and the
 //! coefficients c_0 to c_3 of the cubic in u = x - centre, are public; which interval x is in is not.
 //!
-//! 1. ... Which ends x has reached ([`reached`]). Centre and coefficients are step functions of x, so their sharings are
-//!    local, and so is u.
+//! 1. ... Which ends x has reached ([`reached`]). Centre and coefficients are step functions of x, so their sharings
+//!    are local, and so is u.
 //! 2. u^2, c_1 u and c_3 u.
 //! 3. u^2 (c_2 + c_3 u).
 //! 4. and 5. The sum c_0 + c_1 u + u^2 (c_2 + c_3 u) is truncated.
 //!
-//! Nothing is rounded on the way, so coefficients have fewer fractional bits for higher powers. Beyond the ends u may be
-//! anything, even wrap around, since c_1, c_2 and c_3 are zero. Ends are compared without the 8 lowest bits: each cubic
-//! serves up to 2^-7 beyond the upper end of its interval. Private because its parts are and nothing is opened. Source: Mohassel, Zhang,
-//! S&P'17, section 5.3 (piecewise activations); Knott et al., NeurIPS'21, for what is approximated.
+//! Nothing is rounded on the way, so coefficients have fewer fractional bits for higher powers. Beyond the ends u may
+//! be anything, even wrap around, since c_1, c_2 and c_3 are zero. Ends are compared without the 8 lowest bits: each
+//! cubic serves up to 2^-7 beyond the upper end of its interval. Private because its parts are and nothing is opened.
+//! Source: Mohassel, Zhang, S&P'17, section 5.3 (piecewise activations); Knott et al., NeurIPS'21, for what is
+//! approximated.
 
 use super::compare::Width;
 use super::cost::Cost;

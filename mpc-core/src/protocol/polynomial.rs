@@ -9,7 +9,8 @@
 //! 7. t^4 (c_4 + .. + c_8 t^4): the rest of the sum is local.
 //! 8. and 9. The sum is cut from 60 to 28 fractional bits.
 //!
-//! A power is off by at most 2^-18.6 (1.5 units of each truncation before it), so the result by 2^-18.6 times the sum of
+//! A power is off by at most 2^-18.6 (1.5 units of each truncation before it), so the result by 2^-18.6 times the sum
+//! of
 //! |c_2| to |c_8|, and by 2^-21 for each of c_4 to c_8, which are rounded to 20 fractional bits. Private because its
 //! parts are and nothing is opened. Source: Paterson, Stockmeyer, SIAM J. Comput. 2 (1973); Catrina, Saxena, FC'10, for
 //! fixed point.

@@ -3,7 +3,8 @@
 //!
 //! Pi holds (x_i, x_{i+1}) of m candidates. Level by level ([`Levels`]), all windows of a layer at once:
 //!
-//! 1. ... [`winners`] of all groups, and beside it what each candidate has more than the first one, times a random bit ([`Injection`]).
+//! 1. ... [`winners`] of all groups, and beside it what each candidate has more than the first one, times a random bit
+//!    ([`Injection`]).
 //! 2. What the winner has more than the first candidate, added to that one: max = x_0 + sum of w_c (x_c - x_0) over
 //!    c > 0, one round.
 //!

@@ -2,8 +2,8 @@
 //!
 //! Pi holds (x_i, x_{i+1}) of an integer X, which stands for X / 2^f; 2^low <= X < 2^high is public.
 //!
-//! 1. ... Which of the powers of two 2^low, .., 2^(high-1) X has reached ([`reached`]). Where 2^j is the last one, let s =
-//!    2^(29-j) and r = 2^(e (j+1-f)) for the exponent e: functions of steps, so local.
+//! 1. ... Which of the powers of two 2^low, .., 2^(high-1) X has reached ([`reached`]). Where 2^j is the last one, let
+//!    s = 2^(29-j) and r = 2^(e (j+1-f)) for the exponent e: functions of steps, so local.
 //! 2. Y = X s, which lies in [2^29, 2^30) without any rounding: X / 2^f = y 2^(j+1-f) with y = Y / 2^30 in [1/2, 1).
 //! 3. ... y^e by a [`polynomial`](fn@polynomial) in 4 y - 3, which is off by less than 2^-20.
 //! 4. The product with r, and 2 rounds to truncate it.
@@ -110,9 +110,9 @@ const SUM_BITS: u32 = 60;
 /// Most fractional bits of a factor, so that what is truncated fits.
 const MAX_FACTOR_BITS: i32 = 31;
 
-/// x^e with `result_bits` fractional bits (at most 24), for x with `frac_bits` of them. Rounds: those of a comparison of
-/// high + 2 bits and 14; bytes: 96 and 10 bits, and for each octave a comparison, 8 and 1 bit. Error: 2^-18.5 of the result,
-/// and 1.5 units of its last place.
+/// x^e with `result_bits` fractional bits (at most 24), for x with `frac_bits` of them. Rounds: those of a comparison
+/// of high + 2 bits and 14; bytes: 96 and 10 bits, and for each octave a comparison, 8 and 1 bit. Error: 2^-18.5 of the
+/// result, and 1.5 units of its last place.
 ///
 /// # Panics
 /// If the octaves are none or end above [`Octaves::MAX_HIGH`].

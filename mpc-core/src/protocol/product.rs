@@ -1,15 +1,18 @@
-//! Products of two shared values under any bilinear map f: elementwise (arithmetic or and), matrix product, convolution.
+//! Products of two shared values under any bilinear map f: elementwise (arithmetic or and), matrix product,
+//! convolution.
 //!
 //! Pi holds (x_i, x_{i+1}) and (y_i, y_{i+1}).
 //!
 //! 1. Pi computes z_i = f(x_i, y_i + y_{i+1}) + f(x_{i+1}, y_i) and the parties [`reshare`](crate::link::reshare) z.
 //!
-//! The nine terms f(x_a, y_b) occur once each. Local work is two calls of f; the message is one element of the *result*, so a
-//! dot product costs one element however long it is, and so does an elementwise sum of products ([`dot`]). Private because the
-//! reshare is. Every product is offered to the security mode as a claim. Source: Araki et al., CCS'16; Mohassel, Rindal, CCS'18 (ABY3).
+//! The nine terms f(x_a, y_b) occur once each. Local work is two calls of f; the message is one element of the
+//! *result*, so a dot product costs one element however long it is, and so does an elementwise sum of products
+//! ([`dot`]). Private because the reshare is. Every product is offered to the security mode as a claim. Source: Araki
+//! et al., CCS'16; Mohassel, Rindal, CCS'18 (ABY3).
 //!
-//! **With a trivial operand.** A component u_j that Pj and P_{j-1} know is a sharing for free, (u_j, 0, 0) in slot j. Then z_{j+1} is
-//! zero and two elements travel in total; if both operands are trivial, in slots j and j + 1, only Pj contributes: one element.
+//! **With a trivial operand.** A component u_j that Pj and P_{j-1} know is a sharing for free, (u_j, 0, 0) in slot j.
+//! Then z_{j+1} is zero and two elements travel in total; if both operands are trivial, in slots j and j + 1, only Pj
+//! contributes: one element.
 
 use crate::error::Result;
 use crate::kernel::ConvGeometry;
@@ -82,8 +85,8 @@ pub fn send_mul<D: Domain, W: Word>(
     send_sums(round, x.shape(), x, y)
 }
 
-/// The sums x_1 y_1 + .. + x_t y_t, elementwise, within a round: x and y are `[t, ..]`, the result is `[..]`. 1 element, however many
-/// terms there are.
+/// The sums x_1 y_1 + .. + x_t y_t, elementwise, within a round: x and y are `[t, ..]`, the result is `[..]`. 1
+/// element, however many terms there are.
 ///
 /// # Panics
 /// If the shapes differ, or there is no term.
@@ -222,8 +225,8 @@ impl Pending<Party> for PendingLinear {
     }
 }
 
-/// Matrix product over Z_2^64: x is `[m, k]`, y is `[k, n]`, the result `[m, n]`. Fractional bits add up. 1 round, 1 element of
-/// the result.
+/// Matrix product over Z_2^64: x is `[m, k]`, y is `[k, n]`, the result `[m, n]`. Fractional bits add up. 1 round, 1
+/// element of the result.
 ///
 /// # Panics
 /// If the shapes do not fit.

@@ -2,9 +2,9 @@
 //!
 //! Pi holds (x_i, x_{i+1}), |x| < 2^(k-1).
 //!
-//! 1. ... At the same time: the sign of x ([`msb`]), and what does not depend on it: x / 2^m ([`truncate`](fn@truncate)), and
-//!    that times a random bit ([`Injection`]), four rounds. The sign may be that of x without its lowest `drop` bits ([`coarse`]):
-//!    then what is below 2^(drop+1) may become zero.
+//! 1. ... At the same time: the sign of x ([`msb`]), and what does not depend on it: x / 2^m
+//!    ([`truncate`](fn@truncate)), and that times a random bit ([`Injection`]), four rounds. The sign may be that of x
+//!    without its lowest `drop` bits ([`coarse`]): then what is below 2^(drop+1) may become zero.
 //! 2. The inverted sign times the truncated value, one round.
 //!
 //! With a ceiling c, min(max(x, 0), c) = relu(x) - relu(x - c): both comparisons in one batch. Rounds: those of the

@@ -1,23 +1,23 @@
 //! Division by 2^m, rounded to the nearest integer: exactly, whatever the components.
 //!
-//! Pi holds (x_i, x_{i+1}), |x| < 3 * 2^60 as a signed number. Let t = x + 2^(m-1) - 1, with components s_i. The result is
-//! floor(t / 2^m): the integer nearest to x / 2^m, and of two that are equally near the lower one.
+//! Pi holds (x_i, x_{i+1}), |x| < 3 * 2^60 as a signed number. Let t = x + 2^(m-1) - 1, with components s_i. The result
+//! is floor(t / 2^m): the integer nearest to x / 2^m, and of two that are equally near the lower one.
 //!
 //! [`truncate`](fn@truncate) shifts each component by itself, and so misses what their lowest m bits carry:
 //!
 //!   truncate(x) = floor(t / 2^m) - K + 1,   K = floor(sum(s_i mod 2^m) / 2^m) in {0, 1, 2}.
 //!
-//! In carry-save form the sum is s + 2c, so that K is bit m - 1 of c plus the carry G out of s + 2 (c mod 2^(m-1)). At the same time as
-//! the truncation:
+//! In carry-save form the sum is s + 2c, so that K is bit m - 1 of c plus the carry G out of s + 2 (c mod 2^(m-1)). At
+//! the same time as the truncation:
 //!
 //! 1. c, m bits ([`carry_save`](super::compare)).
 //! 2. ... G ([`carry`](fn@carry)): ceil(log2(m)) rounds.
 //! 3. Their sum as a number ([`weigh`]), two rounds.
 //!
-//! Rounds: 3 + ceil(log2(m)). It costs more than a truncation, and is for what leaves the computation: the rounding of a
-//! truncation depends on the components, which are drawn anew each time, and its mean over many times is x / 2^m with all its bits.
-//! Private because its parts are and nothing is opened. Source: Catrina, de Hoogh, SCN'10, section 3 (truncation that is exact by
-//! the carry of the low part), with the carries of three components.
+//! Rounds: 3 + ceil(log2(m)). It costs more than a truncation, and is for what leaves the computation: the rounding of
+//! a truncation depends on the components, which are drawn anew each time, and its mean over many times is x / 2^m with
+//! all its bits. Private because its parts are and nothing is opened. Source: Catrina, de Hoogh, SCN'10, section 3
+//! (truncation that is exact by the carry of the low part), with the carries of three components.
 
 use super::bits::{component_planes, select_planes, stack};
 use super::carry::{self, carry};
@@ -30,8 +30,8 @@ use crate::party::Party;
 use crate::ring::Word;
 use crate::sharing::ArithmeticShare;
 
-/// The integer nearest to x / 2^m, for |x| < 3 * 2^(w-4). See the module for rounds; bytes: those of a truncation, about 3m bits
-/// and 4/3 words a party.
+/// The integer nearest to x / 2^m, for |x| < 3 * 2^(w-4). See the module for rounds; bytes: those of a truncation,
+/// about 3m bits and 4/3 words a party.
 ///
 /// # Panics
 /// If m is zero or exceeds w - 3.

@@ -29,8 +29,9 @@ pub struct Reached {
 }
 
 /// Compares every element of x with every threshold, both of magnitude below 2^(width.bits-1). With lowest bits left
-/// out, thresholds are rounded down to multiples of 2^drop, and an x that is less than 2^(drop+1) above one may count as
-/// below it. Rounds: those of a comparison and 1; bytes: for each threshold those of a comparison and 8, and 1 bit (active: 2).
+/// out, thresholds are rounded down to multiples of 2^drop, and an x that is less than 2^(drop+1) above one may count
+/// as below it. Rounds: those of a comparison and 1; bytes: for each threshold those of a comparison and 8, and 1 bit
+/// (active: 2).
 ///
 /// # Panics
 /// As [`coarse`], if there are no thresholds or not in ascending order, or if the width is 64.

@@ -1,23 +1,27 @@
 //! Division by 2^m, rounded, without wrap failures.
 //!
-//! Pi holds (x_i, x_{i+1}), |x| < 3 * 2^60 as a signed number. Let N = x + 2^(m-1) - 1 + o, o = 9 * 2^59 but for its lowest m bits, which
-//! are zero, and s_i its components. N is from 3 * 2^59 - 2 to 2^63 - 1. The sum of the s_i over the integers is N plus w 2^64 for a w in {0, 1, 2}, so
+//! Pi holds (x_i, x_{i+1}), |x| < 3 * 2^60 as a signed number. Let N = x + 2^(m-1) - 1 + o, o = 9 * 2^59 but for its
+//! lowest m bits, which are zero, and s_i its components. N is from 3 * 2^59 - 2 to 2^63 - 1. The sum of the s_i over
+//! the integers is N plus w 2^64 for a w in {0, 1, 2}, so
 //!
 //!   x / 2^m  ~  sum(s_i >> m) - w 2^(64-m) - o / 2^m + 1,   where the sum is that of N / 2^m, off its floor by 0, 1 or 2.
 //!
-//! The five top bits a_i of each component give w. Let c_5 be the carry out of a_0 + a_1, t the top bit of their sum modulo 32, and u that of a_2.
-//! What is below these bits adds up to 3 * 2^59 - 3 at most, so a_0 + a_1 mod 32 and a_2 add up to a number from 0 to 15, or to one and
-//! a wrap of 32: its top bit is zero, so there is a wrap exactly if t or u is 1. Hence w = c_5 + (t or u) = c_5 + t + u - t u.
+//! The five top bits a_i of each component give w. Let c_5 be the carry out of a_0 + a_1, t the top bit of their sum
+//! modulo 32, and u that of a_2. What is below these bits adds up to 3 * 2^59 - 3 at most, so a_0 + a_1 mod 32 and a_2
+//! add up to a number from 0 to 15, or to one and a wrap of 32: its top bit is zero, so there is a wrap exactly if t or
+//! u is 1. Hence w = c_5 + (t or u) = c_5 + t + u - t u.
 //!
-//! 1. P0 knows a_0 and a_1, and reshares c_1 to c_5, the carries of their sum, as bits; and, as numbers modulo 2^m, the product of the two
-//!    components of c_5 and that of t, which makes both numbers (as in [`to_arithmetic`](super::convert::to_arithmetic)).
+//! 1. P0 knows a_0 and a_1, and reshares c_1 to c_5, the carries of their sum, as bits; and, as numbers modulo 2^m, the
+//!    product of the two components of c_5 and that of t, which makes both numbers (as in
+//!    [`to_arithmetic`](super::convert::to_arithmetic)).
 //! 2. t u, a trivial sharing times a full one, modulo 2^m: w is needed times 2^(64-m) only.
 //!
-//! Of the carries it is claimed that c_{j+1} ^ c_j = (a_0j ^ c_j) (a_1j ^ c_j), c_0 = 0. Two rounds; 5 bits and 4 words of m bits (8, 16, 32 or
-//! 64) of all parties together. The result is within 1.5 of x / 2^m in units of its last place, always. Which of the three roundings comes out is a
-//! function of the components s_i, and so belongs to the ideal functionality on sharings; what comes out for x beyond the bound is one too
-//! (`docs/argument.md`, Lemma 6). Nothing is opened, and only reshares talk. Source: `docs/protocols.md`; the wrap count replaces the dealer of ABY3,
-//! section 5.1.2. Local truncation of shares is not used: it is wrong with probability |x| / 2^64.
+//! Of the carries it is claimed that c_{j+1} ^ c_j = (a_0j ^ c_j) (a_1j ^ c_j), c_0 = 0. Two rounds; 5 bits and 4 words
+//! of m bits (8, 16, 32 or 64) of all parties together. The result is within 1.5 of x / 2^m in units of its last place,
+//! always. Which of the three roundings comes out is a function of the components s_i, and so belongs to the ideal
+//! functionality on sharings; what comes out for x beyond the bound is one too (`docs/argument.md`, Lemma 6). Nothing
+//! is opened, and only reshares talk. Source: `docs/protocols.md`; the wrap count replaces the dealer of ABY3, section
+//! 5.1.2. Local truncation of shares is not used: it is wrong with probability |x| / 2^64.
 
 use super::bits::{component_planes, select_planes, stack, unpack};
 use super::convert::{component_words, last_component, word_bits, xor_of_first_two};

@@ -1,17 +1,19 @@
 //! Bringing shared vectors to length 1.
 //!
-//! Pi holds (x_i, x_{i+1}) of rows of d integers, |x| < 2^b with 2b + log2 d <= 60. What units they have does not matter.
+//! Pi holds (x_i, x_{i+1}) of rows of d integers, |x| < 2^b with 2b + log2 d <= 60. What units they have does not
+//! matter.
 //!
 //! 1. The squares, added up locally for each row: n < 2^60.
-//! 2. ... Which of 4, 4^2, .., 4^29 it has reached ([`reached`]). Where 4^j is the last one, 2^(29-j) and 4^(29-j) are functions of
-//!    steps, so local.
+//! 2. ... Which of 4, 4^2, .., 4^29 it has reached ([`reached`]). Where 4^j is the last one, 2^(29-j) and 4^(29-j) are
+//!    functions of steps, so local.
 //! 3. x' = x 2^(29-j), of length 2^29 to 2^30, and n' = n 4^(29-j) in [2^58, 2^60), without any rounding, in one round.
 //! 4. ... y = n' / 2^60 in [1/4, 1), and t = (8 y - 5) / 3 in [-1, 1): two truncations, four rounds.
 //! 5. ... r = 1 / sqrt(y), a [`polynomial`](fn@polynomial) in t.
 //! 6. The product x' r, and 2 rounds to truncate it.
 //!
-//! An element of the result is within 2^-14 of the real one; a row of zeros stays within a unit of it. Private because its parts are and nothing is
-//! opened. Source: Catrina, Saxena, FC'10, section 3.4 (normalisation), with one scale for a row.
+//! An element of the result is within 2^-14 of the real one; a row of zeros stays within a unit of it. Private because
+//! its parts are and nothing is opened. Source: Catrina, Saxena, FC'10, section 3.4 (normalisation), with one scale for
+//! a row.
 
 use super::compare::Width;
 use super::polynomial::{ARGUMENT_BITS, Coefficients, RESULT_BITS, fit, polynomial};
@@ -38,8 +40,8 @@ pub fn max_bits(d: usize) -> u32 {
     (SQUARES - d.next_power_of_two().ilog2()) / 2
 }
 
-/// Each row of `x`, `[rows, d]`, divided by its length: 16 fractional bits, whatever those of `x`. |x| < 2^bits. 26 rounds with those of
-/// a comparison of 62 bits; 35 bytes an element, and about 1 kB a row.
+/// Each row of `x`, `[rows, d]`, divided by its length: 16 fractional bits, whatever those of `x`. |x| < 2^bits. 26
+/// rounds with those of a comparison of 62 bits; 35 bytes an element, and about 1 kB a row.
 ///
 /// # Panics
 /// If `x` is no matrix, or `bits` exceeds [`max_bits`].

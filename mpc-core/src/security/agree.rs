@@ -1,14 +1,15 @@
 //! The comparison of components that came from outside between their two holders.
 //!
-//! Component x_j of an input or of a model is with P_j and P_{j-1}, who share key k_j. A client or a publisher that gave them
-//! different components, or a party that changed its own after the fact, would make the check of products pass or fail
-//! depending on secrets.
+//! Component x_j of an input or of a model is with P_j and P_{j-1}, who share key k_j. A client or a publisher that
+//! gave them different components, or a party that changed its own after the fact, would make the check of products
+//! pass or fail depending on secrets.
 //!
-//! 1. Both holders send each other a keyed hash of their component, bound to the sender and to what it is of, and compare.
+//! 1. Both holders send each other a keyed hash of their component, bound to the sender and to what it is of, and
+//!    compare.
 //!
-//! The third party sees nothing, and to a holder the hash says whether its own component is that of the other. Where one holder
-//! deviates, the component that counts is the honest one's. Runs before the first product. 1 round, 64 bytes for each thing.
-//! The keyed hash is HKDF with SHA-256, a pseudorandom function of the digest under k_j.
+//! The third party sees nothing, and to a holder the hash says whether its own component is that of the other. Where
+//! one holder deviates, the component that counts is the honest one's. Runs before the first product. 1 round, 64 bytes
+//! for each thing. The keyed hash is HKDF with SHA-256, a pseudorandom function of the digest under k_j.
 
 use crate::error::{Error, Result, Step};
 use crate::link::Link;

@@ -15,8 +15,8 @@ pub struct Operands<D, W: Word> {
     pub z: Share<D, W>,
 }
 
-/// "z is the product of x and y." Where an elementwise claim has t times as many operands as results, each result is a sum of t terms:
-/// z = x_1 y_1 + .. + x_t y_t, and x holds x_1, then x_2, and so on.
+/// "z is the product of x and y." Where an elementwise claim has t times as many operands as results, each result is a
+/// sum of t terms: z = x_1 y_1 + .. + x_t y_t, and x holds x_1, then x_2, and so on.
 #[derive(Debug, Clone)]
 pub enum Claim {
     /// Bitwise and of bit planes.

@@ -1,11 +1,11 @@
 //! The checks between a product and its opening.
 //!
 //! Every product is offered as a [`Claim`]. Only a [`VerifiedParty`](crate::party::VerifiedParty), whose products
-//! [`Security::verify`] has checked, opens a value without a mask. Passive security keeps no claims. Active security records
-//! them and checks them in batches. Protocols do not know which of the two they run under.
+//! [`Security::verify`] has checked, opens a value without a mask. Passive security keeps no claims. Active security
+//! records them and checks them in batches. Protocols do not know which of the two they run under.
 //!
-//! A [`Mode`] names the security of a session. Only tests (feature `testing`) can choose other rings for a check or leave out a
-//! part of it.
+//! A [`Mode`] names the security of a session. Only tests (feature `testing`) can choose other rings for a check or
+//! leave out a part of it.
 
 // Public for tests, see below.
 #[cfg_attr(not(feature = "testing"), allow(unreachable_pub))]
@@ -29,8 +29,8 @@ use crate::session::{Id, Mode};
 use crate::sharing::{Share, slice};
 use sha2::{Digest, Sha256};
 
-/// What a session does about cheating in this mode. `context` is what the three parties have agreed on before: their transcripts
-/// start with it.
+/// What a session does about cheating in this mode. `context` is what the three parties have agreed on before: their
+/// transcripts start with it.
 pub(crate) fn of(mode: Mode, context: &Id) -> Box<dyn Security> {
     match mode {
         Mode::Passive => Box::new(Passive),
@@ -83,8 +83,8 @@ pub trait Security: Send {
     /// Hands over what was recorded and not yet checked, in order; a branch does so when it joins.
     fn take(&mut self) -> Vec<Claim>;
 
-    /// Compares the components of what came from outside (the model, an input) between their two holders, in every mode, before the
-    /// first product. 1 round, 64 bytes for each thing.
+    /// Compares the components of what came from outside (the model, an input) between their two holders, in every
+    /// mode, before the first product. 1 round, 64 bytes for each thing.
     ///
     /// # Errors
     /// [`Error::Cheating`](crate::Error::Cheating) with the step whose components differ between their holders.
@@ -100,7 +100,8 @@ pub trait Security: Send {
         Ok(())
     }
 
-    /// Checks everything recorded and forgets it. [`Party::verify`](crate::party::Party::verify) calls it at the end of a session.
+    /// Checks everything recorded and forgets it. [`Party::verify`](crate::party::Party::verify) calls it at the end of
+    /// a session.
     ///
     /// # Errors
     /// [`Error::Cheating`](crate::Error::Cheating) where a claim is false.

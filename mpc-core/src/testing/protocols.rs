@@ -22,8 +22,8 @@ pub fn select<W: Claimable>(
     Ok(inject(party, bit, &a.sub(b))?.add(b))
 }
 
-/// Reveals x + r to all three parties and keeps r shared: returns (x + r, r). x + r is uniform, because r comes from [`random`] and
-/// is used once. 1 round, 1 element (active: 2).
+/// Reveals x + r to all three parties and keeps r shared: returns (x + r, r). x + r is uniform, because r comes from
+/// [`random`] and is used once. 1 round, 1 element (active: 2).
 ///
 /// # Errors
 /// [`Error::Cheating`](crate::Error::Cheating) where the copies of a component differ; errors of the network.

@@ -1,8 +1,8 @@
 //! One party cheats in one message of a session: the honest parties abort, or the client has the right answer.
 //!
-//! Every message that the corrupt party sends gets every kind of fault, injected above the transport, in every protocol and
-//! for every corrupt party. `MPC_FAULTS=100000` goes on with new seeds until that many faults were counted, `MPC_SEED=7` starts
-//! at another seed.
+//! Every message that the corrupt party sends gets every kind of fault, injected above the transport, in every protocol
+//! and for every corrupt party. `MPC_FAULTS=100000` goes on with new seeds until that many faults were counted,
+//! `MPC_SEED=7` starts at another seed.
 
 mod programs;
 mod suite;

@@ -1,5 +1,5 @@
-//! A coin that comes in the direction of reshare: from somebody to whom the cheater's messages do not go. And a coin that is
-//! not compared.
+//! A coin that comes in the direction of reshare: from somebody to whom the cheater's messages do not go. And a coin
+//! that is not compared.
 
 use crate::*;
 
@@ -39,8 +39,8 @@ fn against_reshare(link: &mut Link, meanwhile: Option<Meanwhile>) -> Result<[u64
     Ok(weights)
 }
 
-/// Two products, then weights for their check. The cheater looks at the weights before it sends its part of the products,
-/// with errors that cancel. Returns the products and the weights.
+/// Two products, then weights for their check. The cheater looks at the weights before it sends its part of the
+/// products, with errors that cancel. Returns the products and the weights.
 fn products(cheater: Role, deadline: Duration, toss: Toss) -> [Result<(ArithmeticShare, [u64; 2])>; 3] {
     let (x, y) = (deal::<Arithmetic, u64>(&vector(&X)), deal::<Arithmetic, u64>(&vector(&Y)));
     let parties = memory::mesh(deadline).map(|network| party(network, 1, Box::new(Passive)));
@@ -89,8 +89,8 @@ fn the_product_releases_nothing_to_one_who_waits() {
     }
 }
 
-/// The cheater gives the next party another coin than the previous one, for the mask of the last claim. What it sees of the opening:
-/// the component that it lacks, under the mask times either coin.
+/// The cheater gives the next party another coin than the previous one, for the mask of the last claim. What it sees of
+/// the opening: the component that it lacks, under the mask times either coin.
 fn opened_under_two_coins(cheater: Role, security: fn() -> Box<dyn Security>) -> (usize, [Result<()>; 3]) {
     let (x, y) = (deal::<Arithmetic, u64>(&vector(&X)), deal::<Arithmetic, u64>(&vector(&Y)));
     let program = |party: &mut Party| {
@@ -121,8 +121,8 @@ fn must_be_compared_before_anything_is_opened() {
     }
 }
 
-/// A batch of two parts, each on a thread of its own. In the part of the ands the cheater gives the next party another coin, any of
-/// them; in the other part it has falsified the product, or not.
+/// A batch of two parts, each on a thread of its own. In the part of the ands the cheater gives the next party another
+/// coin, any of them; in the other part it has falsified the product, or not.
 #[test]
 fn a_part_with_a_false_coin_opens_nothing_whatever_the_other_part_does() {
     let (x, y) = (deal::<Arithmetic, u64>(&vector(&X)), deal::<Arithmetic, u64>(&vector(&Y)));

@@ -8,8 +8,9 @@ without!(NotAgreed: agreement);
 const BITS: u32 = 16;
 const HALF: u64 = 1 << (BITS - 1);
 
-/// The rounded sum of a weight and an input, squared. The two honest holders of the component that the corrupt party lacks were given
-/// different ones of the input. `unknown` is that component of the weight; the corrupt party knows the others.
+/// The rounded sum of a weight and an input, squared. The two honest holders of the component that the corrupt party
+/// lacks were given different ones of the input. `unknown` is that component of the weight; the corrupt party knows the
+/// others.
 fn square(cheater: Role, security: fn() -> Box<dyn Security>, unknown: u64) -> Run<()> {
     let lacks = cheater.prev();
     let program = |party: &mut Party| {
@@ -30,8 +31,8 @@ fn square(cheater: Role, security: fn() -> Box<dyn Security>, unknown: u64) -> R
 #[test]
 fn that_differ_make_the_end_depend_on_a_secret() {
     for cheater in Role::ALL {
-        // The next party's component is larger by HALF. After truncation that makes a difference or not, as the bit of the weight
-        // says that is set here.
+        // The next party's component is larger by HALF. After truncation that makes a difference or not, as the bit of
+        // the weight says that is set here.
         let ends = |unknown| square(cheater, active::<NotAgreed>, unknown).ends;
         assert!(ends(0).iter().all(Result::is_ok));
         assert!(ends(HALF).iter().any(Result::is_err), "the corrupt party and the client have learned a bit");

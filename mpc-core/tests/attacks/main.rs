@@ -1,8 +1,8 @@
-//! Attacks that a slightly careless version of active security falls to, each against such a version and against the product, and
-//! what each of the product's checks is for.
+//! Attacks that a slightly careless version of active security falls to, each against such a version and against the
+//! product, and what each of the product's checks is for.
 //!
-//! One party cheats, in every role; it does what it likes with what it knows. The careless versions live here, or leave out one
-//! of the [`Checks`].
+//! One party cheats, in every role; it does what it likes with what it knows. The careless versions live here, or leave
+//! out one of the [`Checks`].
 
 mod answers;
 mod coins;

@@ -1,4 +1,5 @@
-//! A masked opening whose copies are compared later: the next opening reveals a share. And one where they are not compared.
+//! A masked opening whose copies are compared later: the next opening reveals a share. And one where they are not
+//! compared.
 
 use crate::*;
 
@@ -26,8 +27,8 @@ fn careless(party: &mut Party, x: &ArithmeticShare, later: &mut Later) -> Result
     Ok(vector(&sum))
 }
 
-/// Opens x masked, multiplies the secret with what came out, and opens that masked. In the first opening the cheater adds
-/// 1 to what it tells the next party. Also what it holds of the secret.
+/// Opens x masked, multiplies the secret with what came out, and opens that masked. In the first opening the cheater
+/// adds 1 to what it tells the next party. Also what it holds of the secret.
 fn attack(
     cheater: Role,
     security: fn() -> Box<dyn Security>,

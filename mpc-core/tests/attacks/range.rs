@@ -1,4 +1,5 @@
-//! A client that leaves the declared range: it multiplies a secret weight by a power of two, and the label is a bit of the weight.
+//! A client that leaves the declared range: it multiplies a secret weight by a power of two, and the label is a bit of
+//! the weight.
 
 use std::slice::from_ref;
 
@@ -28,8 +29,8 @@ struct Dense {
 }
 
 impl Dense {
-    /// With random weights of 4 fractional bits: the scores have no more than 4 below the last place of the input, so that all their bits
-    /// are compared. Where some are left out, the attack asks a few times.
+    /// With random weights of 4 fractional bits: the scores have no more than 4 below the last place of the input, so
+    /// that all their bits are compared. Where some are left out, the attack asks a few times.
     fn new(seed: u64, inputs: usize, range: InputRange) -> Self {
         let mut rng = ChaCha12Rng::seed_from_u64(seed);
         let weight = || rng.next_u64() as i64 >> (64 - (WEIGHT_BITS - 1));

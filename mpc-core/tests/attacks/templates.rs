@@ -1,5 +1,5 @@
-//! A template that a cheater has chosen in a session whose products nobody checks, in the gallery of a session that checks all of
-//! its own.
+//! A template that a cheater has chosen in a session whose products nobody checks, in the gallery of a session that
+//! checks all of its own.
 
 use std::slice::from_ref;
 

@@ -4,8 +4,9 @@ use crate::*;
 
 without!(NotCompared: transcript);
 
-/// Opens the last claim of a check wrong to the previous party, which stops, and right to the next one. Where the next party does not
-/// wait for the others' transcripts, the lie is held back until it is done, so that it is done in every run.
+/// Opens the last claim of a check wrong to the previous party, which stops, and right to the next one. Where the next
+/// party does not wait for the others' transcripts, the lie is held back until it is done, so that it is done in every
+/// run.
 fn attack(cheater: Role, security: fn() -> Box<dyn Security>, hold: bool) -> [Result<()>; 3] {
     let (x, y) = (deal::<Arithmetic, u64>(&vector(&[3])), deal::<Arithmetic, u64>(&vector(&[5])));
     let opening = 3 * 48 * 8;

@@ -1,8 +1,9 @@
-//! The steps of the check over rings of a few bits: every false statement, everything that a cheater can put into a table, and every
-//! challenge. How often a false statement becomes a true one is never more than `docs/protocols.md` says, and for the best cheater just
-//! that.
+//! The steps of the check over rings of a few bits: every false statement, everything that a cheater can put into a
+//! table, and every challenge. How often a false statement becomes a true one is never more than `docs/protocols.md`
+//! says, and for the best cheater just that.
 //!
-//! This is the check's mathematics by itself, as the document has it; [`check_product`](super::check_product) holds the code against it.
+//! This is the check's mathematics by itself, as the document has it; [`check_product`](super::check_product) holds the
+//! code against it.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -114,7 +115,8 @@ fn a_table_of_two_variables_misses_an_error_less_often_than_the_bound_says() {
     assert!(step.worst <= (2 + 2) * q, "the bound of the document");
 }
 
-/// Steps 3, second table, and 5: the sum over the cube, weighted, is claimed falsely, and the other entries may be anything.
+/// Steps 3, second table, and 5: the sum over the cube, weighted, is claimed falsely, and the other entries may be
+/// anything.
 #[test]
 fn a_sum_misses_an_error_as_often_as_the_bound_says() {
     for ring in [Ring::new(3, 2), Ring::new(2, 3)] {
@@ -152,7 +154,8 @@ fn the_mask_misses_an_error_as_often_as_the_bound_says() {
     }
 }
 
-/// Step 6, what is opened: whatever p is, p + t p' takes every value once, for each t that is not zero; and so does q + t q'.
+/// Step 6, what is opened: whatever p is, p + t p' takes every value once, for each t that is not zero; and so does q +
+/// t q'.
 #[test]
 fn the_mask_hides_what_is_opened() {
     for ring in [Ring::new(3, 2), Ring::new(2, 3)] {
@@ -200,8 +203,9 @@ impl<'a> Mask<'a> {
     }
 }
 
-/// The whole check of one claim that is false by `error`: the cheater knows all challenges so far when it chooses its next errors.
-/// For how many of all challenges the best one passes: weight, table, joining weight, `passes` of shortening, mask.
+/// The whole check of one claim that is false by `error`: the cheater knows all challenges so far when it chooses its
+/// next errors. For how many of all challenges the best one passes: weight, table, joining weight, `passes` of
+/// shortening, mask.
 pub(crate) fn game(ring: &Ring, error: usize, passes: u32) -> usize {
     let s = ring.challenges();
     let mut mask = Mask::new(ring);

@@ -1,8 +1,8 @@
-//! The code of the check against its mathematics: one false claim over Z_2^b through [`Active`], with every challenge, every error in the
-//! table and every error in the mask's products.
+//! The code of the check against its mathematics: one false claim over Z_2^b through [`Active`], with every challenge,
+//! every error in the table and every error in the mask's products.
 //!
-//! As (2^(16-b) x) y = 2^(16-b) z modulo 2^16, errors are multiples of 2^(16-b): the code computes in Z_2^16[X] / f, and on them as
-//! in Z_2^b[X] / f.
+//! As (2^(16-b) x) y = 2^(16-b) z modulo 2^16, errors are multiples of 2^(16-b): the code computes in Z_2^16[X] / f,
+//! and on them as in Z_2^b[X] / f.
 
 use std::sync::{Arc, Mutex};
 
@@ -98,7 +98,8 @@ fn accepted<const B: u32>(ring: &Ring, cheater: Role, cases: &[(Deviation, Chall
     verdicts[cheater.prev().index()].clone()
 }
 
-/// The claim of `role`: components of x and y vary with the case, and P_{c-1} holds `error` in component c of their product.
+/// The claim of `role`: components of x and y vary with the case, and P_{c-1} holds `error` in component c of their
+/// product.
 fn claim<const B: u32>(role: Role, cheater: Role, case: u64, error: u64) -> Claim {
     let [x, y] = [[case, case / 3, 5], [case / 7, 3, case / 2]];
     let [a, b] = [x, y].map(|components| components.iter().sum::<u64>());
@@ -183,7 +184,8 @@ fn the_code_binds_a_table_as_the_mathematics_says() {
     agree::<3>("errors in product and table", &ring, &cases);
 }
 
-/// Three bits: an error that a claim has after the table, and every error in one of the mask's products beside one in the other.
+/// Three bits: an error that a claim has after the table, and every error in one of the mask's products beside one in
+/// the other.
 #[test]
 fn the_code_masks_as_the_mathematics_says() {
     let ring = Ring::new(3, 2);

@@ -1,7 +1,9 @@
-//! Whatever a party adds to what it sends, a claim is false: "every product is a claim, and if all claims hold, the result is right".
+//! Whatever a party adds to what it sends, a claim is false: "every product is a claim, and if all claims hold, the
+//! result is right".
 //!
-//! For every party, every message that it sends and every value that it can add to it, on every sharing that a table's row names: the
-//! honest parties hold a false claim about just that case, and without an error they hold none and the right result.
+//! For every party, every message that it sends and every value that it can add to it, on every sharing that a table's
+//! row names: the honest parties hold a false claim about just that case, and without an error they hold none and the
+//! right result.
 
 use std::sync::{Arc, Mutex};
 

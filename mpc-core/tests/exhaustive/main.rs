@@ -1,5 +1,5 @@
-//! Everything that a party can do, and everything that it can see, on rings so small that a test goes through all of it; and random
-//! trials where it cannot.
+//! Everything that a party can do, and everything that it can see, on rings so small that a test goes through all of
+//! it; and random trials where it cannot.
 //!
 //! `docs/exhaustive.md` has the tables; a test fails where its row there says another number.
 

@@ -1,4 +1,5 @@
-//! Where values are too many to go through: properties of framing, of PRSS indices and of the bounds of truncation, on random trials.
+//! Where values are too many to go through: properties of framing, of PRSS indices and of the bounds of truncation, on
+//! random trials.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -42,8 +43,8 @@ fn split(bytes: &[u8], at: usize) -> impl tokio::io::AsyncRead + Unpin + '_ {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// At every split a message arrives as it was sent, and what follows is left; cut at any length it does not arrive, and neither
-    /// does one that is longer than its limit by any number of bytes.
+    /// At every split a message arrives as it was sent, and what follows is left; cut at any length it does not arrive,
+    /// and neither does one that is longer than its limit by any number of bytes.
     #[test]
     fn a_message_arrives_whole_or_not_at_all(message in body(), behind in vec(any::<u8>(), 0..9)) {
         block_on(async {
@@ -149,8 +150,8 @@ impl Piece {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// Whatever runs beside what: no party reads the stream of a key at one index of one branch twice, and both holders of a key read
-    /// it at the same places.
+    /// Whatever runs beside what: no party reads the stream of a key at one index of one branch twice, and both holders
+    /// of a key read it at the same places.
     #[test]
     fn a_prss_index_is_used_once(piece in piece()) {
         /// By holder: itself, or the previous party.

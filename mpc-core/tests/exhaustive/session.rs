@@ -1,5 +1,5 @@
-//! Many instances of a protocol in one session: element i of every tensor belongs to case i, so that a run goes through as many
-//! cases as it has elements.
+//! Many instances of a protocol in one session: element i of every tensor belongs to case i, so that a run goes through
+//! as many cases as it has elements.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex};
@@ -75,8 +75,9 @@ impl Output {
 /// A protocol in the hands of one party, on its components of the inputs.
 pub(crate) type Program = dyn Fn(&mut Party, &[Columns<2>]) -> Result<Output> + Send + Sync;
 
-/// Runs a protocol on these inputs. Keys are fixed; where there are `tapes`, by key, what is drawn comes from them. Hooks see all that
-/// their party sends and receives. Values are opened in so many copies. Returns results and claims by role.
+/// Runs a protocol on these inputs. Keys are fixed; where there are `tapes`, by key, what is drawn comes from them.
+/// Hooks see all that their party sends and receives. Values are opened in so many copies. Returns results and claims
+/// by role.
 pub(crate) fn run(
     program: &Program,
     inputs: &[Columns<3>],
@@ -158,7 +159,8 @@ impl Counter {
         (message.branch, message.to, *count - 1)
     }
 
-    /// Whether a message is a copy of an opened component: it goes to the next party, or comes right after one that does.
+    /// Whether a message is a copy of an opened component: it goes to the next party, or comes right after one that
+    /// does.
     pub(crate) fn is_opening(&mut self, message: &Message<'_>) -> bool {
         let to_next = message.to == message.from.next();
         let last = self.opening.insert((message.branch, message.from), to_next);

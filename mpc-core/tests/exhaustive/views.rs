@@ -1,8 +1,8 @@
 //! What a party receives is independent of what is secret.
 //!
-//! Everything that a party knows is held fixed: two components of each secret, and what two keys draw. For every secret, all that the
-//! third key can draw is gone through. Received is then every value once for each secret, or equally often: what the party sees is
-//! uniform, whatever it knows and whatever the secret is.
+//! Everything that a party knows is held fixed: two components of each secret, and what two keys draw. For every
+//! secret, all that the third key can draw is gone through. Received is then every value once for each secret, or
+//! equally often: what the party sees is uniform, whatever it knows and whatever the secret is.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -59,7 +59,8 @@ struct Count {
     cases: usize,
 }
 
-/// Goes through all cases. Of the 8-bit words that a truncation draws, the lowest `low` bits are gone through and looked at.
+/// Goes through all cases. Of the 8-bit words that a truncation draws, the lowest `low` bits are gone through and
+/// looked at.
 fn go(protocol: &Protocol, components: Known, own: Known, low: u32) -> Count {
     let mut rng = ChaCha12Rng::seed_from_u64(11);
     let secrets = protocol.secrets();

@@ -195,7 +195,8 @@ mod x86 {
         }
     }
 
-    /// The processor's carry-less product. Only for use inside [`Kernel::run`](crate::kernel::Kernel::run) of a vectorised kernel.
+    /// The processor's carry-less product. Only for use inside [`Kernel::run`](crate::kernel::Kernel::run) of a
+    /// vectorised kernel.
     pub(super) struct Instruction;
 
     impl Carryless for Instruction {

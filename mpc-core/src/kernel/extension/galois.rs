@@ -1,7 +1,7 @@
 //! Galois rings Z_2^w[X] / f, f of degree D and irreducible modulo 2.
 //!
-//! S is the set of the 2^D polynomials with coefficients 0 and 1: the difference of two of them is nonzero modulo 2, hence a unit. All the
-//! heavy work is matrix products of words.
+//! S is the set of the 2^D polynomials with coefficients 0 and 1: the difference of two of them is nonzero modulo 2,
+//! hence a unit. All the heavy work is matrix products of words.
 
 use std::marker::PhantomData;
 

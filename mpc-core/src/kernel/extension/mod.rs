@@ -1,9 +1,9 @@
 //! Extensions of the two base rings that are large enough to check products in.
 //!
-//! A random linear combination over Z_2^64 misses an error of 2^63 every other time, and over GF(2) it misses every error every other
-//! time. Both rings embed for free in an extension with a set S of 2^d elements whose differences are units (exceptional): a nonzero
-//! polynomial of degree n then has at most n roots in S. An element is a row of [`Extension::WORDS`] words, added word by word; a
-//! vector of elements is one row after the other.
+//! A random linear combination over Z_2^64 misses an error of 2^63 every other time, and over GF(2) it misses every
+//! error every other time. Both rings embed for free in an extension with a set S of 2^d elements whose differences are
+//! units (exceptional): a nonzero polynomial of degree n then has at most n roots in S. An element is a row of
+//! [`Extension::WORDS`] words, added word by word; a vector of elements is one row after the other.
 //!
 //! No branch and no index depends on an element, except on weights and challenges, which are public.
 //! Source: Abspoel, Cramer, Damgaard, Escudero, Yuan, TCC'19 (Galois rings); `docs/protocols.md`, "Active security".
@@ -41,7 +41,8 @@ pub trait Extension: Copy + Send + Sync + std::fmt::Debug + 'static {
     /// As [`Extension::add_weighted_sums`], for any elements.
     fn add_multiples(kernel: Kernel, values: &[Self::Word], elements: &[Self::Word], sums: &mut [Self::Word]);
 
-    /// `sum over a of factors[a] * rows[a][g]` for every base value of every column g: [`Extension::LANES`] elements a column.
+    /// `sum over a of factors[a] * rows[a][g]` for every base value of every column g: [`Extension::LANES`] elements a
+    /// column.
     fn lift(kernel: Kernel, rows: &[Self::Word], factors: &[Self::Word]) -> Vec<Self::Word>;
 
     /// Multiplies lane b of column g by `weights[g] * X^b`. The weights are elements of S.

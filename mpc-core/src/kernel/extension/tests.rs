@@ -170,8 +170,8 @@ proptest! {
     }
 }
 
-/// Rabin's test: f of degree d is irreducible modulo 2 if it divides X^(2^d) - X and is prime to X^(2^(d/p)) - X for every prime p
-/// that divides d.
+/// Rabin's test: f of degree d is irreducible modulo 2 if it divides X^(2^d) - X and is prime to X^(2^(d/p)) - X for
+/// every prime p that divides d.
 #[test]
 fn moduli_are_irreducible() {
     for (degree, tail, primes) in [

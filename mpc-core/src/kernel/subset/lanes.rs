@@ -1,5 +1,5 @@
-//! Vectors that run along the rows of a, so that all their lanes share the bits: the sixteen sums of four words are made once for many rows
-//! side by side, and each column of bits adds one of them.
+//! Vectors that run along the rows of a, so that all their lanes share the bits: the sixteen sums of four words are
+//! made once for many rows side by side, and each column of bits adds one of them.
 
 use crate::kernel::Kernel;
 use crate::kernel::transpose::transpose_into;
@@ -21,7 +21,8 @@ struct Panel<W, const LANES: usize> {
     sums: [[[W; LANES]; 1 << GROUP]; GROUPS],
 }
 
-/// `c += (a * b)^T` modulo 2^w, for a of m x k, b of k x n zeros and ones, and c of n x m. A line of LANES words has [`BYTES`].
+/// `c += (a * b)^T` modulo 2^w, for a of m x k, b of k x n zeros and ones, and c of n x m. A line of LANES words has
+/// [`BYTES`].
 pub(super) fn add_sums<W: Word, const LANES: usize>(
     kernel: Kernel,
     [m, k, n]: [usize; 3],

@@ -46,8 +46,8 @@ pub enum Reveal {
     Scores,
 }
 
-/// Most fractional bits of a score or cosine that leaves the computation. What lies below is mostly the rounding of the computation
-/// itself, and bits of the weights.
+/// Most fractional bits of a score or cosine that leaves the computation. What lies below is mostly the rounding of the
+/// computation itself, and bits of the weights.
 pub const MAX_SCORE_BITS: u32 = 8;
 
 /// When the answer is [`UNKNOWN`]: decided inside the computation, so that nothing else is learnt.
@@ -58,8 +58,8 @@ pub struct Unknown {
     pub threshold: f64,
 }
 
-/// What a network that compares computes: a vector for each input. The parties bring it to length 1; two inputs are as alike as
-/// the cosine of their vectors.
+/// What a network that compares computes: a vector for each input. The parties bring it to length 1; two inputs are as
+/// alike as the cosine of their vectors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Embedding {
@@ -73,8 +73,8 @@ pub struct Embedding {
 pub const COSINE_BITS: u32 = 2 * FRAC_BITS;
 
 impl Manifest {
-    /// Fractional bits of the scores or cosines that this manifest reveals of `graph`'s outputs. The parties round to them, and the client
-    /// divides by them.
+    /// Fractional bits of the scores or cosines that this manifest reveals of `graph`'s outputs. The parties round to
+    /// them, and the client divides by them.
     pub fn score_bits(&self, graph: &Graph) -> u32 {
         let computed = if self.embedding.is_some() { COSINE_BITS } else { graph.output().frac_bits };
         self.reveal_bits.unwrap_or(MAX_SCORE_BITS).min(computed)

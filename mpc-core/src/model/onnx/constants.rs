@@ -1,5 +1,5 @@
-//! Nodes that are computed at import: `Constant`, rearranged weights, and the arithmetic on shapes that exporters write for
-//! `x.view(x.size(0), -1)`.
+//! Nodes that are computed at import: `Constant`, rearranged weights, and the arithmetic on shapes that exporters write
+//! for `x.view(x.size(0), -1)`.
 
 use ndarray::{ArrayD, Axis, IxDyn};
 

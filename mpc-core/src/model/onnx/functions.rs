@@ -1,4 +1,5 @@
-//! Operators that become several operations: Softmax inside a network, normalisations, LeakyRelu, HardSigmoid, HardSwish.
+//! Operators that become several operations: Softmax inside a network, normalisations, LeakyRelu, HardSigmoid,
+//! HardSwish.
 
 use ndarray::{ArrayD, IxDyn};
 

@@ -1,5 +1,5 @@
-//! Import of ONNX files into a [`FloatGraph`]. A file may come from anybody: sizes and counts are limited, external data is
-//! refused, and whatever is not understood is an error that names the node, its operator and the opset.
+//! Import of ONNX files into a [`FloatGraph`]. A file may come from anybody: sizes and counts are limited, external
+//! data is refused, and whatever is not understood is an error that names the node, its operator and the opset.
 //!
 //! ONNX tensors carry the batch dimension first; here it is implicit. Initializers become weights, which are secret.
 //! Structure (shapes, strides, the ends of a Clip, `Constant` nodes with one element) is public.

@@ -1,4 +1,5 @@
-//! What convolutions and pools share: how a window slides over a value. One dimension is computed as two, with height 1.
+//! What convolutions and pools share: how a window slides over a value. One dimension is computed as two, with height
+//! 1.
 
 use super::Importer;
 use super::node::OnnxNode;

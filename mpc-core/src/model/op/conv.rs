@@ -1,5 +1,5 @@
-//! The convolution of `[channels, h, w]` with a kernel. One dimension is computed as two, with height 1. Where each sample
-//! has a kernel of its own, the samples are groups of one convolution.
+//! The convolution of `[channels, h, w]` with a kernel. One dimension is computed as two, with height 1. Where each
+//! sample has a kernel of its own, the samples are groups of one convolution.
 
 use ndarray::{Array2, Array4, ArrayView2, ArrayViewD, Axis, IxDyn};
 
@@ -103,8 +103,8 @@ impl Product for ConvGeometry {
 }
 
 impl ConvGeometry {
-    /// The convolution of a batch with one kernel that computes the same, and its operands. Each operand comes with whether it
-    /// is a batch; one at least is.
+    /// The convolution of a batch with one kernel that computes the same, and its operands. Each operand comes with
+    /// whether it is a batch; one at least is.
     fn arranged<T: Element>(&self, [(x, x_batched), (w, w_batched)]: [(&Batch<T>, bool); 2]) -> (Self, [Batch<T>; 2]) {
         if !w_batched {
             return (self.clone(), [x.clone(), w.clone()]);

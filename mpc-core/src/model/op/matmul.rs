@@ -1,8 +1,9 @@
 //! The product of two matrices, or stacks of them.
 //!
-//! Rows times a matrix that is the same for all samples are one matrix product. Otherwise an operand has matrices of its own for
-//! each sample: the product of `[m, k]` and `[k, n]` is the convolution of k channels of n pixels with a kernel of one
-//! pixel, and stacked matrices are its groups. So any number of products are one convolution and one claim.
+//! Rows times a matrix that is the same for all samples are one matrix product. Otherwise an operand has matrices of
+//! its own for each sample: the product of `[m, k]` and `[k, n]` is the convolution of k channels of n pixels with a
+//! kernel of one pixel, and stacked matrices are its groups. So any number of products are one convolution and one
+//! claim.
 
 use ndarray::{ArrayViewD, Axis, IxDyn};
 

@@ -1,9 +1,9 @@
 //! The operations of a network, each with all that is known of it in one file.
 //!
-//! There are two graphs: the one imported computes over the real numbers ([`FloatOp`]); quantisation turns it into the one
-//! that the parties evaluate, over Z_2^64 ([`Op`]). The file of an operation says its form, its meaning in float64, how it is
-//! quantised, its range, its exact value in fixed point, its protocol and what that takes. Only this file knows the
-//! list: the two enums, and the match behind each.
+//! There are two graphs: the one imported computes over the real numbers ([`FloatOp`]); quantisation turns it into the
+//! one that the parties evaluate, over Z_2^64 ([`Op`]). The file of an operation says its form, its meaning in float64,
+//! how it is quantised, its range, its exact value in fixed point, its protocol and what that takes. Only this file
+//! knows the list: the two enums, and the match behind each.
 
 mod concat;
 mod conv;
@@ -94,8 +94,8 @@ pub enum FloatOp {
     Function(Function),
 }
 
-/// What a node of a [`Graph`](super::Graph) computes, in fixed point. Constants are real numbers; a ring backend rounds them
-/// to the fractional bits that the operation states.
+/// What a node of a [`Graph`](super::Graph) computes, in fixed point. Constants are real numbers; a ring backend rounds
+/// them to the fractional bits that the operation states.
 ///
 /// Operands broadcast as in [`FloatOp`]. The order of the variants is their number in an encoded graph.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -106,8 +106,8 @@ pub enum Op {
     Weight(usize),
     /// Convolution of `[channels, h, w]` with a kernel, each a value or a weight; fractional bits add up.
     Conv(ConvGeometry),
-    /// `[.., k]` times `[k, n]`, or stacks of matrices `[.., m, k]` times `[.., k, n]`, each a value or a weight; fractional
-    /// bits add up.
+    /// `[.., k]` times `[k, n]`, or stacks of matrices `[.., m, k]` times `[.., k, n]`, each a value or a weight;
+    /// fractional bits add up.
     MatMul,
     /// Elementwise sum of operands with the same fractional bits.
     Add,

@@ -101,8 +101,8 @@ pub(crate) trait RingOperation {
 
 /// A product of two operands that takes one round.
 pub(crate) trait Product {
-    /// The first half, to share the round with others; the result has the elements of the product in their order. Each operand
-    /// comes with whether it is a batch.
+    /// The first half, to share the round with others; the result has the elements of the product in their order. Each
+    /// operand comes with whether it is a batch.
     fn send(&self, round: &mut Round<'_>, operands: [(&ArithmeticShare, bool); 2]) -> Result<PendingLinear>;
 }
 

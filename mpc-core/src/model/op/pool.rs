@@ -1,4 +1,5 @@
-//! Windows over the last two dimensions of `[channels, h, w]`, and their sum. The average is this sum times a public factor.
+//! Windows over the last two dimensions of `[channels, h, w]`, and their sum. The average is this sum times a public
+//! factor.
 
 use ndarray::{ArrayD, Axis, IxDyn, Slice, Zip};
 use serde::{Deserialize, Serialize};

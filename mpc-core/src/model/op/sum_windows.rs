@@ -1,4 +1,5 @@
-//! The sum of the windows that an input was cut into. Quantisation places it after the output of a network that takes windows.
+//! The sum of the windows that an input was cut into. Quantisation places it after the output of a network that takes
+//! windows.
 
 use ndarray::{Array, IxDyn};
 use serde::{Deserialize, Serialize};

@@ -1,13 +1,13 @@
 //! Binding the first variables of an inner product in two steps, while operands are base values.
 //!
-//! Additively shared is a table T of an inner product's values on {0, 1, infinity}^l. The l variables are bound in two steps, so that
-//! 3^(l/2) entries travel twice instead of 3^l once. The variables of the second step, b, have weights u_b, u_0 = 1, until
-//! they are bound:
+//! Additively shared is a table T of an inner product's values on {0, 1, infinity}^l. The l variables are bound in two
+//! steps, so that 3^(l/2) entries travel twice instead of 3^l once. The variables of the second step, b, have weights
+//! u_b, u_0 = 1, until they are bound:
 //!
-//! 1. The first table is sum_b u_b T(e, b). Either each of its values on the cube is claimed ([`Claimed::Rows`]), or their sum; the rest
-//!    is reshared. Bound to t.
-//! 2. The second table is T(t, e). Claimed is sum_b u_b T(t, b), the value of the first table at t. All but T(t, 0) is reshared.
-//!    Bound to t'.
+//! 1. The first table is sum_b u_b T(e, b). Either each of its values on the cube is claimed ([`Claimed::Rows`]), or
+//!    their sum; the rest is reshared. Bound to t.
+//! 2. The second table is T(t, e). Claimed is sum_b u_b T(t, b), the value of the first table at t. All but T(t, 0) is
+//!    reshared. Bound to t'.
 
 use super::Pair;
 use super::table::{beyond_cube, cube, from_rows, from_sum, interpolate};

@@ -1,11 +1,13 @@
-//! Elementwise claims before they are lifted: base values are multiplied at many points of their extension, while that is cheap.
+//! Elementwise claims before they are lifted: base values are multiplied at many points of their extension, while that
+//! is cheap.
 //!
-//! The claims stand in 2^l rows a of G columns g, stripe by stripe of columns, so that a stripe's claims are consecutive. For weights w_g
-//! from S, and for every row, C_a = sum_g w_g z_ag is to be sum_g w_g x_ag y_ag. With X(e, g), Y(e, g) the multilinear extensions of the rows,
-//! T(e) = sum_g w_g X(e, g) Y(e, g) is a table of products of base values, and T(a) = C_a on the cube if the claims hold.
-//! The terms of a claim with several, z = x_1 y_1 + .. + x_t y_t, stand in columns of the same weight, and z in the first of them.
-//! [`Binding`] takes it from there, the rows of the second step joined by weights u_b from S; what remains is
-//! <w X(t), Y(t)> = c, G elements of E long. Source: small-value sum-check as in [`table`](super::table).
+//! The claims stand in 2^l rows a of G columns g, stripe by stripe of columns, so that a stripe's claims are
+//! consecutive. For weights w_g from S, and for every row, C_a = sum_g w_g z_ag is to be sum_g w_g x_ag y_ag. With X(e,
+//! g), Y(e, g) the multilinear extensions of the rows, T(e) = sum_g w_g X(e, g) Y(e, g) is a table of products of base
+//! values, and T(a) = C_a on the cube if the claims hold. The terms of a claim with several, z = x_1 y_1 + .. + x_t
+//! y_t, stand in columns of the same weight, and z in the first of them. [`Binding`] takes it from there, the rows of
+//! the second step joined by weights u_b from S; what remains is <w X(t), Y(t)> = c, G elements of E long. Source:
+//! small-value sum-check as in [`table`](super::table).
 
 use super::binding::{Binding, Claimed, outer_sums};
 use super::elementwise::{Elementwise, Operand};
@@ -59,7 +61,8 @@ impl<E: Extension> Columns<E> {
         [p, q, binding.into_sum(weight)]
     }
 
-    /// The rows of an operand, multiplied by these factors and added up; `finish` gets the sums of a stripe with its weights.
+    /// The rows of an operand, multiplied by these factors and added up; `finish` gets the sums of a stripe with its
+    /// weights.
     fn lift_operand(
         &self,
         kernel: Kernel,
@@ -124,8 +127,8 @@ impl<E: Extension> Columns<E> {
         table
     }
 
-    /// Calls `at` with the weights of each stripe of columns and the rows of both components of these operands, for as many of the
-    /// terms of a claim as `read` says.
+    /// Calls `at` with the weights of each stripe of columns and the rows of both components of these operands, for as
+    /// many of the terms of a claim as `read` says.
     fn for_each_stripe<const N: usize>(
         &self,
         operands: [Operand<E>; N],

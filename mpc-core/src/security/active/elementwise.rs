@@ -17,7 +17,8 @@ pub(super) type Operand<E> = fn(&Products<E>) -> &Share<<E as Extension>::Domain
 /// Some claims, and which of them are in the batch.
 type Part<E> = (Products<E>, Range<usize>);
 
-/// Elementwise claims z = x_1 y_1 + .. + x_t y_t over the base ring of E, by reference to the shares that they are about.
+/// Elementwise claims z = x_1 y_1 + .. + x_t y_t over the base ring of E, by reference to the shares that they are
+/// about.
 pub(super) struct Elementwise<E: Extension> {
     /// By their number of terms t.
     groups: BTreeMap<usize, Vec<Part<E>>>,
@@ -62,8 +63,8 @@ impl<E: Extension> Elementwise<E> {
         self.push(&Operands { x: widened(x, shift), y: widened(y, 0), z: widened(z, shift) }, range);
     }
 
-    /// Writes both components of an operand, in term `term` of the claims with `terms` terms, from claim `start` on, and zeros after the
-    /// last claim.
+    /// Writes both components of an operand, in term `term` of the claims with `terms` terms, from claim `start` on,
+    /// and zeros after the last claim.
     pub(super) fn read(
         &self,
         operand: Operand<E>,

@@ -1,22 +1,22 @@
 //! One inner product <p, q> = c on replicated shares, shortened until it can be opened under a mask.
 //!
-//! Pi holds two components each of vectors p and q and of c, over an extension E of the base ring with challenge set S of 2^d elements.
-//! All claims of a batch over one ring are joined into one: elementwise claims by random weights ([`Columns`]), matrix products
-//! and convolutions by Freivalds' compression ([`linear`](super::linear)).
-//! What is still over the base ring is bound first ([`Binding`]); then all make up p and q.
+//! Pi holds two components each of vectors p and q and of c, over an extension E of the base ring with challenge set S
+//! of 2^d elements. All claims of a batch over one ring are joined into one: elementwise claims by random weights
+//! ([`Columns`]), matrix products and convolutions by Freivalds' compression ([`linear`](super::linear)). What is still
+//! over the base ring is bound first ([`Binding`]); then all make up p and q.
 //!
 //! 1. While there are columns or p is longer than 1: blocks of p and q are read as polynomials P and Q on {0, 1}^l
 //!    ([`table`](super::table)). The parties compute additive parts of <P(e), Q(e)> for e in {0, 1, infinity}^l and
 //!    [`reshare`] them, except what follows from c (for columns: from the claims).
 //! 2. They toss t in S^l; p := P(t), q := Q(t), c := the value at t of the polynomial that the table says.
 //! 3. At length 1: p', q' from PRSS; h1 = p q' + p' q and h2 = p' q' are reshared.
-//! 4. They toss t in S without 0, compare transcripts, and open p + t p', q + t q' and c + t h1 + t^2 h2, both copies at once.
-//!    The claim stands iff the third is the product of the first two.
+//! 4. They toss t in S without 0, compare transcripts, and open p + t p', q + t q' and c + t h1 + t^2 h2, both copies
+//!    at once. The claim stands iff the third is the product of the first two.
 //!
-//! Private: 1 and 3 only reshare. In 4, p' and q' are fresh, h1 is a fresh reshare and t is a unit, so all that is opened is uniform except
-//! for the relation of the three, which says c - p q: an error that the cheater made and knows. Sound: `docs/protocols.md`, "Active
-//! security". One one-way message for the weights, two for each pass of 1 and 2, four after them.
-//! Sources: Boneh et al., CRYPTO'19; Goyal, Song, ePrint 2020/134; Boyle et al., CCS'19.
+//! Private: 1 and 3 only reshare. In 4, p' and q' are fresh, h1 is a fresh reshare and t is a unit, so all that is
+//! opened is uniform except for the relation of the three, which says c - p q: an error that the cheater made and
+//! knows. Sound: `docs/protocols.md`, "Active security". One one-way message for the weights, two for each pass of 1
+//! and 2, four after them. Sources: Boneh et al., CRYPTO'19; Goyal, Song, ePrint 2020/134; Boyle et al., CCS'19.
 
 use super::binding::Binding;
 use super::columns::Columns;
@@ -113,8 +113,9 @@ impl<E: Extension> InnerProduct<E> {
         let (bound, unlifted) = std::mem::take(&mut self.unlifted).into_iter().partition(|(_, b)| b.is_complete());
         self.unlifted = unlifted;
         for (base, binding) in bound {
-            // The tables of this claim are fixed by now, and with them its error. Without a weight that is drawn after them, a table
-            // could make up for the error of another claim: a constant f with 2^l f = 0 goes unnoticed in a sum over the cube.
+            // The tables of this claim are fixed by now, and with them its error. Without a weight that is drawn after
+            // them, a table could make up for the error of another claim: a constant f with 2^l f = 0 goes unnoticed in
+            // a sum over the cube.
             let weight = draw::<E>(coin, 1);
             let [p, q, c] = match base {
                 Base::Columns(columns) => columns.lift(binding, &weight),

@@ -1,9 +1,10 @@
 //! Matrix products and convolutions, compressed to inner products (Freivalds, 1979).
 //!
-//! A claim Z = X Y over Z_2^64, X of m rows and Y of n columns. With r in S^m and s in S^n it becomes
-//! <r^T X, Y s> = r^T Z s over E. If Z is wrong, r^T (Z - X Y) s vanishes with probability at most 2 * 2^-d - 2^-2d: the error is a
+//! A claim Z = X Y over Z_2^64, X of m rows and Y of n columns. With r in S^m and s in S^n it becomes <r^T X, Y s> =
+//! r^T Z s over E. If Z is wrong, r^T (Z - X Y) s vanishes with probability at most 2 * 2^-d - 2^-2d: the error is a
 //! bilinear polynomial in r and s that is not zero, and S is exceptional, so this holds for multiples of 2^63 as well.
-//! Several claims, and the groups of a convolution, have weights r of their own, so their sum is again such a polynomial.
+//! Several claims, and the groups of a convolution, have weights r of their own, so their sum is again such a
+//! polynomial.
 
 use super::draw;
 use super::inner::{Base, InnerProduct};
@@ -16,7 +17,8 @@ use crate::ring::{Arithmetic, Word};
 use crate::security::{Claim, Operands};
 use crate::sharing::slice;
 
-/// Words of an im2col matrix that are held at a time, so that they and the weights of their columns stay in a cache: 2 MiB.
+/// Words of an im2col matrix that are held at a time, so that they and the weights of their columns stay in a cache: 2
+/// MiB.
 const PANEL: usize = 1 << 18;
 
 /// Compresses a claim and adds it to the inner product.

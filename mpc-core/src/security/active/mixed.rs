@@ -1,8 +1,9 @@
 //! A compressed matrix product whose one side has few rows: that side stays base values for the first variables.
 //!
-//! The claim is sum_j s_j <v_j, u> = c, for J rows v_j of base values, weights s_j of E and a vector u over E, all k long. Cut into
-//! 2^l blocks, V_j and U are their extensions, and T(e) = sum_j s_j <V_j(e), U(e)> costs J words times elements where a
-//! product of elements costs d. [`Binding`] takes it from there; what remains is <sum_j s_j V_j(t), U(t)> = c, k / 2^l long.
+//! The claim is sum_j s_j <v_j, u> = c, for J rows v_j of base values, weights s_j of E and a vector u over E, all k
+//! long. Cut into 2^l blocks, V_j and U are their extensions, and T(e) = sum_j s_j <V_j(e), U(e)> costs J words times
+//! elements where a product of elements costs d. [`Binding`] takes it from there; what remains is <sum_j s_j V_j(t),
+//! U(t)> = c, k / 2^l long.
 
 use super::Pair;
 use super::binding::{Binding, Claimed};
@@ -11,7 +12,8 @@ use crate::kernel::Kernel;
 use crate::kernel::extension::{Extension, add};
 use crate::ring::Word;
 
-/// Whether the traffic saved exceeds its cost for that many rows of that length; otherwise the rows are compressed to one.
+/// Whether the traffic saved exceeds its cost for that many rows of that length; otherwise the rows are compressed to
+/// one.
 pub(super) fn is_worth(rows: usize, length: usize) -> bool {
     rows <= 16 && length >= 128
 }

@@ -1,8 +1,9 @@
-//! Security against one party that deviates in any way: every product is checked before anything is opened, or the session ends.
+//! Security against one party that deviates in any way: every product is checked before anything is opened, or the
+//! session ends.
 //!
-//! The protocols run as in passive mode: a reshare is private whatever errors a cheater adds, and all it can do is add an error
-//! that it knows to a product. Every product is recorded as a claim on shares that the parties hold anyway. A batch of claims is checked
-//! together, one inner product for each of four rings:
+//! The protocols run as in passive mode: a reshare is private whatever errors a cheater adds, and all it can do is add
+//! an error that it knows to a product. Every product is recorded as a claim on shares that the parties hold anyway. A
+//! batch of claims is checked together, one inner product for each of four rings:
 //!
 //! | claims | ring | file |
 //! |---|---|---|
@@ -12,8 +13,9 @@
 //! | elementwise products modulo 2^64 | Z_2^64\[X\] / f | `columns.rs` |
 //! | matrix products and convolutions | Z_2^64\[X\] / f | `linear.rs` |
 //!
-//! [`inner`] then shortens the inner products and opens them under a mask. What came from outside is compared between its holders
-//! before, as in every mode ([`agree`](super::agree)); coins, opened values and verdicts are compared after. The arguments are in `docs/protocols.md`.
+//! [`inner`] then shortens the inner products and opens them under a mask. What came from outside is compared between
+//! its holders before, as in every mode ([`agree`](super::agree)); coins, opened values and verdicts are compared
+//! after. The arguments are in `docs/protocols.md`.
 
 mod batch;
 mod binding;
@@ -42,7 +44,8 @@ use crate::ring::{Arithmetic, Boolean};
 use crate::session::Id;
 use batch::{Batch, Joined, Load};
 
-/// The rings that claims are checked in, and the checks that are made: all of them, except in tests that show what each is for.
+/// The rings that claims are checked in, and the checks that are made: all of them, except in tests that show what each
+/// is for.
 pub trait Parameters: Send + 'static {
     /// For ands.
     type Bits: Extension<Domain = Boolean, Word = u64>;
@@ -132,8 +135,8 @@ impl<P: Parameters> Active<P> {
     }
 }
 
-/// Checks a batch, in two parts at the same time where it has both: there is something to do while one waits for its peers. The
-/// parts have keys and coins of their own.
+/// Checks a batch, in two parts at the same time where it has both: there is something to do while one waits for its
+/// peers. The parts have keys and coins of their own.
 fn check_in_parts<P: Parameters>(link: &mut Link, batch: Batch<P>) -> Result<()> {
     let [wide, light] = batch.split();
     if wide.is_empty() || light.is_empty() {

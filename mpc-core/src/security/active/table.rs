@@ -1,17 +1,17 @@
 //! Multilinear extensions on the points 0, 1 and infinity.
 //!
-//! A vector of 2^l blocks is the multilinear polynomial F in l variables whose value at the binary digits of a is block a, the first
-//! variable being the leading digit. The product of two such polynomials has degree 2 in each variable, so its values on
-//! {0, 1, infinity}^l determine it; at infinity stands the leading coefficient. These points need no inverse and keep small numbers
-//! small. A table has 3^l entries, the digit of the first variable leading. Source: sum-check with small values (Bagad, Domb, Thaler,
-//! ePrint 2024/1046); protocols.md, "Active security".
+//! A vector of 2^l blocks is the multilinear polynomial F in l variables whose value at the binary digits of a is block
+//! a, the first variable being the leading digit. The product of two such polynomials has degree 2 in each variable, so
+//! its values on {0, 1, infinity}^l determine it; at infinity stands the leading coefficient. These points need no
+//! inverse and keep small numbers small. A table has 3^l entries, the digit of the first variable leading. Source:
+//! sum-check with small values (Bagad, Domb, Thaler, ePrint 2024/1046); protocols.md, "Active security".
 
 use crate::kernel::Kernel;
 use crate::kernel::extension::{Extension, sub};
 use crate::ring::{Domain, Word};
 
-/// Calls `at` with the values of several polynomials at each point of {0, 1, infinity}^l, numbered as in a table. Each is given by
-/// its 2^l blocks, and its value is as long as a block.
+/// Calls `at` with the values of several polynomials at each point of {0, 1, infinity}^l, numbered as in a table. Each
+/// is given by its 2^l blocks, and its value is as long as a block.
 pub(super) fn extend<D: Domain, W: Word, const N: usize>(
     kernel: Kernel,
     polynomials: [&[W]; N],
@@ -90,8 +90,8 @@ pub(super) fn from_rows<E: Extension>(levels: usize, beyond: &[E::Word], rows: &
     table
 }
 
-/// A whole table from all entries but the first, and c, the sum of the entries on the cube with these weights, of which the first
-/// is 1.
+/// A whole table from all entries but the first, and c, the sum of the entries on the cube with these weights, of which
+/// the first is 1.
 pub(super) fn from_sum<E: Extension>(
     kernel: Kernel,
     levels: usize,

@@ -1,5 +1,5 @@
-//! Each step of the check against its own best cheater, by going through all challenges with d = 4, and the attacks on how steps are
-//! put together.
+//! Each step of the check against its own best cheater, by going through all challenges with d = 4, and the attacks on
+//! how steps are put together.
 
 use super::inner::{Base, InnerProduct};
 use super::table::{cube, from_sum, interpolate};
@@ -42,7 +42,8 @@ fn freivalds_misses_a_false_entry_as_often_as_its_bound_says() {
     }
 }
 
-/// One variable: an error with two roots in S is missed in 2 * 2^-d of the cases. Two at once: 2 * 2^-d - 2^-2d for one root each.
+/// One variable: an error with two roots in S is missed in 2 * 2^-d of the cases. Two at once: 2 * 2^-d - 2^-2d for one
+/// root each.
 #[test]
 fn a_table_misses_errors_as_often_as_its_bound_says() {
     let challenges = challenges();
@@ -113,8 +114,8 @@ fn matrix_claim(shape: [usize; 3], seed: u64, error: u64) -> [Claim; 3] {
     })
 }
 
-/// A false product beside a true one whose rows are few. P0 knows by how much the false one is off under its challenges, and hides
-/// that in the table of the true one, in its own reshare.
+/// A false product beside a true one whose rows are few. P0 knows by how much the false one is off under its
+/// challenges, and hides that in the table of the true one, in its own reshare.
 #[test]
 fn a_false_claim_cannot_hide_in_the_table_of_a_true_one() {
     for error in [1 << 63, 1 << 62, 3 << 62] {

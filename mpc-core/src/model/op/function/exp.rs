@@ -67,8 +67,8 @@ impl Curve for Exp {
         }
         let top = natural_exp(high);
         let bits = (0..).find(|&bits| f64::from(1u32 << bits) >= top).expect("below 2^6");
-        // The error of a cubic grows with the fourth power of its interval and with exp, and by the cube of the interval
-        // where c_3 has few fractional bits.
+        // The error of a cubic grows with the fourth power of its interval and with exp, and by the cube of the
+        // interval where c_3 has few fractional bits.
         let narrower = natural_exp(-high / 8.0);
         let mut ends = vec![high];
         while let Some(&end) = ends.last().filter(|&&end| end > LOWEST) {

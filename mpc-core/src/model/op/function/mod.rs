@@ -63,10 +63,12 @@ trait Curve {
     /// The function of a real number.
     fn of(&self, x: f64) -> f64;
 
-    /// How far the parties' result may be from [`of`](Curve::of) where that is at most `largest`, to both sides and further above.
+    /// How far the parties' result may be from [`of`](Curve::of) where that is at most `largest`, to both sides and
+    /// further above.
     fn error(&self, largest: f64) -> [f64; 2];
 
-    /// The value with as many fractional bits as the function takes, and the function with its domain cut to the value's range.
+    /// The value with as many fractional bits as the function takes, and the function with its domain cut to the
+    /// value's range.
     fn quantize(&self, quantizer: &mut Quantizer<'_>, name: &str, x: ValueId) -> Result<(ValueId, Function)>;
 
     /// How the parties compute it of a value with these facts, or why they cannot.
