@@ -3,7 +3,8 @@
 //! Pi holds (c_i, c_{i+1}), c_i = r_i + 2^k w_i, of x = 1 + r_0 + r_1 + r_2 - 2^k (w_0 ^ w_1 ^ w_2), see
 //! [`InputRange`].
 //!
-//! 1. and 2. The number of the two bits of w = w_0 ^ w_1 ^ w_2, modulo 2^(64-k) ([`weigh`]): it is needed times 2^k.
+//! 1. and 2. The number of the two bits of w = w_0 ^ w_1 ^ w_2, modulo 2^(64-k) ([`convert`](super::convert)): it is
+//!    needed times 2^k.
 //!
 //! The rest is local: the r_i are an additive sharing of their sum. Two rounds, 4/3 words of 64 - k bits (8, 16, 32 or
 //! 64) per party. Exact for all components, so |x| < 3 * 2^k without a check, in every mode; both holders of a

@@ -7,8 +7,8 @@
 //!
 //! The nine terms f(x_a, y_b) occur once each. Local work is two calls of f; the message is one element of the
 //! *result*, so a dot product costs one element however long it is, and so does an elementwise sum of products
-//! ([`dot`]). Private because the reshare is. Every product is offered to the security mode as a claim. Source: Araki
-//! et al., CCS'16; Mohassel, Rindal, CCS'18 (ABY3).
+//! ([`send_dot`]). Private because the reshare is. Every product is offered to the security mode as a claim. Source:
+//! Araki et al., CCS'16; Mohassel, Rindal, CCS'18 (ABY3).
 //!
 //! **With a trivial operand.** A component u_j that Pj and P_{j-1} know is a sharing for free, (u_j, 0, 0) in slot j.
 //! Then z_{j+1} is zero and two elements travel in total; if both operands are trivial, in slots j and j + 1, only Pj

@@ -12,7 +12,7 @@
 //!
 //! 1. c, m bits ([`carry_save`](super::compare)).
 //! 2. ... G ([`carry`](fn@carry)): ceil(log2(m)) rounds.
-//! 3. Their sum as a number ([`weigh`]), two rounds.
+//! 3. Their sum as a number ([`convert`](super::convert)), two rounds.
 //!
 //! Rounds: 3 + ceil(log2(m)). It costs more than a truncation, and is for what leaves the computation: the rounding of
 //! a truncation depends on the components, which are drawn anew each time, and its mean over many times is x / 2^m with
