@@ -327,8 +327,8 @@ fn signs() {
 
 #[test]
 fn truncations() {
-    assert_caught(&protocols::truncation::<5>(1), Each(128), OneMessage);
-    assert_caught(&protocols::truncation::<5>(2), Each(128), OneMessage);
+    assert_caught(&protocols::truncation::<5>(1), All, OneMessage);
+    assert_caught(&protocols::truncation::<5>(2), All, OneMessage);
     for m in 1..=3 {
         assert_caught(&protocols::truncation::<6>(m), Each(64), OneMessage);
     }
@@ -336,7 +336,7 @@ fn truncations() {
 
 #[test]
 fn roundings() {
-    assert_caught(&protocols::rounding::<5>(1), Each(64), OneMessage);
+    assert_caught(&protocols::rounding::<5>(1), All, OneMessage);
     assert_caught(&protocols::rounding::<6>(2), Each(8), OneMessage);
 }
 
@@ -357,8 +357,8 @@ fn conversions() {
 fn activations() {
     assert_caught(&protocols::relu::<3>(Width::exact(3), 0), All, AllMessages);
     assert_caught(&protocols::relu::<4>(Width::exact(4), 0), All, OneMessage);
-    assert_caught(&protocols::relu::<5>(Width::exact(3), 1), Each(128), OneMessage);
-    assert_caught(&protocols::relu::<5>(Width::exact(4), 2), Each(128), OneMessage);
+    assert_caught(&protocols::relu::<5>(Width::exact(3), 1), All, OneMessage);
+    assert_caught(&protocols::relu::<5>(Width::exact(4), 2), All, OneMessage);
     assert_caught(&protocols::relu::<6>(Width { bits: 4, drop: 1 }, 0), Each(512), OneMessage);
     assert_caught(&protocols::clipped_relu::<5>(3, 1), Each(64), OneMessage);
 }

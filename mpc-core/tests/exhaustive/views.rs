@@ -357,8 +357,8 @@ fn signs() {
 
 #[test]
 fn truncations() {
-    assert_uniform(&protocols::truncation::<5>(1), Chosen(256), Chosen(16));
-    assert_uniform(&protocols::truncation::<5>(2), Chosen(256), Chosen(16));
+    assert_uniform(&protocols::truncation::<5>(1), All, Chosen(16));
+    assert_uniform(&protocols::truncation::<5>(2), All, Chosen(16));
     assert_uniform(&protocols::truncation::<6>(3), Chosen(256), Chosen(16));
     assert_uniform(&protocols::rounding::<5>(1), Chosen(16), Chosen(2));
 }
